@@ -3,8 +3,8 @@
 Decides three things for every kernel of the package.
 
 *Cache.* Numba's on-disk cache looks at the file of the kernel only: after an edit of a helper in another file it
-returns the old machine code. So the cache directory carries a hash of all sources of the package: a user starts
-warm, an edit starts cold, and no run can be stale.
+returns the old machine code. So the cache directory carries a hash of the kernel's file and of every file of the
+package that it imports, directly or not: a user starts warm, an edit starts cold, and no run can be stale.
 
 *Threads.* Kernels are compiled for one thread and release the GIL; `parallel_rows` runs them over ranges of rows.
 Numba's own ``prange`` was rejected: it compiles several times slower, aborts the process when two Python threads
@@ -16,9 +16,11 @@ of threads.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import platform
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -39,29 +41,50 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hwsim"
 
 
-def source_hash(package: Path = PACKAGE) -> str:
-    """A hash of every Python source below `package`, of Numba's version and of the processor's type."""
+_IMPORT = re.compile(
+    r"^\s*(?:from\s+hwsim(?:\.([\w.]+))?\s+import\s+\(?([^)#]*)|import\s+hwsim\.([\w.]+))", re.MULTILINE
+)
+
+
+def _imported(path: Path, package: Path) -> set[Path]:
+    """Files of `package` that the module at `path` imports, functions in them included."""
+    dotted: set[str] = set()
+    for origin, names, plain in _IMPORT.findall(path.read_text(encoding="utf-8")):
+        home = plain or origin
+        dotted |= {home} if home else set()
+        dotted |= {".".join(filter(None, (home, name.split(" as ")[0].strip()))) for name in names.split(",")}
+    bases = [package / name.replace(".", "/") for name in dotted if name]
+    candidates = [base.with_suffix(".py") for base in bases] + [base / "__init__.py" for base in bases]
+    return {candidate for candidate in candidates if candidate.is_file()}
+
+
+def source_hash(path: Path, package: Path = PACKAGE) -> str:
+    """A hash of the source at `path`, of all that it imports from `package`, of Numba's version and of the processor."""
+    reached, pending = set[Path](), {path}
+    while pending:
+        found = pending.pop()
+        reached.add(found)
+        pending |= _imported(found, package) - reached
     digest = hashlib.sha256(f"{numba.__version__} {platform.machine()} {platform.python_version()}".encode())
-    for path in sorted(package.rglob("*.py")):
-        digest.update(str(path.relative_to(package)).encode())
-        digest.update(path.read_bytes())
+    for source in sorted(reached):
+        digest.update(source.name.encode() + source.read_bytes())
     return digest.hexdigest()[:16]
 
 
-_CACHE_DIR = cache_root() / "jit" / source_hash()
+@functools.cache
+def _cache_dir(path: Path) -> str:
+    return str(cache_root() / "jit" / source_hash(path))
 
 
 def njit(function: F | None = None, **options: Any) -> Any:
-    """`numba.njit` with this package's settings: GIL released, machine code cached under the hash of the sources."""
+    """`numba.njit` with this package's settings: GIL released, machine code cached by its sources."""
     if function is None:
         return lambda decorated: njit(decorated, **options)
     if options.get("inline") == "always":  # inlined helpers have no machine code of their own
         return numba.njit(function, **options)
     options = {"nogil": True, "cache": True} | options
     outer = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(
-        _CACHE_DIR
-    )  # read by Numba at decoration; restored, as it is the user's setting
+    numba.config.CACHE_DIR = str(_CACHE_DIR)  # read by Numba at decoration; restored, as it is the user's setting
     try:
         return numba.njit(function, **options)
     finally:
@@ -75,9 +98,7 @@ def thread_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-_pools: dict[
-    tuple[int, int], ThreadPoolExecutor
-] = {}  # by process, as a fork inherits no threads, and by size
+_pools: dict[tuple[int, int], ThreadPoolExecutor] = {}  # by process, as a fork inherits no threads, and by size
 _pools_lock = threading.Lock()
 
 
