@@ -16,11 +16,11 @@ of threads.
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
 import os
 import platform
-import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -41,25 +41,21 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "hwsim"
 
 
-_IMPORT = re.compile(
-    r"^\s*(?:from\s+hwsim(?:\.([\w.]+))?\s+import\s+\(?([^)#]*)|import\s+hwsim\.([\w.]+))", re.MULTILINE
-)
-
-
 def _imported(path: Path, package: Path) -> set[Path]:
-    """Files of `package` that the module at `path` imports, functions in them included."""
+    """Files of `package` that the module at `path` imports, also inside functions."""
     dotted: set[str] = set()
-    for origin, names, plain in _IMPORT.findall(path.read_text(encoding="utf-8")):
-        home = plain or origin
-        dotted |= {home} if home else set()
-        dotted |= {".".join(filter(None, (home, name.split(" as ")[0].strip()))) for name in names.split(",")}
-    bases = [package / name.replace(".", "/") for name in dotted if name]
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            dotted |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            dotted |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    bases = [package.joinpath(*name.split(".")[1:]) for name in dotted if name.startswith(f"{package.name}.")]
     candidates = [base.with_suffix(".py") for base in bases] + [base / "__init__.py" for base in bases]
     return {candidate for candidate in candidates if candidate.is_file()}
 
 
 def source_hash(path: Path, package: Path = PACKAGE) -> str:
-    """A hash of the source at `path`, of all that it imports from `package`, of Numba's version and of the processor."""
+    """A hash of the source at `path`, of all that it imports from `package`, of the compiler and the processor."""
     reached, pending = set[Path](), {path}
     while pending:
         found = pending.pop()
@@ -83,12 +79,15 @@ def njit(function: F | None = None, **options: Any) -> Any:
     if options.get("inline") == "always":  # inlined helpers have no machine code of their own
         return numba.njit(function, **options)
     options = {"nogil": True, "cache": True} | options
-    outer = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = str(_CACHE_DIR)  # read by Numba at decoration; restored, as it is the user's setting
+    config: Any = numba.config
+    outer = config.CACHE_DIR
+    config.CACHE_DIR = _cache_dir(
+        Path(function.__code__.co_filename)
+    )  # read by Numba at decoration; restored, as it is the user's setting
     try:
         return numba.njit(function, **options)
     finally:
-        numba.config.CACHE_DIR = outer
+        config.CACHE_DIR = outer
 
 
 def thread_count() -> int:

@@ -1,0 +1,87 @@
+"""The cache of compiled code: warm for users, never stale. And rows over threads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwsim import jit
+
+KERNEL = """
+import sys
+sys.path.insert(0, {folder!r})
+from hwsim import jit
+jit.PACKAGE = __import__("pathlib").Path({folder!r}) / "pack"
+jit.source_hash.__defaults__ = (jit.PACKAGE,)
+from pack.kernel import total
+print(total(10.0), sum(total.stats.cache_hits.values()))
+"""
+
+
+def _write_package(folder: Path, factor: float) -> None:
+    pack = folder / "pack"
+    pack.mkdir(exist_ok=True)
+    (pack / "__init__.py").write_text("")
+    (pack / "helper.py").write_text(f"from hwsim.jit import njit\n@njit\ndef scaled(x):\n    return x * {factor}\n")
+    (pack / "kernel.py").write_text(
+        "from hwsim.jit import njit\nfrom pack.helper import scaled\n\n"
+        "@njit\ndef total(x):\n    return scaled(x) + 1.0\n"
+    )
+
+
+def _run(folder: Path) -> list[str]:
+    environment = os.environ | {"HWSIM_CACHE_DIR": str(folder / "cache")}
+    done = subprocess.run(
+        [sys.executable, "-c", KERNEL.format(folder=str(folder))],
+        capture_output=True, text=True, check=True, env=environment,
+    )  # fmt: skip
+    return done.stdout.split()
+
+
+def test_an_edited_helper_in_another_file_gives_the_new_result_and_an_unedited_one_starts_warm(tmp_path):
+    _write_package(tmp_path, factor=2.0)
+    assert _run(tmp_path) == ["21.0", "0"]
+    assert _run(tmp_path) == ["21.0", "1"]  # warm: machine code came from disk
+    _write_package(tmp_path, factor=4.0)
+    assert _run(tmp_path) == ["41.0", "0"]
+
+
+def test_hash_follows_imports_inside_functions_and_ignores_strangers(tmp_path):
+    _write_package(tmp_path, factor=2.0)
+    pack = tmp_path / "pack"
+    (pack / "stranger.py").write_text("x = 1\n")
+    (pack / "lazy.py").write_text("def f():\n    from pack import kernel\n    return kernel\n")
+    before = jit.source_hash(pack / "lazy.py", pack)
+    (pack / "stranger.py").write_text("x = 2\n")
+    assert jit.source_hash(pack / "lazy.py", pack) == before
+    _write_package(tmp_path, factor=3.0)
+    assert jit.source_hash(pack / "lazy.py", pack) != before
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "3"])
+@pytest.mark.parametrize("rows", [0, 1, 2, 7])
+def test_every_row_is_visited_once_whatever_the_number_of_threads(threads, rows, monkeypatch):
+    monkeypatch.setenv("HWSIM_NUM_THREADS", threads)
+    seen = np.zeros(rows, np.int64)
+
+    def kernel(start, stop, out):
+        out[start:stop] += np.arange(start, stop) + 1
+
+    jit.parallel_rows(kernel, rows, seen)
+    assert seen.tolist() == list(range(1, rows + 1))
+
+
+def test_an_error_in_a_thread_reaches_the_caller(monkeypatch):
+    monkeypatch.setenv("HWSIM_NUM_THREADS", "2")
+
+    def kernel(start, stop):
+        if start > 0:
+            raise ZeroDivisionError("row 1")
+
+    with pytest.raises(ZeroDivisionError, match="row 1"):
+        jit.parallel_rows(kernel, 2)
