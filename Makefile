@@ -1,0 +1,48 @@
+# Two commands do everything on a fresh machine: `make explore` and `make test`.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+# A CPU build of torch. Where plain pip would take a CUDA build, install torch first (README, "Install").
+TORCH  ?= torch==2.13.0
+TRIALS ?= 600
+SEED   ?= 0
+
+.PHONY: setup explore test test-all test-gpu check bench wheel clean
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/python -c "import torch" 2>/dev/null || $(BIN)/pip install --quiet "$(TORCH)"
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@
+
+explore: setup  ## the main job: the GPT and its ternary twin in, a Pareto report out
+	$(BIN)/hwsim explore edge-lm --trials $(TRIALS) --seed $(SEED) --out reports/run
+
+test: setup  ## all tests but the exhaustive sweeps
+	$(BIN)/pytest
+
+test-all: setup  ## with the exhaustive sweeps (hours)
+	$(BIN)/pytest -m "not gpu and not benchmark"
+
+test-gpu: setup  ## comparisons with a CUDA device
+	$(BIN)/pytest -m gpu -rs
+
+check: setup  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup  ## ratios within one run, written to reports/bench.json and reports/bench.md
+	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest -m benchmark tests/bench -s
+
+wheel: setup  ## the wheel, tried from another folder
+	rm -rf build dist
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	$(PYTHON) -m venv build/clean && build/clean/bin/pip install --quiet dist/*.whl
+	cd / && $(CURDIR)/build/clean/bin/hwsim --help
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

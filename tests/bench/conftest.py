@@ -1,0 +1,123 @@
+"""Benchmarks: ratios within one run, never a timed assertion.
+
+``bench.compare`` calls its candidates round-robin, so that a busy machine slows all of them alike, and writes
+medians, minima and the ratio to ``reports/bench.json`` and ``reports/bench.md``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hwsim.jit import thread_count
+
+REPORTS = Path(__file__).resolve().parents[2] / "reports"
+
+
+@dataclass
+class Bench:
+    """Collects comparisons; the session writes them at its end."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    def compare(
+        self,
+        name: str,
+        candidates: dict[str, Callable[[], object]],
+        *,
+        baseline: str,
+        bound: float | None = None,
+        at_least: bool = False,
+        repeats: int = 9,
+        warmup: int = 2,
+    ) -> float:
+        """Time the first candidate against `baseline` and return the ratio of their medians.
+
+        `bound` is the promised ratio: at most, or with `at_least` the least speed-up of the first candidate.
+        """
+        for _ in range(warmup):
+            for run in candidates.values():
+                run()
+        times: dict[str, list[float]] = {label: [] for label in candidates}
+        for _ in range(repeats):
+            for label, run in candidates.items():
+                start = time.perf_counter()
+                run()
+                times[label].append(time.perf_counter() - start)
+        first = next(iter(candidates))
+        medians = {label: statistics.median(values) for label, values in times.items()}
+        ratio = medians[first] / medians[baseline]
+        shown = 1 / ratio if at_least else ratio
+        row = {
+            "work": name,
+            "median_ms": {label: round(value * 1e3, 3) for label, value in medians.items()},
+            "min_ms": {label: round(min(values) * 1e3, 3) for label, values in times.items()},
+            "ratio_to": baseline,
+            "ratio": round(shown, 3),
+            "bound": bound,
+            "bound_is": "at least, times faster" if at_least else "at most, times the baseline",
+            "reached": None if bound is None else bool(shown >= bound if at_least else shown <= bound),
+        }
+        self.rows.append(row)
+        print(f"\n{name}: {row['median_ms']} ms, ratio {row['ratio']} (bound {bound})")
+        return shown
+
+
+def _machine() -> dict[str, Any]:
+    import torch
+
+    cpu = platform.processor() or platform.machine()
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+        if line.startswith("model name"):
+            cpu = line.partition(":")[2].strip()
+            break
+    return {
+        "cpu": cpu,
+        "threads": thread_count(),
+        "torch": torch.__version__,
+        "torch_threads": torch.get_num_threads(),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+
+
+def _table(record: dict[str, Any]) -> str:
+    lines = [
+        "# Benchmarks",
+        "",
+        "Written by `make bench`: medians of interleaved runs in one process, so ratios hold where times do not.",
+        "",
+        f"Machine: {', '.join(f'{key} {value}' for key, value in record['machine'].items())}.",
+        "",
+        "| work | median ms | ratio | bound | reached |",
+        "|---|---|---|---|---|",
+    ]
+    for row in record["comparisons"]:
+        times = "; ".join(f"{label} {value:g}" for label, value in row["median_ms"].items())
+        bound = "" if row["bound"] is None else f"{row['bound']:g} {row['bound_is']}"
+        reached = {True: "yes", False: "**no**", None: ""}[row["reached"]]
+        lines.append(f"| {row['work']} | {times} | {row['ratio']:g} (to {row['ratio_to']}) | {bound} | {reached} |")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="session")
+def bench():
+    record = {"machine": _machine()}
+    collected = Bench()
+    yield collected
+    if collected.rows:
+        record["comparisons"] = collected.rows
+        REPORTS.mkdir(exist_ok=True)
+        (REPORTS / "bench.json").write_text(json.dumps(record, indent=1) + "\n")
+        (REPORTS / "bench.md").write_text(_table(record))

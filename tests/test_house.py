@@ -1,0 +1,94 @@
+"""The house itself: import order of the layers, the list of packages, what an import costs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "hwsim"
+
+LAYERS = (
+    ("errors",), ("workbench",), ("jit",), ("formats",), ("quant",), ("datapaths",), ("trace",), ("arch",), ("rtl",),
+    ("gates",), ("cost", "timing"), ("nn",), ("evaluation",), ("search",), ("report",), ("verify",), ("cli",),
+)  # fmt: skip
+LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
+
+DOORS = {  # outside package -> the rooms it may enter
+    "numba": {"jit"},
+    "torch": {"nn"},
+    "safetensors": {"nn", "trace"},
+    "optuna": {"search"},
+    "pandas": {"cost", "search"},
+    "matplotlib": {"report"},
+    "jinja2": {"report"},
+    "typer": {"cli"},
+    "rich": {"cli"},
+    "scipy": set(),
+    "sklearn": {"search"},
+}
+
+
+def _modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if "share" not in path.parts)
+
+
+def _room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def _imports(tree: ast.AST) -> list[str]:
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            found.append(node.module or "")
+            if node.module == "hwsim":
+                found += [f"hwsim.{alias.name}" for alias in node.names]
+    return found
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_a_module_imports_only_from_lower_layers_and_by_the_right_door(path):
+    room = _room(path)
+    if room == "__init__":  # the lazy front; its imports are for type checkers
+        return
+    assert room in LEVEL, f"{room} has no place in the line of layers"
+    for name in _imports(ast.parse(path.read_text(encoding="utf-8"))):
+        top, *rest = name.split(".")
+        if top == "hwsim" and rest:
+            assert rest[0] == room or LEVEL[rest[0]] < LEVEL[room], f"{room} imports {name}, which is not below it"
+        elif top in DOORS:
+            assert room in DOORS[top], f"{top} enters at {sorted(DOORS[top])}, not at {room}"
+
+
+def test_package_list_is_the_tree():
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    tree = {".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")}
+    listed = {name for name in settings["packages"] if not name.startswith("hwsim.share")}
+    assert listed == tree
+    for package, folder in settings["package-dir"].items():
+        assert package in settings["packages"]
+        assert (ROOT / folder).is_dir()
+        assert any((ROOT / folder).glob(pattern) for pattern in settings["package-data"][package])
+
+
+@pytest.mark.parametrize("line", ["import hwsim", "import hwsim.cli", "import hwsim.arch", "import hwsim.formats"])
+def test_importing_loads_no_heavy_package(line):
+    heavy = {"torch", "numba", "pandas", "matplotlib", "optuna", "scipy", "sklearn"}
+    code = f"import sys; {line}; print(*sorted({heavy!r} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_no_library_module_prints():
+    for path in _modules():
+        calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+        assert not any(isinstance(call.func, ast.Name) and call.func.id == "print" for call in calls), path
