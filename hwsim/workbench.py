@@ -1,0 +1,57 @@
+"""Where the files of the workbench are: models, design spaces, machines, traces.
+
+A user's own file and ours are found by the same rule: a path that was given, else the name below the current
+folder's workbench, else below ``hwsim/share`` (where a wheel puts our files), else below the root of the checkout.
+Package resources (`importlib.resources`) were rejected: an editable install does not show the data-only packages.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hwsim.errors import ArgumentError, UnknownName
+
+PACKAGE = Path(__file__).resolve().parent
+
+_KINDS = {"models": "model", "dse": "design space", "dse/machines": "machine", "traces": "trace"}
+
+
+def roots() -> tuple[Path, ...]:
+    """Folders that hold a workbench, the nearest first: the current one, the installed one, the checkout's."""
+    return Path.cwd(), PACKAGE / "share", PACKAGE.parent
+
+
+def names(folder: str, suffix: str) -> list[str]:
+    """Names that `find` knows in `folder` (``"models"``, ``"dse"``, ``"dse/machines"``), sorted.
+
+    With the suffix ``""`` the members are folders, else files of that suffix. A leading ``_`` or ``.`` hides one.
+    """
+    found = {
+        entry.name.removesuffix(suffix)
+        for root in roots()
+        if (root / folder).is_dir()
+        for entry in (root / folder).iterdir()
+        if not entry.name.startswith(("_", "."))
+        and (entry.is_file() and entry.suffix == suffix if suffix else entry.is_dir())
+    }
+    return sorted(found)
+
+
+def find(folder: str, name: str | Path, suffix: str = "") -> Path:
+    """The file (the folder, with suffix ``""``) that `name` means in the workbench folder `folder`.
+
+    A name with a separator or with the suffix is a path and must exist: `ArgumentError` otherwise. A bare name is
+    looked up in `roots`, then tried as a path: `UnknownName` lists what there is.
+    """
+    path = Path(name).expanduser()
+    if len(path.parts) > 1 or path.is_absolute() or (suffix and path.suffix == suffix):
+        if not path.exists():
+            raise ArgumentError("file must exist", got=str(name), where=_KINDS.get(folder, folder))
+        return path
+    for root in roots():
+        candidate = root / folder / f"{name}{suffix}"
+        if candidate.is_dir() if not suffix else candidate.is_file():
+            return candidate
+    if path.exists() and path.name:
+        return path
+    raise UnknownName(_KINDS.get(folder, folder), str(name), names(folder, suffix))
