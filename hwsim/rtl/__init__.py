@@ -1,0 +1,1 @@
+"""Verilog of the datapaths, and the tools that synthesise and simulate it."""
