@@ -235,7 +235,7 @@ def _run(command: list[str], *, cwd: Path, timeout_s: float, stderr: int = subpr
                 raise ToolError("must end within its limit in seconds", got=timeout_s, where=_name(command)) from None
             raise
     if process.returncode:
-        raise ToolError(_first_error(stdout, complaints, process.returncode), where=_name(command))
+        raise ToolError(_first_error(stdout, complaints or "", process.returncode), where=_name(command))
     return stdout
 
 
