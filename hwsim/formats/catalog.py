@@ -1,0 +1,39 @@
+"""Every format by name: data only, each with its source.
+
+Two formats share the name E4M3 in the field. ``e4m3`` is that of OCP and NVIDIA (largest value 448, no infinity);
+``e4m3_ieee`` keeps IEEE's infinities (largest value 240, Gaudi 2).
+"""
+
+from __future__ import annotations
+
+from hwsim.formats.format import Format, by_name
+
+OFP8 = "OCP 8-bit Floating Point Specification (OFP8) 1.0"
+OCP_MX = "OCP Microscaling Formats (MX) Specification 1.0"
+IEEE = "IEEE 754-2019"
+PTX = "NVIDIA PTX ISA, alternate floating point data formats"
+ML_DTYPES = "ml_dtypes README"
+FP4_GRID = "arXiv 2505.19115, grid of scale formats"
+INTEGER = "two's complement"
+
+CATALOG = by_name(
+    [
+        Format("e2m1", 2, 1, 1, source=OCP_MX),
+        Format("e1m2", 1, 2, 1, source="uniform grid of quarters, sign and magnitude"),
+        Format("e3m0", 3, 0, 3, source="arXiv 2112.10769, [1,3,0] with code 0 as zero"),
+        Format("e2m3", 2, 3, 1, source=OCP_MX),
+        Format("e3m2", 3, 2, 3, source=OCP_MX),
+        Format("e3m4", 3, 4, 3, specials="ieee", source=ML_DTYPES),
+        Format("e4m3", 4, 3, 7, specials="nan", source=OFP8),
+        Format("e4m3_ieee", 4, 3, 7, specials="ieee", source=f"{ML_DTYPES}; Intel Gaudi 2"),
+        Format("e5m2", 5, 2, 15, specials="ieee", source=OFP8),
+        Format("e8m0", 8, 0, 127, sign="none", specials="nan", zero=False, source=OCP_MX),
+        Format("ue4m3", 4, 3, 7, sign="ignored", specials="nan", source=PTX),
+        Format("ue5m3", 5, 3, 15, sign="none", specials="nan", source=FP4_GRID),
+        Format("fp16", 5, 10, 15, specials="ieee", source=IEEE),
+        Format("bf16", 8, 7, 127, specials="ieee", source=PTX),
+        Format("tf32", 8, 10, 127, specials="ieee", padding_bits=13, source=PTX),
+        Format("fp32", 8, 23, 127, specials="ieee", source=IEEE),
+        *(Format(f"int{bits}", 0, bits - 1, 0, sign="twos_complement", source=INTEGER) for bits in range(2, 9)),
+    ]
+)
