@@ -1,0 +1,250 @@
+"""How the numbers of one GEMM are made: a scheme for each operand and the unit that multiplies them.
+
+Every GEMM runs on a Datapath. A mode that quantises and then multiplies in float32 was rejected: it is what other
+emulators do, and it hides the accumulator, which is half of what differs between two 4-bit machines.
+
+Order of operations of `Numerics.gemm`, each line in float32 with one rounding an operation:
+
+1. both operands are quantised along K, each with its own scheme;
+2. the unit multiplies codes, with the scale bytes of each block where it has scales, k ascending;
+3. its result (an integer, float16 or float32) becomes float32, rounded to nearest even where it does not fit;
+4. the scales that the unit does not take multiply the result once, after all of K. Where both are one number per
+   tensor, ``alpha = a_scale * b_scale`` is rounded first and ``out = result * alpha``, as the epilogue of a GEMM with
+   two-level NVFP4 scales does in Transformer Engine. Where one of them is per row,
+   ``out = (result * a_scale[:, None]) * b_scale[None, :]``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.errors import ArgumentError, DesignError
+
+if TYPE_CHECKING:
+    from hwsim.datapaths.base import Datapath
+    from hwsim.quant import Quantized, Scheme
+
+Role = Literal["activation", "weight"]
+Side = Literal["a", "b"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """Operand b as the unit reads it, quantised once for many GEMMs.
+
+    Args:
+        role: the role whose scheme quantised it.
+        k: length of the dot products.
+        words: codes ``[N, K]``, or the keys of a lookup unit ``[N, ceil(K / group)]``.
+        scales: scale bytes ``[N, ceil(K / block)]`` for a unit that multiplies them, else None.
+        factor: float32 ``[N]``, or ``[]`` for one factor: what multiplies the result after K.
+        source: the quantised tensor.
+    """
+
+    role: Role
+    k: int
+    words: NDArray[Any]
+    scales: NDArray[np.uint8] | None
+    factor: NDArray[np.float32]
+    source: Quantized
+
+
+@dataclass(frozen=True, slots=True)
+class Numerics:
+    """The arithmetic of a GEMM. Equal numerics give equal bits on any array, dataflow and memory.
+
+    Args:
+        activation: scheme of activations.
+        weight: scheme of weights.
+        datapath: the unit; its a port takes activations, its b port weights.
+
+    Raises:
+        DesignError: a scheme does not fit its port: other elements, other block scales, or scales along K that the
+            unit cannot apply.
+    """
+
+    activation: Scheme
+    weight: Scheme
+    datapath: Datapath
+
+    def __post_init__(self) -> None:
+        check_fit(self.activation, self.datapath, "a", "numerics.activation")
+        check_fit(self.weight, self.datapath, "b", "numerics.weight")
+
+    @property
+    def key(self) -> str:
+        """A name that two numerics share exactly if they give the same bits by construction."""
+        return "|".join((_scheme_key(self.activation), _scheme_key(self.weight), self.datapath.name))
+
+    @property
+    def multiplies_activations(self) -> bool:
+        """Whether the b port takes activations too, so that attention products can run on this unit."""
+        try:
+            check_fit(self.activation, self.datapath, "b", "numerics.activation")
+        except DesignError:
+            return False
+        return True
+
+    def scheme(self, role: Role) -> Scheme:
+        """The scheme of operands of `role`."""
+        if role not in ("activation", "weight"):
+            raise ArgumentError("role must be 'activation' or 'weight'", got=role, where="numerics")
+        return self.weight if role == "weight" else self.activation
+
+    def quantize(self, x: NDArray[np.float32], role: Role, seed: int | None = None) -> Quantized:
+        """x ``[..., K]`` in codes and scales along the last axis. `seed` is for schemes that round stochastically."""
+        from hwsim import quant
+
+        return quant.quantize(x, self.scheme(role), axis=-1, seed=seed)
+
+    def prepare_b(self, b: NDArray[np.float32], role: Role = "weight", seed: int | None = None) -> Prepared:
+        """Operand b ``[N, K]`` ready for `gemm`, to be used many times.
+
+        Raises:
+            ArgumentError: not a matrix.
+            DesignError: an operand of this role does not fit the b port.
+        """
+        if b.ndim != 2:
+            raise ArgumentError("operand b must have shape [N, K]", got=b.shape, where="numerics.prepare_b")
+        if role == "activation":
+            check_fit(self.activation, self.datapath, "b", "numerics.activation")
+        quantized = self.quantize(b, role, seed)
+        words = self._words(quantized, "b")
+        return Prepared(role, b.shape[1], words, self._scales(quantized), _factor(quantized), quantized)
+
+    def gemm(
+        self,
+        a: NDArray[np.float32],
+        b: NDArray[np.float32] | Prepared,
+        b_role: Role = "weight",
+        seed: int | None = None,
+    ) -> NDArray[np.float32]:
+        """``a @ b.T`` on this arithmetic, in the order that the module describes.
+
+        Args:
+            a: float32 ``[M, K]``, activations.
+            b: float32 ``[N, K]`` of role `b_role`, or what `prepare_b` made of it.
+            b_role: scheme of b; ignored for a `Prepared` one.
+            seed: for schemes that round stochastically; b gets ``seed + 1``.
+
+        Returns:
+            float32 ``[M, N]``.
+        """
+        if a.ndim != 2:
+            raise ArgumentError("operand a must have shape [M, K]", got=a.shape, where="numerics.gemm")
+        if not isinstance(b, Prepared):
+            b = self.prepare_b(b, b_role, None if seed is None else seed + 1)
+        if a.shape[1] != b.k:
+            raise ArgumentError(f"operands must have one K, b has {b.k}", got=a.shape, where="numerics.gemm")
+        quantized = self.quantize(a, "activation", seed)
+        words, scales = self._words(quantized, "a"), self._scales(quantized)
+        result = self.datapath.matmul(words, b.words, None, scales, b.scales)
+        return _epilogue(result.astype(np.float32, copy=False), _factor(quantized), b.factor)
+
+    def _words(self, quantized: Quantized, side: Side) -> NDArray[Any]:
+        """Codes as the port of `side` takes them: narrow integers as values, ternary weights as lookup keys."""
+        from hwsim import formats
+
+        element = formats.get(quantized.scheme.element)
+        codes = quantized.codes
+        if self.datapath.family == "ternary_lut" and side == "b":
+            return self.datapath.encode(codes)  # type: ignore[attr-defined,no-any-return]
+        if element.is_integer and element.name != getattr(self.datapath, f"{side}_format"):
+            return element.decode(codes).astype(np.int8 if element.bits <= 8 else np.int16)
+        return codes
+
+    def _scales(self, quantized: Quantized) -> NDArray[np.uint8] | None:
+        """Scale bytes, one a row and block, where the unit multiplies them."""
+        if self.datapath.scale_format is None:
+            return None
+        scales = quantized.scales
+        rows = quantized.codes.shape[0]
+        if quantized.scheme.granularity == "block2d":
+            scales = np.repeat(scales, quantized.scheme.block or 1, axis=0)[:rows]
+        return np.ascontiguousarray(scales)
+
+
+def check_fit(scheme: Scheme, datapath: Datapath, side: Side, where: str) -> None:
+    """Raise `DesignError` unless operands of `scheme` can enter the port `side` of `datapath`.
+
+    The rules, in this order: the element is the port's format, or a narrower two's complement integer; the block
+    scales, if any, are of the format and block that the unit multiplies, and a unit that multiplies scales gets them;
+    every other scale is constant along K, so that it can multiply the finished sum.
+    """
+    port = datapath.a_format if side == "a" else datapath.b_format
+    if not _element_fits(scheme.element, port):
+        raise DesignError(
+            f"element must be {port}, which port {side} of {datapath.name} reads", got=scheme.element, where=where
+        )
+    blocked = scheme.granularity in ("block", "block2d")
+    if datapath.scale_format is None:
+        if blocked:
+            raise DesignError(
+                f"scales must be per tensor or per channel, as {datapath.name} multiplies no block scales",
+                got=scheme.name,
+                where=where,
+            )
+        return
+    if not blocked or scheme.block != datapath.block:
+        raise DesignError(
+            f"scales must be per block of {datapath.block}, which {datapath.name} multiplies",
+            got=f"{scheme.name} ({scheme.granularity}, {scheme.block})",
+            where=where,
+        )
+    if scheme.decode == "fp4atw":
+        raise DesignError(f"scales must be factors, {datapath.name} divides by none", got=scheme.name, where=where)
+    if not _same_words(str(scheme.scale_format), datapath.scale_format):
+        raise DesignError(
+            f"block scales must be {datapath.scale_format}, which {datapath.name} multiplies",
+            got=scheme.scale_format,
+            where=where,
+        )
+
+
+def _element_fits(element: str, port: str) -> bool:
+    if element == port:
+        return True
+    narrow, wide = re.fullmatch(r"int(\d+)", element), re.fullmatch(r"int(\d+)", port)
+    return bool(narrow and wide and int(narrow[1]) <= int(wide[1]))
+
+
+def _same_words(scale: str, port: str) -> bool:
+    """Whether the scale's bytes mean the same to the port; a scale is never negative, so its sign bit is nothing."""
+    from hwsim import formats
+
+    one, other = formats.get(scale), formats.get(port)
+    return all(
+        getattr(one, fact) == getattr(other, fact) for fact in ("exponent_bits", "mantissa_bits", "bias", "zero")
+    )
+
+
+def _factor(quantized: Quantized) -> NDArray[np.float32]:
+    """What multiplies the finished sums: float32 ``[rows]`` for per-channel scales, else ``[]``."""
+    tensor_scale = np.asarray(quantized.tensor_scale, np.float32)
+    if quantized.scheme.granularity in ("block", "block2d") or quantized.scheme.scale_format is None:
+        return tensor_scale
+    scales = np.asarray(quantized.scales, np.float32) * tensor_scale
+    return scales.reshape(-1) if quantized.scheme.granularity == "channel" else scales.reshape(())
+
+
+def _epilogue(result: NDArray[np.float32], a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    if a.ndim == 0 and b.ndim == 0:
+        alpha = a * b
+        return result if alpha == 1 else result * alpha
+    a_side = a if a.ndim == 0 else a[:, None]
+    return (result * a_side) * b  # b of shape [N] lies along the columns
+
+
+def _scheme_key(scheme: Scheme) -> str:
+    """The scheme's name, with a digest of its facts where the catalogue has another scheme, or none, by that name."""
+    from hwsim import quant
+
+    if scheme.name in quant.names() and quant.get(scheme.name) == scheme:
+        return scheme.name
+    return f"{scheme.name}#{hashlib.sha256(repr(scheme).encode()).hexdigest()[:8]}"

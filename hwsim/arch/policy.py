@@ -1,0 +1,67 @@
+"""Which arithmetic each layer uses.
+
+A policy is an ordered list of exceptions over a default, as training recipes write it ("the last block stays in 8
+bits"). A table with one entry a layer was rejected: it cannot be reused for another model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from hwsim.arch.numerics import Numerics, Role
+from hwsim.errors import DesignError
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Numerics by layer.
+
+    Args:
+        default: what a GEMM uses unless something below says otherwise.
+        attention: for products of two activations; None means `default`.
+        overrides: pairs of a layer pattern (``"blocks.0.*"``, shell wildcards, whole name) and its numerics, or None
+            for float32; the first that matches wins, attention products included.
+
+    Raises:
+        DesignError: products of two activations would have no unit: `attention` is None and the b port of `default`
+            takes no activations, or the numerics of an override take none on either port.
+    """
+
+    default: Numerics
+    attention: Numerics | None = None
+    overrides: tuple[tuple[str, Numerics | None], ...] = ()
+
+    def __post_init__(self) -> None:
+        products = self.attention or self.default
+        if not products.multiplies_activations:
+            raise DesignError(
+                "must be given, or take activations on both ports: attention multiplies two activations",
+                got=products.key,
+                where="numerics.attention",
+            )
+
+    def for_gemm(self, layer: str, b_role: Role = "weight") -> Numerics | None:
+        """The numerics of a GEMM of `layer` whose operand b has the role `b_role`; None is float32.
+
+        An override for weights only (its b port takes no activations) leaves attention products to `attention`.
+        """
+        for pattern, numerics in self.overrides:
+            if fnmatchcase(layer, pattern) and (
+                numerics is None or b_role == "weight" or numerics.multiplies_activations
+            ):
+                return numerics
+        return self.default if b_role == "weight" else self.attention or self.default
+
+    @property
+    def key(self) -> str:
+        """A name that two policies share exactly if every layer computes the same bits."""
+        exceptions = [f"{pattern}={numerics.key if numerics else 'float32'}" for pattern, numerics in self.overrides]
+        attention = [f"attention={self.attention.key}"] if self.attention else []
+        return ";".join([self.default.key, *attention, *exceptions])
+
+    @property
+    def numerics(self) -> tuple[Numerics, ...]:
+        """Every different arithmetic that the policy names, the default first."""
+        named = [self.default, *([self.attention] if self.attention else []), *(n for _, n in self.overrides if n)]
+        return tuple(dict.fromkeys(named))
