@@ -1,0 +1,1 @@
+"""Gates: cell libraries, mapped netlists, their toggles and the energy of these."""
