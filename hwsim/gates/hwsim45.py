@@ -104,7 +104,7 @@ def _flip_flop(name: str, reset: Mapping[str, str]) -> Schematic:
         breaks=4,  # where clock and inverted clock cross, between the two transmission gates of either latch
         outputs={"Q": Output("IQ", (INV,), _LATCH_PAIRS + 1)},
         pin_internal_pairs={"D": 1 + _LATCH_PAIRS, "CK": _CLOCK_PAIRS},
-        storage={"clocked_on": "CK", "next_state": "D"} | reset,
+        storage={"clocked_on": "CK", "next_state": "D", **reset},
     )
 
 

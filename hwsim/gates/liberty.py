@@ -123,8 +123,8 @@ _STATEMENT = re.compile(
 )
 _BRACE = re.compile(r"[{}]")
 _KEPT = frozenset(
-    ("library", "cell", "pin", "bundle", "ff", "latch", "ff_bank", "latch_bank", "statetable", "internal_power")
-    + ("power", "rise_power", "fall_power", "leakage_power", "operating_conditions")
+    {"library", "cell", "pin", "bundle", "ff", "latch", "ff_bank", "latch_bank", "statetable", "internal_power"}
+    | {"power", "rise_power", "fall_power", "leakage_power", "operating_conditions"}
 )
 _PREFIXES = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
 
