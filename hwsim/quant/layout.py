@@ -1,0 +1,94 @@
+"""How the blocks of a tensor lie: rows along the axis, and back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hwsim.errors import ArgumentError
+from hwsim.quant.scheme import Scheme
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A tensor as a matrix [rows, length] whose rows run along `axis`; blocks of `block` elements never leave a row.
+
+    Args:
+        shape: the tensor's shape.
+        axis: not negative.
+        rows: product of all other axes.
+        length: elements along the axis.
+        block: elements of a row that share a scale.
+        height: rows that share it: 16 for square blocks, all for one scale a tensor.
+        plane: rows of one matrix of the last two axes, which a square block does not leave.
+    """
+
+    shape: tuple[int, ...]
+    axis: int
+    rows: int
+    length: int
+    block: int
+    height: int
+    plane: int
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of a row."""
+        return -(-self.length // self.block)
+
+    @property
+    def moved(self) -> tuple[int, ...]:
+        """The shape with the axis last."""
+        return (*self.shape[: self.axis], *self.shape[self.axis + 1 :], self.length)
+
+    def to_rows(self, x: NDArray) -> NDArray:
+        """The matrix, contiguous; a view where the tensor allows it."""
+        moved = np.moveaxis(x.reshape(self.shape), self.axis, -1)
+        return np.ascontiguousarray(moved).reshape(self.rows, self.length)
+
+    def from_rows(self, matrix: NDArray, shape: tuple[int, ...] | None = None) -> NDArray:
+        """The tensor of a matrix [rows, columns], contiguous."""
+        moved = matrix.reshape((*self.moved[:-1], matrix.shape[1]))
+        tensor = np.ascontiguousarray(np.moveaxis(moved, -1, self.axis))
+        return tensor if shape is None else tensor.reshape(shape)
+
+
+def layout(x: NDArray[np.float32], scheme: Scheme, axis: int) -> Layout:
+    """The layout of `x` under `scheme`.
+
+    Raises:
+        ArgumentError: no such axis; square blocks on less than two axes or along another than the last.
+    """
+    shape = x.shape or (1,)
+    if not -len(shape) <= axis < len(shape):
+        raise ArgumentError(f"axis must name one of {len(shape)} axes", got=axis, where="axis")
+    axis %= len(shape)
+    length = shape[axis]
+    rows = int(np.prod([size for at, size in enumerate(shape) if at != axis], dtype=np.int64))
+    block, height, plane = scheme.block or max(length, 1), 1, max(rows, 1)
+    if scheme.granularity == "tensor":
+        height = max(rows, 1)
+    if scheme.granularity == "block2d":
+        if x.ndim < 2 or axis != len(shape) - 1:
+            raise ArgumentError(
+                "square blocks must lie on the last two axes of a matrix", got=(x.shape, axis), where="axis"
+            )
+        height, plane = block, max(shape[-2], 1)
+    return Layout(shape, axis, rows, length, block, height, plane)
+
+
+def float32_array(x: ArrayLike) -> NDArray[np.float32]:
+    """`x` as float32: floats are rounded to it, integers must be such that they are exact.
+
+    Raises:
+        ArgumentError: not real numbers.
+    """
+    array = np.asarray(x)
+    if array.dtype != np.float32:
+        if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
+            raise ArgumentError("x must be an array of real numbers", got=array.dtype.name, where="x")
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32)
+    return array
