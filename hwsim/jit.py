@@ -25,7 +25,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import numba
 
@@ -72,6 +72,10 @@ def _cache_dir(path: Path) -> str:
     return str(cache_root() / "jit" / source_hash(path))
 
 
+@overload
+def njit(function: F, **options: Any) -> Any: ...
+@overload
+def njit(function: None = None, **options: Any) -> Callable[[Callable[..., Any]], Any]: ...
 def njit(function: F | None = None, **options: Any) -> Any:
     """`numba.njit` with this package's settings: GIL released, machine code cached by its sources."""
     if function is None:
