@@ -20,13 +20,27 @@ from hwsim.quant.scheme import Scheme
 
 if TYPE_CHECKING:
     from hwsim.quant.engine import fake_quantize, quantize
+    from hwsim.quant.random_bits import random_words
+    from hwsim.quant.rotation import hadamard
 
 _HOME = {
     "quantize": "hwsim.quant.engine",
     "fake_quantize": "hwsim.quant.engine",
+    "hadamard": "hwsim.quant.rotation",
+    "random_words": "hwsim.quant.random_bits",
 }
 
-__all__ = ["Quantized", "Scheme", "block_scheme", "fake_quantize", "get", "names", "quantize"]
+__all__ = [
+    "Quantized",
+    "Scheme",
+    "block_scheme",
+    "fake_quantize",
+    "get",
+    "hadamard",
+    "names",
+    "quantize",
+    "random_words",
+]
 
 
 def __getattr__(name: str) -> Any:
