@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional
 
-from hwsim.nn import Recipe, load_file as load_python
+from hwsim.nn import Recipe
+from hwsim.nn import load_file as load_python
 
 CHECKPOINT = Path(__file__).with_suffix(".safetensors")
 
@@ -43,11 +43,13 @@ class BitLinear(nn.Linear):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise, quantise and multiply x ``[..., in_features]``."""
-        x = F.rms_norm(x.float(), (x.shape[-1],))
+        x = functional.rms_norm(x.float(), (x.shape[-1],))
         scale = x.detach().abs().amax(dim=-1, keepdim=True).clamp(min=1e-5) / 127
         scaled = x / scale
         weight, weight_scale = self.ternary()
-        return F.linear(straight_through(scaled, scaled.round().clamp(-127, 127)), weight) * (scale * weight_scale)
+        return functional.linear(straight_through(scaled, scaled.round().clamp(-127, 127)), weight) * (
+            scale * weight_scale
+        )
 
 
 def build(checkpoint: bool = True, seed: int = 0) -> nn.Module:

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn import functional
 
 from hwsim.nn import Recipe
 from hwsim.nn.corpus import stdlib
@@ -27,7 +27,7 @@ WIDTH, LAYERS, HEADS, CONTEXT = 192, 4, 6, 256
 
 def norm(x: Tensor) -> Tensor:
     """RMS norm over the last axis."""
-    return F.rms_norm(x, (x.shape[-1],))
+    return functional.rms_norm(x, (x.shape[-1],))
 
 
 def rotate(x: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ class Attention(nn.Module):
         batch, time, width = x.shape
         qkv = self.qkv(x).view(batch, time, 3, HEADS, width // HEADS).permute(2, 0, 3, 1, 4)
         q, k, v = rotate(norm(qkv[0])), rotate(norm(qkv[1])), qkv[2]
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.out(mixed.transpose(1, 2).reshape(batch, time, width))
 
 
@@ -69,7 +69,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Add both to the residual stream x ``[B, T, width]``."""
         x = x + self.attention(norm(x))
-        return x + self.down(F.relu(self.up(norm(x))).square())
+        return x + self.down(functional.relu(self.up(norm(x))).square())
 
 
 class GPT(nn.Module):
@@ -124,7 +124,7 @@ def _draw(text: Tensor, step: int, size: int, seed: int) -> Tensor:
 
 def loss(model: nn.Module, batch: Tensor) -> Tensor:
     """Mean cross-entropy in nats per byte of each byte of ``[B, T]`` from those before it."""
-    return F.cross_entropy(model(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten())
+    return functional.cross_entropy(model(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten())
 
 
 @torch.no_grad()

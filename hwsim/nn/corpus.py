@@ -43,7 +43,7 @@ class Corpus:
 
 def _sources(root: Path) -> list[Path]:
     found = (path.relative_to(root) for path in root.rglob("*.py"))
-    generated = ("_sysconfigdata", "config-")  # a file and a folder that hold the paths of the machine that built Python
+    generated = ("_sysconfigdata", "config-")  # paths of the machine that built Python
     return sorted(
         path
         for path in found

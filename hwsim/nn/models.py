@@ -43,7 +43,8 @@ def load_file(path: Path) -> ModuleType:
     path = path.resolve()
     key = path, path.stat().st_mtime_ns
     if key not in _loaded:
-        name = f"hwsim_workbench_{path.stem}_{hashlib.sha1(str(path).encode(), usedforsecurity=False).hexdigest()[:8]}"
+        mark = hashlib.sha1(str(path).encode(), usedforsecurity=False).hexdigest()[:8]
+        name = f"hwsim_workbench_{path.stem}_{mark}"
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
             raise ModelError("model file must be Python source", where=str(path))
@@ -165,4 +166,4 @@ def run(model: nn.Module, batch: Any) -> Any:
         return model(**batch)
     if isinstance(batch, (tuple, list)) and batch and isinstance(batch[0], Tensor):
         return model(batch[0])
-    raise ArgumentError("batch must be a tensor, a tuple (input, ...) or a dict of arguments", got=type(batch).__name__)
+    raise ArgumentError("batch must be a tensor, a tuple that begins with one, or a dict", got=type(batch).__name__)

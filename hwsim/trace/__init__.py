@@ -1,0 +1,24 @@
+"""Recorded matrix products of a model: what they are, and how they are stored.
+
+`load_trace` opens a stored trace, `TraceWriter` makes one, `Workload` is its shapes.
+"""
+
+from hwsim.trace.export import export
+from hwsim.trace.gemm import PHASES, ROLES, Gemm, GemmShape, Operand, Phase, Role, Workload
+from hwsim.trace.store import Trace, TraceWriter, holds_trace, load_trace
+
+__all__ = [
+    "PHASES",
+    "ROLES",
+    "Gemm",
+    "GemmShape",
+    "Operand",
+    "Phase",
+    "Role",
+    "Trace",
+    "TraceWriter",
+    "Workload",
+    "export",
+    "holds_trace",
+    "load_trace",
+]
