@@ -1,7 +1,7 @@
 """Self-checking test benches: golden vectors in, one line of verdict out.
 
-A row of the vector file is one hexadecimal word: the inputs, first port in the lowest bits, then the expected outputs.
-The bench compares with ``!==``, so that an undefined output is a mismatch too.
+A row of the vector file is one hexadecimal word: the inputs, first port in the lowest bits, then the expected
+outputs. The bench compares with ``!==``, so that an undefined output is a mismatch too.
 """
 
 from __future__ import annotations

@@ -192,7 +192,7 @@ def _baugh_wooley_constant(n: int, m: int) -> int:
 
 
 def _signed_row(name: str, multiplicand: str, multiplier: str) -> str:
-    """Partial product row j of Baugh-Wooley: the products of exactly one sign bit count negative and enter inverted."""
+    """Partial product row j of Baugh-Wooley."""
     row = f"{multiplicand} & {{N{{{multiplier}[j]}}}}"
     return (
         f"      wire [N-1:0] {name} = ({row})\n"
@@ -208,7 +208,7 @@ def _array(top: str, a_bits: int, b_bits: int, signed: bool) -> str:
     carry_in = "1'b0"
     if signed:
         product = _signed_row("partial", "x", "y")
-        # The inverted bits leave 2^(N-1) + 2^(M-1) + 2^(N+M-1); for N = M the first two are one carry into row 0's top.
+        # The inverted bits leave 2^(N-1) + 2^(M-1) + 2^(N+M-1); for N = M the first two are one bit on top of row 0.
         carry_in = "1'b0" if n == m else "(j == N - 1 || j == M - 1)"
     last = "row[M - 1].sum[N:1]"
     high = f"  assign p[N+M-1:M] = {last};"

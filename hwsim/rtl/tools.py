@@ -200,6 +200,7 @@ def _synth_script(top: str, keep_modules: bool) -> str:
             f"synth {'' if keep_modules else '-flatten '}-top {top}",
             "flatten",
             "opt -full",
+            "techmap",  # of the word-level multiplexers that opt makes
             "dfflibmap -liberty cells.lib",
             "abc -liberty cells.lib",
             "setundef -zero",

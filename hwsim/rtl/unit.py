@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from hwsim.errors import ArgumentError
 
 Values = dict[str, NDArray[np.uint64]]
-"""Port values by name: ``[n]``, or ``[n, count]`` for a port of several elements; unsigned words of the port's bits."""
+"""Port values by name: ``[n]``, or ``[n, count]`` for a port of several elements, as unsigned words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +140,19 @@ def to_signed(words: NDArray[np.uint64], bits: int) -> NDArray[np.int64]:
 def to_words(values: NDArray[np.int64], bits: int) -> NDArray[np.uint64]:
     """The low `bits` bits of integers."""
     return values.astype(np.uint64) & np.uint64((1 << bits) - 1 if bits < 64 else 0xFFFFFFFFFFFFFFFF)
+
+
+def cycles_of_runs(clear: NDArray[np.uint64]) -> Iterator[tuple[NDArray[np.intp], bool]]:
+    """Rows of a clocked unit that can be computed at once: the first cycle of every run, the second, and so on.
+
+    A run starts where `clear` is set. Yields (rows, whether they start a run); row r continues row r - 1.
+    """
+    starts = np.flatnonzero(clear)
+    if not len(clear) or clear[0] == 0:
+        raise ArgumentError("the first row must clear the registers", where="clear")
+    lengths = np.diff(np.append(starts, len(clear)))
+    for step in range(int(lengths.max())):
+        yield starts[lengths > step] + step, step == 0
 
 
 def fill(template: str, **values: object) -> str:

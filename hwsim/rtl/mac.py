@@ -1,0 +1,199 @@
+"""Multiply-accumulate units: a product and an accumulator, always separate modules.
+
+Synthesis that sees ``acc + a * b`` in one module fuses them into one macro with operands sign-extended to the
+accumulator's width: a signed 8-bit unit then takes half as much area again. So the boundary is part of the circuit.
+The accumulator is clocked, clears by starting from zero, and wraps or saturates after every addition.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.datapaths import integer
+from hwsim.errors import ArgumentError, UnknownName
+from hwsim.rtl.multipliers import multiplier
+from hwsim.rtl.unit import (
+    Port,
+    Unit,
+    Values,
+    cycles_of_runs,
+    fill,
+    join,
+    to_signed,
+    to_words,
+    uniform_and_edges,
+)
+
+_WRAP = """\
+// <KIND> accumulator of <ACC> bits for terms of <P> bits; a sum that leaves the range wraps around.
+module <TOP> (input clk, input clear, input <SIGNED>[<P>-1:0] p, output reg <SIGNED>[<ACC>-1:0] acc);
+  wire <SIGNED>[<ACC>-1:0] held = clear ? <ACC>'d0 : acc;
+  always @(posedge clk) acc <= held + p;
+endmodule
+"""
+
+_SATURATE = """\
+// <KIND> accumulator of <ACC> bits for terms of <P> bits; a sum that leaves the range stays at its end.
+module <TOP> (input clk, input clear, input <SIGNED>[<P>-1:0] p, output reg <SIGNED>[<ACC>-1:0] acc);
+  wire <SIGNED>[<ACC>-1:0] held = clear ? <ACC>'d0 : acc;
+  wire <SIGNED>[<W>-1:0] sum = held + p; // one bit more than the wider operand: never overflows
+<CLAMP>
+endmodule
+"""
+
+_MAC = """\
+// <KIND> multiply-accumulate: acc <= (clear ? 0 : acc) + a * b. Product and accumulator stay apart on purpose.
+module <TOP> (
+  input clk, input clear, input [<A_BITS>-1:0] a, input [<B_BITS>-1:0] b, output [<ACC>-1:0] acc
+);
+  wire [<A_BITS>+<B_BITS>-1:0] p;
+  <MULTIPLIER> product (.a(a), .b(b), .p(p));
+  <ACCUMULATOR> accumulate (.clk(clk), .clear(clear), .p(p), .acc(acc));
+endmodule
+"""
+
+
+def accumulator(p_bits: int = 16, acc_bits: int = 32, signed: bool = True, overflow: str = "wrap") -> Unit:
+    """Register ``acc <= (clear ? 0 : acc) + p``, modulo 2^acc_bits or clamped.
+
+    Raises:
+        ArgumentError: a width outside 2..64. UnknownName: the overflow rule.
+    """
+    for name, bits in (("p_bits", p_bits), ("acc_bits", acc_bits)):
+        if not 2 <= bits <= 64:
+            raise ArgumentError(f"{name} must be 2..64", got=bits, where="accumulator")
+    if overflow not in ("wrap", "saturate"):
+        raise UnknownName("overflow", overflow, ("wrap", "saturate"))
+    top = f"acc_{'s' if signed else 'u'}{acc_bits}_p{p_bits}_{overflow}"
+    clear, p, acc = Port("clear", 1), Port("p", p_bits), Port("acc", acc_bits)
+    edges = uniform_and_edges(p)
+    least, greatest = (-(1 << (acc_bits - 1)), (1 << (acc_bits - 1)) - 1) if signed else (0, (1 << acc_bits) - 1)
+
+    def golden(values: Values) -> Values:
+        term = to_signed(values["p"], p_bits) if signed else values["p"]
+        terms = term.astype(object)  # Python integers: no width to overflow
+        out = np.zeros(len(terms), dtype=object)
+        for rows, first in cycles_of_runs(values["clear"]):
+            total = terms[rows] + (0 if first else out[rows - 1])
+            out[rows] = np.clip(total, least, greatest) if overflow == "saturate" else total % (1 << acc_bits)
+        return {"acc": (out % (1 << acc_bits)).astype(np.uint64)}
+
+    return Unit(
+        name=top,
+        verilog=_accumulator_text(top, p_bits, acc_bits, signed, overflow),
+        inputs=(clear, p),
+        outputs=(acc,),
+        registers=(acc,),
+        golden=golden,
+        operands=lambda rng, n: runs(rng, n) | edges(rng, n),
+        latency_cycles=1,
+        family="accumulator",
+        parameters={"p_bits": p_bits, "acc_bits": acc_bits, "signed": signed, "overflow": overflow},
+    )
+
+
+def mac(
+    a_bits: int = 8,
+    b_bits: int = 8,
+    acc_bits: int = 32,
+    signed: bool = True,
+    overflow: str = "wrap",
+    style: str = "array",
+) -> Unit:
+    """A multiplier of `style` and an accumulator; golden values from `hwsim.datapaths.integer`.
+
+    Raises:
+        ArgumentError: operand widths outside 2..16, accumulator outside 2..64 (63 unsigned). UnknownName: style or
+        overflow rule.
+    """
+    datapath = integer(a_bits, b_bits, acc_bits, signed=signed, overflow=overflow)  # type: ignore[arg-type]
+    product = multiplier(a_bits, b_bits, signed, style)
+    adder = accumulator(a_bits + b_bits, acc_bits, signed, overflow)
+    top = f"mac_{'s' if signed else 'u'}{a_bits}x{b_bits}_acc{acc_bits}_{overflow}_{style}"
+    clear, a, b, acc = Port("clear", 1), Port("a", a_bits), Port("b", b_bits), Port("acc", acc_bits)
+    edges = uniform_and_edges(a, b)
+
+    def golden(values: Values) -> Values:
+        x, w = codes(values["a"], a_bits), codes(values["b"], b_bits)
+        out = np.zeros(len(x), dtype=np.int64)
+        for rows, first in cycles_of_runs(values["clear"]):
+            held = None if first else out[rows - 1]
+            out[rows] = datapath.dot(x[rows, None], w[rows, None], c=held)
+        return {"acc": to_words(out, acc_bits)}
+
+    return Unit(
+        name=top,
+        verilog=join(
+            product.verilog,
+            adder.verilog,
+            fill(
+                _MAC,
+                KIND="Signed" if signed else "Unsigned",
+                TOP=top,
+                A_BITS=a_bits,
+                B_BITS=b_bits,
+                ACC=acc_bits,
+                MULTIPLIER=product.top,
+                ACCUMULATOR=adder.top,
+            ),
+        ),
+        inputs=(clear, a, b),
+        outputs=(acc,),
+        registers=(acc,),
+        golden=golden,
+        operands=lambda rng, n: runs(rng, n) | edges(rng, n),
+        latency_cycles=1,
+        family="mac",
+        parameters={
+            "a_bits": a_bits,
+            "b_bits": b_bits,
+            "acc_bits": acc_bits,
+            "signed": signed,
+            "overflow": overflow,
+            "style": style,
+        },
+    )
+
+
+def codes(words: NDArray[np.uint64], bits: int) -> NDArray[Any]:
+    """Words as the emulator takes element codes: uint8 up to 8 bits, uint16 above."""
+    return words.astype(np.uint8 if bits <= 8 else np.uint16)
+
+
+def runs(rng: np.random.Generator, n: int, longest: int = 96) -> Values:
+    """Port ``clear``: dot products of 1 to `longest` terms, the first starting at row 0."""
+    clear = np.zeros(n, dtype=np.uint64)
+    starts = np.cumsum(rng.integers(1, longest + 1, size=n))
+    clear[0] = 1
+    clear[starts[starts < n]] = 1
+    return {"clear": clear}
+
+
+def _accumulator_text(top: str, p_bits: int, acc_bits: int, signed: bool, overflow: str) -> str:
+    shared = {
+        "KIND": "Signed" if signed else "Unsigned",
+        "TOP": top,
+        "ACC": acc_bits,
+        "P": p_bits,
+        "SIGNED": "signed " if signed else "",
+    }
+    if overflow == "wrap":
+        return fill(_WRAP, **shared)
+    width = max(p_bits, acc_bits) + 1
+    extra = width - acc_bits  # bits above the sign bit or above the top bit
+    if signed:
+        clamp = (
+            f"  // in range if all bits from the accumulator's sign bit upwards agree\n"
+            f"  wire fits = sum[{width - 1}:{acc_bits - 1}] == {{{extra + 1}{{sum[{width - 1}]}}}};\n"
+            f"  wire [{acc_bits - 1}:0] end_of_range = {{sum[{width - 1}], {{{acc_bits - 1}{{~sum[{width - 1}]}}}}}};\n"
+            f"  always @(posedge clk) acc <= fits ? sum[{acc_bits - 1}:0] : end_of_range;"
+        )
+    else:
+        clamp = (
+            f"  wire fits = sum[{width - 1}:{acc_bits}] == {extra}'d0;\n"
+            f"  always @(posedge clk) acc <= fits ? sum[{acc_bits - 1}:0] : {{{acc_bits}{{1'b1}}}};"
+        )
+    return fill(_SATURATE, W=width, CLAMP=clamp, **shared)
