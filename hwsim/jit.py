@@ -28,6 +28,9 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import numba
+from llvmlite import ir as ir  # the three names below are for instructions that Numba cannot express
+from numba import types as types
+from numba.extending import intrinsic as intrinsic
 
 F = TypeVar("F", bound=Callable[..., Any])
 
