@@ -133,7 +133,7 @@ class Format:
 
     @property
     def nan_magnitude(self) -> int | None:
-        """The one NaN that `encode` writes: all ones, as NVIDIA's conversions do. None if the format has no NaN."""
+        """The NaN that `encode` writes: all ones, as NVIDIA's conversions do. None if the format has no NaN."""
         return None if self.specials == "none" else (1 << (self.exponent_bits + self.mantissa_bits)) - 1
 
     @property
@@ -224,9 +224,10 @@ class Format:
     ) -> NDArray[Any]:
         """The codes of `values`, rounded once.
 
-        Special values, by facts of NVIDIA's conversions: NaN becomes the positive NaN of all ones; in a float format
-        without NaN the largest positive value; 0 in an integer. -0.0 and negative underflow keep their sign. A format
-        without a sign takes the magnitude; one without zero turns 0 into its smallest value.
+        Special values are those of NVIDIA's conversions: NaN becomes the positive NaN of all ones; in a float format
+        without NaN the largest positive value; 0 in an integer. -0.0, negative underflow and negative overflow keep
+        their sign, also where overflow gives NaN. A format without a sign takes the magnitude; one without zero turns
+        0 into its smallest value.
 
         Args:
             values: float32, any shape (other types are converted to float32 first).

@@ -116,7 +116,7 @@ def _overflow(form: Format, negative: bool, saturate: bool) -> int:
     if saturate or form.specials == "none":
         return _word(form, negative, Fraction(form.max))
     if form.specials == "nan":
-        return _nan(form)
+        return _placed(form, negative, (1 << (form.exponent_bits + form.mantissa_bits)) - 1)
     return _placed(form, negative, ((1 << form.exponent_bits) - 1) << form.mantissa_bits)
 
 

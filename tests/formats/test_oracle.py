@@ -23,7 +23,6 @@ ORACLE = {
     "bf16": ml_dtypes.bfloat16,
     "fp16": np.float16,
 }
-NO_NAN = ("e2m1", "e2m3", "e3m2")
 
 
 def bits(values):
@@ -52,10 +51,7 @@ def test_encodes_as_ml_dtypes(name, patterns):
     form = formats.get(name)
     ours, theirs = form.encode(patterns, saturate=False), peer_codes(patterns, name)
     nan = np.isnan(patterns)
-    became_nan = np.isnan(form.decode(theirs)) & ~nan  # beyond the largest value of a format without infinity
-    assert_array_equal(ours[~nan & ~became_nan], theirs[~nan & ~became_nan])
-    assert_array_equal(np.isnan(form.decode(ours)) & ~nan, became_nan)
-    assert became_nan.any() == (name == "e4m3")
+    assert_array_equal(ours[~nan], theirs[~nan])  # overflow to a NaN that keeps its sign included
 
 
 @pytest.mark.parametrize("name", ORACLE)

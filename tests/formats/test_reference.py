@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from hwsim import formats
-from hwsim.formats import reference
+from hwsim.formats import codec, reference
 
 SMALL = [name for name in formats.names() if formats.get(name).bits <= 8]
 
@@ -112,3 +112,13 @@ def test_encode_inverts_decode(name, rounding):
     values = form.decode(codes)
     number = ~np.isnan(values)
     assert_array_equal(form.encode(values, rounding, saturate=False)[number], codes[number])
+
+
+@pytest.mark.parametrize("saturate", [True, False])
+@pytest.mark.parametrize("rounding", ["rne", "rz", "rp", "away"])
+def test_tables_of_narrow_formats_equal_the_general_arithmetic(rounding, saturate, rng):
+    words = rng.integers(0, 1 << 32, 1 << 15, dtype=np.uint32)
+    for name in SMALL:
+        form = formats.get(name)
+        general = codec._encode_words(form, words.astype(np.int64), rounding, None, saturate, 32)
+        assert_array_equal(form.encode(words.view(np.float32), rounding, saturate=saturate), general)

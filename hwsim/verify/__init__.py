@@ -1,0 +1,1 @@
+"""Oracles: what hwsim is compared with, written by others."""
