@@ -13,13 +13,15 @@ from typing import Any
 
 from hwsim.datapaths.base import Datapath
 from hwsim.datapaths.integer import Integer as integer  # noqa: N813  (the design's name of the factory)
+from hwsim.datapaths.tensor_cores import tensor_core
 from hwsim.datapaths.ternary_lut import TernaryLut as ternary_lut  # noqa: N813
 from hwsim.errors import ArgumentError, UnknownName
 
-__all__ = ["FAMILIES", "Datapath", "from_spec", "integer", "ternary_lut"]
+__all__ = ["FAMILIES", "Datapath", "from_spec", "integer", "tensor_core", "ternary_lut"]
 
 FAMILIES: dict[str, Callable[..., Any]] = {
     "integer": integer,
+    "tensor_core": tensor_core,
     "ternary_lut": ternary_lut,
 }
 """Factory of each family, by the ``family`` of a spec."""

@@ -1,0 +1,145 @@
+"""From checked arrays to kernels: operands padded, split and laid out once, then rows over threads."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.datapaths.tensor_cores import general
+from hwsim.datapaths.tensor_cores.elements import Element, element, parts
+from hwsim.jit import parallel_rows
+
+if TYPE_CHECKING:
+    from hwsim.datapaths.tensor_cores.unit import TensorCore
+
+MODELS = {
+    "fused": general.FUSED,
+    "grouped": general.GROUPED,
+    "exact": general.EXACT,
+    "flushed": general.FLUSHED,
+    "rounded": general.ROUNDED,
+    "interleaved": general.INTERLEAVED,
+}
+ROUNDINGS = {
+    "rz_fp32": general.RZ_FP32,
+    "rz_e8m13": general.RZ_E8M13,
+    "rne_fp16": general.RNE_FP16,
+    "rne_fp32": general.RNE_FP32,
+}
+REWRITE_K = 32
+"""Elements of K of the FP8 instruction that becomes two FP16 steps."""
+
+# The unpacking of four FP8 codes yields k, k+1 for the first step and k+2, k+3 for the second.
+REWRITE_ORDER = np.array([k for half in (0, 2) for k in range(REWRITE_K) if k % 4 // 2 * 2 == half])
+
+
+class Operands:
+    """Codes and scale bytes of a product, as the kernels read them.
+
+    Args:
+        unit: the tensor core.
+        a, b: codes ``[M, K]`` and ``[N, K]``.
+        scale_a, scale_b: scale bytes ``[M or N, blocks]``, None for a unit without.
+    """
+
+    def __init__(
+        self,
+        unit: TensorCore,
+        a: NDArray[Any],
+        b: NDArray[Any],
+        scale_a: NDArray[np.uint8] | None,
+        scale_b: NDArray[np.uint8] | None,
+    ) -> None:
+        self.unit, self.row = unit, unit.row
+        self.forms = element(unit.a_format), element(unit.b_format)
+        self.step = REWRITE_K if self.row.rewrite else self.row.group
+        self.length = -(-max(a.shape[1], 1) // self.step) * self.step
+        self.codes = self._padded(a), self._padded(b)
+        self.scales = None if scale_a is None or scale_b is None else (self._full(scale_a), self._full(scale_b))
+
+    def _padded(self, codes: NDArray[Any]) -> NDArray[Any]:
+        if codes.shape[1] != self.length:
+            codes = np.pad(codes, ((0, 0), (0, self.length - codes.shape[1])))
+        if self.row.rewrite:
+            blocks = codes.reshape(len(codes), -1, REWRITE_K)
+            codes = np.ascontiguousarray(blocks[:, :, REWRITE_ORDER]).reshape(codes.shape)
+        return codes
+
+    def _full(self, scale: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        # Blocks of padding alone: any scale but NaN, since zero products leave it out.
+        missing = self.length // (self.row.block or 1) - scale.shape[1]
+        return np.pad(scale, ((0, 0), (0, missing)), constant_values=0) if missing else scale
+
+    @cached_property
+    def split(self) -> tuple[NDArray[np.int32], NDArray[np.int16], NDArray[np.int32], NDArray[np.int16]]:
+        """Significands and exponents of a and of b; for a grouped unit the significands are fixed-point."""
+        (a, b), (form_a, form_b) = self.codes, self.forms
+        a_sig, a_exp, b_sig, b_exp = *parts(form_a, a), *parts(form_b, b)
+        if self.row.model == "grouped":
+            a_sig, b_sig = a_sig << a_exp, b_sig << b_exp
+        return a_sig, a_exp, b_sig, b_exp
+
+    @cached_property
+    def scale_split(self) -> tuple[NDArray[np.int32], NDArray[np.int16], NDArray[np.int32], NDArray[np.int16]]:
+        """Significands and exponents of the scales; dummies for a unit without."""
+        if self.scales is None:
+            significands, exponents = np.zeros((1, 1), np.int32), np.zeros((1, 1), np.int16)
+            return significands, exponents, significands, exponents
+        form = self.scale_form
+        return *parts(form, self.scales[0]), *parts(form, self.scales[1])
+
+    @property
+    def scale_form(self) -> Element:
+        """Format of the scale bytes."""
+        assert self.row.scale is not None
+        return element(self.row.scale)
+
+    @property
+    def point(self) -> int:
+        """Fraction bits of the product of two significands."""
+        return self.forms[0].mantissa_bits + self.forms[1].mantissa_bits
+
+    @property
+    def outside(self) -> int:
+        """Elements after which the sum leaves the unit; 0 for never."""
+        return REWRITE_K if self.row.rewrite else self.unit.promote_every or 0
+
+
+def _run(operands: Operands, c: NDArray[Any], paired: bool) -> NDArray[Any]:
+    row, unit = operands.row, operands.unit
+    word = np.uint16 if unit.out == "fp16" else np.uint32
+    out = np.empty(c.shape, word)
+    parallel_rows(
+        general.chain,
+        len(c),
+        c.shape[1],
+        paired,
+        MODELS[row.model],
+        *operands.split,
+        *operands.scale_split,
+        c.view(word),
+        row.group,
+        row.fraction_bits,
+        operands.point,
+        operands.scale_form.mantissa_bits if operands.scales is not None else 0,
+        row.block or 0,
+        unit.e_zero,
+        ROUNDINGS[unit.rounding],
+        operands.outside,
+        out,
+        grain=max(1, 4096 // max(1, c.shape[1] * operands.length)),
+    )
+    return out.view(c.dtype)
+
+
+def dot(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
+    """Row by row; c and the result are ``[R, 1]``."""
+    return _run(operands, c, paired=True)
+
+
+def matmul(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
+    """Every row of a with every row of b."""
+    return _run(operands, c, paired=False)
