@@ -1,0 +1,88 @@
+"""What one component costs: named sets of coefficients, each number with its source and error.
+
+A set belongs to one cell library, one synthesis tool and one delay model, which it names. Nothing has a default: a
+coefficient that a set does not hold is an error, since a silent guess would look like a measurement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+
+from hwsim.cost.quantity import Quantity
+from hwsim.cost.tables import FOLDER, read
+from hwsim.errors import ArgumentError, UnknownName
+
+DEFAULT = "nangate45"
+
+
+@dataclass(frozen=True, slots=True)
+class Coefficients:
+    """One set. Two sets of the same name and fidelity are equal.
+
+    Args:
+        name: the file's name.
+        library: cell library, corner and voltage.
+        tool: what synthesized.
+        delay_model: ``"zero"`` or ``"unit"`` (with glitches).
+        node_nm: technology node of the library.
+        voltage: its supply, V.
+        fidelity: ``"composed"`` from measured components, or ``"fitted"`` to whole units.
+        entries: quantities by name.
+    """
+
+    name: str
+    library: str
+    tool: str
+    delay_model: str
+    node_nm: int
+    voltage: float
+    fidelity: str
+    entries: Mapping[str, Quantity] = field(compare=False, hash=False, repr=False)
+
+    def __getitem__(self, name: str) -> Quantity:
+        if name not in self.entries:
+            raise UnknownName("coefficient", name, self.entries, where=f"coefficients {self.name}")
+        return self.entries[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.entries
+
+    def value(self, name: str) -> float:
+        """The number of a coefficient."""
+        return self[name].value
+
+
+@cache
+def load_coefficients(name_or_path: str | Path = DEFAULT) -> Coefficients:
+    """A set by name (``hwsim/cost/data/NAME.csv``) or by path.
+
+    Raises:
+        ArgumentError: no such file, or one without library, tool, delay model, node and voltage.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".csv":
+        path = FOLDER / f"{name_or_path}.csv"
+    facts, rows = read(path)
+    needed = ("library", "tool", "delay_model", "node_nm", "voltage")
+    if missing := [key for key in needed if key not in facts]:
+        raise ArgumentError(
+            "coefficients must state library, tool, delay_model, node_nm and voltage", got=missing, where=str(path)
+        )
+    entries = {
+        row["name"]: Quantity(float(row["value"]), row["unit"], row["source"], float(row["relative_error"]))
+        for row in rows
+    }
+    return Coefficients(
+        name=path.stem,
+        library=facts["library"],
+        tool=facts["tool"],
+        delay_model=facts["delay_model"],
+        node_nm=int(facts["node_nm"]),
+        voltage=float(facts["voltage"]),
+        fidelity=facts.get("fidelity", "composed"),
+        entries=MappingProxyType(entries),
+    )
