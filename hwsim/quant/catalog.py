@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hwsim.errors import UnknownName
-from hwsim.quant.scheme import E8M0_RULES, Rounding, ScaleRule, Scheme
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.errors import ArgumentError, UnknownName
+from hwsim.quant.scheme import E8M0_RULES, RECIPROCALS_NEEDED, Rounding, ScaleRule, Scheme
 
 TE = "NVIDIA TransformerEngine, common/cast/nvfp4/core_nvfp4.cuh and NVFP4QuantizerRef"
 TE_FAST = "NVIDIA TransformerEngine, core_nvfp4.cuh, compute_scaling_coefficient<bf16>"
@@ -91,9 +94,36 @@ def get(name: str | Scheme) -> Scheme:
     if isinstance(name, Scheme):
         return name
     full = ALIASES.get(name, name)
+    if full == "nvfp4.flashinfer_fast":
+        raise ArgumentError(f"{RECIPROCALS_NEEDED}; make it with flashinfer_fast(reciprocals)", where=full)
     if full not in CATALOG:
         raise UnknownName("scheme", name, [*CATALOG, *ALIASES])
     return CATALOG[full]
+
+
+def flashinfer_fast(reciprocals: NDArray[np.float32]) -> Scheme:
+    """The kernels of FlashInfer, vLLM, SGLang and TensorRT-LLM, which use the GPU's approximate reciprocal.
+
+    PTX promises ``rcp.approx.ftz.f32`` within one unit in the last place and no more, so its bits cannot be computed.
+
+    Args:
+        reciprocals: float32 [2^23]: entry m is the GPU's result for the float32 with exponent 0 and mantissa m, in (0.5, 1].
+
+    Raises:
+        ArgumentError: another dtype or shape, or an entry that is no reciprocal to one unit in the last place.
+    """
+    table = np.asarray(reciprocals)
+    if table.dtype != np.float32 or table.shape != (1 << 23,):
+        raise ArgumentError(RECIPROCALS_NEEDED, got=(table.dtype.name, table.shape), where="reciprocals")
+    exact = (1 / (1 + np.arange(1 << 23) / (1 << 23))).astype(np.float32)
+    away = np.abs(table.view(np.int32).astype(np.int64) - exact.view(np.int32))
+    if away.max() > 1:
+        raise ArgumentError(
+            "reciprocals must lie within one unit in the last place", got=int(away.argmax()), where="reciprocals"
+        )
+    return replace(
+        _NVFP4, name="nvfp4.flashinfer_fast", scale_rule="flashinfer_fast", reciprocals=table, source=FLASHINFER
+    )
 
 
 def names() -> list[str]:

@@ -1,25 +1,137 @@
-"""quantize, dequantize and fake_quantize of whole tensors."""
+"""quantize, dequantize and fake_quantize of whole tensors: layout, maxima, scales, elements.
+
+Every bit is that of `hwsim.quant.reference`, whatever the number of threads. `fake_quantize` is fused where the scheme
+multiplies each element by one factor and rounds to nearest; elsewhere it is, literally, quantize and dequantize.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hwsim.quant import reference
+from hwsim.errors import ArgumentError
+from hwsim.jit import parallel_rows
+from hwsim.quant import element_kernels, reference, scale_kernels
+from hwsim.quant.bits import INF
 from hwsim.quant.catalog import get
-from hwsim.quant.layout import float32_array
+from hwsim.quant.element_kernels import ElementConstants
+from hwsim.quant.layout import Layout, float32_array, layout
 from hwsim.quant.quantized import Quantized
+from hwsim.quant.random_bits import random_words
+from hwsim.quant.scale_kernels import ScaleConstants
 from hwsim.quant.scheme import Scheme
 
+F = np.float32
+GRAIN = 1 << 14
+"""Elements worth a thread."""
 
-def quantize(x: ArrayLike, scheme: str | Scheme, axis: int = -1, seed: int | None = None) -> Quantized:
-    """Quantize `x`."""
-    return reference.quantize(float32_array(x), get(scheme), axis)
+_UNFUSED = ("te_4over6", "exact", "fp4atw", "vllm_ref", "flashinfer_fast", "none")
+_NO_NOISE = np.empty((0, 0), np.uint8)
+_NO_MAXIMA = np.empty((0, 0), np.uint32)
+
+
+def quantize(
+    x: ArrayLike, scheme: str | Scheme, axis: int = -1, seed: int | None = None, *, amax: float | None = None
+) -> Quantized:
+    """Codes and scales of `x`.
+
+    NaN and infinity follow the scheme's source. ``te``, ``te_fast``, ``te_4over6``, ``flashinfer_exact``, ``exact``: NaN is
+    ignored by the maxima and becomes +6, as NVIDIA's conversion has it; an infinite tensor maximum makes the tensor scale
+    1. Other rules with small scales: NaN makes the scale of its block, or of the tensor, NaN. E8M0: NaN makes scale 255,
+    whose values are NaN; infinity is the largest power. ``absmax``: NaN or infinity makes every value that shares its
+    scale NaN.
+
+    Args:
+        x: real numbers, any shape; rounded to float32 first.
+        scheme: a name of `hwsim.quant.names`, or a Scheme.
+        axis: along which blocks lie, or which shares a channel's scale. Square blocks need the last.
+        seed: of the random words, 0 to 2^64 - 1; needed for stochastic rounding, of no effect otherwise. The element at
+            place i along the axis of row r takes word, or for up to 8 bits byte, ``r * length + i``.
+        amax: the tensor's largest magnitude where it is known beforehand, as by calibration; for schemes with a tensor
+            scale.
+
+    Raises:
+        UnknownName: no such scheme.
+        ArgumentError: `x` is not real, no such axis, no seed for stochastic rounding, or `amax` is negative, not finite or
+            unused.
+    """
+    scheme = get(scheme)
+    array = float32_array(x)
+    where = layout(array, scheme, axis)
+    given = _given(amax, scheme)
+    noise = _noise(scheme, seed, where)
+    if array.size == 0 or scheme.scale_rule in ("none", "flashinfer_fast"):
+        random = None if noise is None else (noise >> _noise_shift(noise, scheme)).astype(F)
+        return reference.quantize(array, scheme, axis, given, random)
+    rows = where.to_rows(array)
+    split = _split(where)
+    rows = rows.reshape(split.rows, split.length)
+    maxima = _maxima(rows, scheme, split)
+    largest = _largest(maxima) if given is None else given
+    constants = ScaleConstants(scheme, largest)
+    elements = _element_constants(scheme)
+    codes = np.empty(rows.shape, np.uint8)
+    grain = max(1, GRAIN // max(1, split.length))
+    scale_codes = np.empty(maxima.shape, np.uint8)
+    scales = np.empty(maxima.shape, F)
+    if scheme.scale_rule == "te_4over6":
+        S, two_level = constants.floats[0], scheme.tensor_scale
+        table, product = _table(scheme), F(scheme.product_max)
+        limit = F(scheme.scale_format_max)
+        parallel_rows(
+            element_kernels.four_over_six_rows, split.rows, rows, split.block, S, F(scheme.element_max), limit, two_level,
+            largest, product, maxima, constants.words, elements.words, table, codes, scale_codes, grain=grain,
+        )  # fmt: skip
+    else:
+        multiplier, _ = np.empty(maxima.shape, F), None
+        factors = np.empty(maxima.shape, F)
+        parallel_rows(
+            scale_kernels.scale_rows, maxima.shape[0], constants.rule, constants.factor, constants.floats, constants.words,
+            maxima, scale_codes, scales, multiplier, factors, grain=max(1, GRAIN // maxima.shape[1]),
+        )  # fmt: skip
+        prescale = constants.floats[1] if scheme.scale_rule == "fp4atw" else constants.floats[0]
+        random = _NO_NOISE if noise is None else noise.reshape(rows.shape)
+        shift = 0 if noise is None else _noise_shift(noise, scheme)
+        parallel_rows(
+            element_kernels.code_rows, split.rows, rows, split.block, split.height, split.plane, multiplier, elements.mode,
+            prescale, elements.words, random, random.dtype.type(shift), F(2.0**-scheme.sr_bits), codes, grain=grain,
+        )  # fmt: skip
+    stored = scales if scheme.scale_format == "fp32" else scale_codes
+    return Quantized(
+        where.from_rows(codes.reshape(where.rows, where.length), array.shape),
+        reference.scale_array(stored, where, scheme),
+        reference.tensor_scale(largest, scheme),
+        scheme,
+        where.axis,
+        largest,
+    )
 
 
 def dequantize(q: Quantized) -> NDArray[np.float32]:
     """See `Quantized.dequantize`."""
-    return reference.dequantize(q)
+    scheme = q.scheme
+    if scheme.scale_rule == "none" or q.codes.size == 0:
+        return reference.dequantize(q)
+    where = layout(q.codes, scheme, q.axis)
+    split = _split(where)
+    codes = where.to_rows(q.codes).reshape(split.rows, split.length)
+    order = element_kernels.PLAIN
+    if scheme.decode == "fp4atw":
+        order = element_kernels.INVERTED
+    elif scheme.decode == "code_first" and scheme.tensor_scale:
+        order = element_kernels.CODE_FIRST
+    scales = reference.flat_scales(q.scales, where, scheme)
+    factors = reference.decode_factors(scales, q.amax, scheme).reshape(-1, split.blocks)
+    out = np.empty(codes.shape, F)
+    with np.errstate(all="ignore"):
+        P = reference.decode_scale(F(q.amax), scheme)
+    parallel_rows(
+        element_kernels.value_rows, split.rows, codes, split.block, split.height, split.plane, factors, order, F(q.amax),
+        F(scheme.product_max), P, _table(scheme), out, grain=max(1, GRAIN // max(1, split.length)),
+    )  # fmt: skip
+    return where.from_rows(out.reshape(where.rows, where.length), q.codes.shape)
 
 
 def fake_quantize(
@@ -28,10 +140,137 @@ def fake_quantize(
     axis: int = -1,
     seed: int | None = None,
     out: NDArray[np.float32] | None = None,
+    *,
+    amax: float | None = None,
 ) -> NDArray[np.float32]:
-    """``quantize(x, scheme, axis, seed).dequantize()``, bit for bit."""
-    values = quantize(x, scheme, axis, seed).dequantize()
+    """``quantize(x, scheme, axis, seed).dequantize()``, bit for bit.
+
+    Args:
+        x, scheme, axis, seed, amax: see `quantize`.
+        out: float32 of the shape of `x`, written and returned; may be `x` itself.
+
+    Raises:
+        ArgumentError: as `quantize`; `out` of another shape or dtype.
+    """
+    scheme = get(scheme)
+    array = float32_array(x)
+    if out is not None and (out.dtype != F or out.shape != array.shape):
+        raise ArgumentError(
+            f"out must be float32 of shape {array.shape}", got=(out.dtype.name, out.shape), where="out"
+        )
+    fused = (
+        scheme.scale_rule not in _UNFUSED
+        and scheme.rounding == "rne"
+        and scheme.decode in ("te", "torchao", "vllm", "scale")
+    )
+    if not fused or array.size == 0:
+        values = quantize(array, scheme, axis, seed, amax=amax).dequantize()
+    else:
+        where = layout(array, scheme, axis)
+        rows = where.to_rows(array)
+        direct = out is not None and out.flags.c_contiguous and where.axis == len(where.shape) - 1
+        target = out.reshape(rows.shape) if direct and out is not None else np.empty(rows.shape, F)
+        _fake(rows, scheme, where, _given(amax, scheme), target)
+        if direct and out is not None:
+            return out
+        values = where.from_rows(target, array.shape)
     if out is None:
         return values
     out[...] = values
     return out
+
+
+def _fake(
+    rows: NDArray[np.float32], scheme: Scheme, where: Layout, given: np.float32 | None, out: NDArray[np.float32]
+) -> None:
+    split = _split(where)
+    rows, out = rows.reshape(split.rows, split.length), out.reshape(split.rows, split.length)
+    maxima, largest = _NO_MAXIMA, F(1) if given is None else given
+    if split.height > 1 or scheme.scale_rule == "absmean" or (scheme.tensor_scale and given is None):
+        maxima = _maxima(rows, scheme, split)
+        largest = _largest(maxima) if given is None else given
+    scale, elements = ScaleConstants(scheme, largest), _element_constants(scheme)
+    parallel_rows(
+        element_kernels.fake_rows, split.rows, rows, rows.view(np.uint32), split.block, split.height, split.plane,
+        _ceiling(scheme), maxima, scale.rule, scale.factor, scale.floats, scale.words,
+        elements.mode == element_kernels.DIVIDE, elements.words, elements.floats, out,
+        grain=max(1, GRAIN // split.length),
+    )  # fmt: skip
+
+
+def _split(where: Layout) -> Layout:
+    """The same blocks in more, shorter rows, where there are too few rows to share among threads."""
+    rows, length, block = where.rows, where.length, where.block
+    whole = where.height == where.rows and where.plane == where.rows and block == length
+    if whole:  # one scale a tensor: any shape does
+        while rows < 64 and length % 2 == 0 and length > 1 << 12:
+            rows, length = rows * 2, length // 2
+        return replace(where, rows=rows, length=length, block=length, height=rows, plane=rows)
+    if where.height == 1 and block < length and length % block == 0:
+        blocks = length // block
+        while rows < 64 and blocks % 2 == 0 and blocks * block > 1 << 12:
+            rows, blocks = rows * 2, blocks // 2
+        return replace(where, rows=rows, length=blocks * block, plane=max(rows, 1))
+    return where
+
+
+def _maxima(rows: NDArray[np.float32], scheme: Scheme, where: Layout) -> NDArray[np.uint32]:
+    """Bits of the maxima of all blocks [scale rows, blocks]; for ``absmean`` those of the mean."""
+    if scheme.scale_rule == "absmean":
+        return np.array([[reference.absolute_mean(rows)]], dtype=F).view(np.uint32)
+    found = np.empty((where.rows, where.blocks), np.uint32)
+    parallel_rows(
+        scale_kernels.maxima_rows, where.rows, rows.view(np.uint32), where.block, _ceiling(scheme), found,
+        grain=max(1, GRAIN // max(1, where.length)),
+    )  # fmt: skip
+    if where.height == 1:
+        return found
+    planes = found.reshape(-1, where.plane, where.blocks)
+    merged = np.maximum.reduceat(planes, np.arange(0, where.plane, where.height), axis=1)
+    return np.ascontiguousarray(merged).reshape(-1, where.blocks)
+
+
+def _largest(maxima: NDArray[np.uint32]) -> np.float32:
+    word = maxima.max()
+    return F(np.nan) if word > INF else F(word.view(F))
+
+
+def _ceiling(scheme: Scheme) -> np.uint32:
+    """Words above it are not counted by the maxima: NaN where the source ignores it."""
+    return INF if scheme.scale_rule in reference.NAN_IGNORING_RULES else np.uint32(0x7FFFFFFF)
+
+
+def _element_constants(scheme: Scheme) -> ElementConstants:
+    if scheme.scale_rule == "torchao":
+        return ElementConstants(scheme, reference.torchao_nan_code(scheme))
+    return ElementConstants(scheme, int(scheme.element_format.encode(F(np.nan))))
+
+
+def _table(scheme: Scheme) -> NDArray[np.float32]:
+    return scheme.element_format.values * F(scheme.element_unit)
+
+
+def _given(amax: float | None, scheme: Scheme) -> np.float32 | None:
+    if amax is None:
+        return None
+    if not scheme.tensor_scale:
+        raise ArgumentError("amax must be left out where there is no tensor scale", got=amax, where=scheme.name)
+    if not (0 <= amax and np.isfinite(F(amax))):
+        raise ArgumentError("amax must be a finite magnitude", got=amax, where=scheme.name)
+    return F(amax)
+
+
+def _noise(scheme: Scheme, seed: int | None, where: Layout) -> NDArray[np.uint8] | NDArray[np.uint32] | None:
+    if scheme.rounding != "sr":
+        return None
+    if seed is None:
+        raise ArgumentError("seed must be given for stochastic rounding", where=scheme.name)
+    count = where.rows * where.length
+    if scheme.sr_bits > 8:
+        return random_words(seed, count).reshape(where.rows, where.length)
+    words = random_words(seed, -(-count // 4)).astype("<u4", copy=False)
+    return words.view(np.uint8)[:count].reshape(where.rows, where.length)
+
+
+def _noise_shift(noise: NDArray, scheme: Scheme) -> int:
+    return 8 * noise.dtype.itemsize - scheme.sr_bits

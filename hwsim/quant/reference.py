@@ -56,7 +56,8 @@ def quantize_blocks(
         if scheme.scale_rule == "te_4over6":
             return Blocks(*_four_over_six(x, valid, a, A, scheme), A)
         if scheme.scale_rule == "absmean":
-            a = np.full(a.shape, absolute_mean(x[valid]))
+            A = absolute_mean(x[valid])
+            a = np.full(a.shape, A)
         scales, multiplier = block_scales(a, A, scheme)
         codes = _elements(x, multiplier[:, None], scales, A, scheme, random)
     return Blocks(codes, scales, A)
@@ -70,8 +71,9 @@ def maximum(x: Floats, axis: int, ignore_nan: bool) -> Floats:
 
 def absolute_mean(x: Floats) -> np.float32:
     """mean |x|, at least 1e-5 as BitNet's training code clamps it; summed in float64, rounded once."""
-    mean = np.abs(x).sum(dtype=np.float64) / max(x.size, 1)
-    return F(np.maximum(mean, 1e-5))
+    with np.errstate(all="ignore"):
+        mean = F(np.abs(x).sum(dtype=np.float64) / max(x.size, 1))
+    return F(np.nan) if np.isnan(mean) else max(mean, F(1e-5))
 
 
 def block_scales(a: Floats, A: np.float32, scheme: Scheme) -> tuple[NDArray, Floats]:
@@ -94,9 +96,10 @@ def _elements(
     if rule == "exact":
         return _exact_elements(x, scales, A, scheme)
     if rule == "fp4atw":
-        v = (x / _decode_scale(A, scheme)) * multiplier
+        v = (x / decode_scale(A, scheme)) * multiplier
     else:
         v = x / multiplier if rule in DIVIDING else x * multiplier
+    v = v / F(scheme.element_unit)
     top = F(scheme.element_max / scheme.element_unit)
     v = np.where(np.isnan(v), v, np.clip(v, -top, top))
     codes = form.encode(v) if random is None else _stochastic(v, random, scheme)
@@ -136,7 +139,7 @@ def _step(magnitude: Floats, scheme: Scheme) -> Floats:
 def _exact_elements(x: Floats, scales: NDArray, A: np.float32, scheme: Scheme) -> Codes:
     """x S / s in exact rational arithmetic up to a sticky bit: float64 holds x S exactly, and its quotient by s, which has
     a short significand, cannot come closer to a tie than float64 resolves without being one."""
-    S = np.float64(_te_encode_scale(A, scheme, FLT_MAX))
+    S = np.float64(te_encode_scale(A, scheme, FLT_MAX))
     s = formats.get(str(scheme.scale_format)).decode(scales).astype(np.float64)[:, None]
     quotient = np.where(s == 0, np.where(np.isnan(x), x, np.copysign(F(0), x)), x.astype(np.float64) * S / s)
     nearest = quotient.astype(np.float32)
@@ -156,19 +159,19 @@ def _stored(v: Floats, scheme: Scheme) -> tuple[NDArray[np.uint8], Floats]:
     return codes, form.decode(codes)
 
 
-def _te_encode_scale(A: np.float32, scheme: Scheme, largest: np.float32) -> np.float32:
+def te_encode_scale(A: np.float32, scheme: Scheme, largest: np.float32) -> np.float32:
     if not scheme.tensor_scale:
         return F(1)
     S = np.minimum(F(scheme.product_max) / A, largest)
     return F(1) if A == 0 or S == 0 else F(S)
 
 
-def _decode_scale(A: np.float32, scheme: Scheme) -> np.float32:
+def decode_scale(A: np.float32, scheme: Scheme) -> np.float32:
     return F(A / F(scheme.product_max)) if scheme.tensor_scale else F(1)
 
 
 def _te(a: Floats, A: np.float32, scheme: Scheme) -> tuple[NDArray, Floats]:
-    S = _te_encode_scale(A, scheme, FLT_MAX)
+    S = te_encode_scale(A, scheme, FLT_MAX)
     codes, s = _stored(np.minimum(a * (S * (F(1) / F(scheme.element_max))), FLT_MAX), scheme)
     return codes, _te_multiplier(s, S)
 
@@ -178,14 +181,14 @@ def _te_multiplier(s: Floats, S: np.float32) -> Floats:
 
 
 def _te_fast(a: Floats, A: np.float32, scheme: Scheme) -> tuple[NDArray, Floats]:
-    S = _te_encode_scale(A, scheme, F(BF16_MAX))
+    S = te_encode_scale(A, scheme, F(BF16_MAX))
     codes, s = _stored(a * (S * (F(1) / F(scheme.element_max))), scheme)
     bf16 = formats.get("bf16")
     return codes, bf16.decode(bf16.encode(np.minimum(S / s, F(BF16_MAX))))
 
 
 def _flashinfer_exact(a: Floats, A: np.float32, scheme: Scheme) -> tuple[NDArray, Floats]:
-    S = _te_encode_scale(A, scheme, FLT_MAX)
+    S = te_encode_scale(A, scheme, FLT_MAX)
     codes, s = _stored(np.where(a == 0, F(0), a * (S * (F(1) / F(scheme.element_max)))), scheme)
     return codes, np.where(a == 0, F(0), _te_multiplier(s, S))
 
@@ -193,7 +196,7 @@ def _flashinfer_exact(a: Floats, A: np.float32, scheme: Scheme) -> tuple[NDArray
 def _flashinfer_fast(a: Floats, A: np.float32, scheme: Scheme) -> tuple[NDArray, Floats]:
     table = scheme.reciprocals
     assert table is not None
-    S = _te_encode_scale(A, scheme, FLT_MAX)
+    S = te_encode_scale(A, scheme, FLT_MAX)
     codes, s = _stored(S * (a * reciprocal_ftz(F(scheme.element_max), table)), scheme)
     inverse = reciprocal_ftz(_flushed(s * reciprocal_ftz(S, table)), table)
     return codes, np.where(a != 0, inverse, F(0))
@@ -213,7 +216,7 @@ def reciprocal_ftz(x: Floats | np.float32, table: Floats) -> Floats:
 
 
 def _vllm_ref(a: Floats, A: np.float32, scheme: Scheme) -> tuple[NDArray, Floats]:
-    S = _te_encode_scale(A, scheme, FLT_MAX)
+    S = te_encode_scale(A, scheme, FLT_MAX)
     codes, s = _stored(S * (a * (F(1) / F(scheme.element_max))), scheme)
     return codes, _reciprocal_or_zero(s * _reciprocal_or_zero(S))
 
@@ -224,7 +227,7 @@ def _reciprocal_or_zero(x: Floats | np.float32) -> Floats:
 
 def _torchao(a: Floats, A: np.float32, scheme: Scheme) -> tuple[NDArray, Floats]:
     form = formats.get(str(scheme.scale_format))
-    P = _decode_scale(A, scheme)
+    P = decode_scale(A, scheme)
     v = (a / F(scheme.element_max)) / P if scheme.tensor_scale else a / F(scheme.element_max)
     v = np.maximum(v, F(form.min_normal))
     codes, s = _stored(np.minimum(v, F(form.max)), scheme)
@@ -234,14 +237,14 @@ def _torchao(a: Floats, A: np.float32, scheme: Scheme) -> tuple[NDArray, Floats]
 
 
 def _modelopt(a: Floats, A: np.float32, scheme: Scheme) -> tuple[NDArray, Floats]:
-    P = _decode_scale(A, scheme)
+    P = decode_scale(A, scheme)
     v = a / (F(scheme.element_max) * P)
     codes, s = _stored(np.where(v == 0, F(1), v), scheme)
     return codes, s * P
 
 
 def _fp4atw(a: Floats, A: np.float32, scheme: Scheme) -> tuple[NDArray, Floats]:
-    v = F(scheme.element_max) / (a / _decode_scale(A, scheme))
+    v = F(scheme.element_max) / (a / decode_scale(A, scheme))
     return _stored(np.where((v == 0) | np.isinf(v), F(1), v), scheme)
 
 
@@ -249,7 +252,7 @@ def _four_over_six(
     x: Floats, valid: NDArray[np.bool_], a: Floats, A: np.float32, scheme: Scheme
 ) -> tuple[Codes, NDArray]:
     """Both maps, the largest element onto 6 or onto 4; the second only where its error in the input's domain is smaller."""
-    S = _te_encode_scale(A, scheme, FLT_MAX)
+    S = te_encode_scale(A, scheme, FLT_MAX)
     base = (a / F(scheme.element_max)) * S
     limit = F(formats.get(str(scheme.scale_format)).max)
     candidates = []
@@ -298,9 +301,9 @@ def _power_scales(a: Floats, scheme: Scheme) -> tuple[NDArray, Floats]:
     else:
         codes = (bits >> 23) - largest
     codes = np.where(np.isnan(a), 255, np.clip(codes, 0, 254)).astype(np.int64)
-    multiplier = np.ldexp(F(1 / scheme.element_unit), 127 - codes).astype(np.float32)
+    multiplier = np.ldexp(F(1), 127 - codes).astype(np.float32)
     if rule == "rceil_te":
-        multiplier = np.where(codes == 0, F(1 / scheme.element_unit), multiplier)
+        multiplier = np.where(codes == 0, F(1), multiplier)
     return codes.astype(np.uint8), np.where(codes == 255, F(np.nan), multiplier).astype(np.float32)
 
 
@@ -309,7 +312,7 @@ def _float_scales(a: Floats, scheme: Scheme) -> tuple[NDArray, Floats]:
     if scheme.scale_rule == "absmean":
         return a, F(1) / a
     s = a / F(scheme.element_max)
-    s = np.where(s == 0, F(1), s).astype(np.float32)
+    s = np.where(s == 0, F(1), np.where(np.isnan(s), F(np.nan), s)).astype(np.float32)
     return s, s
 
 
@@ -321,21 +324,28 @@ def decode_blocks(codes: Codes, scales: NDArray, amax: np.float32, scheme: Schem
     q = scheme.element_format.decode(codes)
     if scheme.scale_rule == "none":
         return q
-    form = formats.get(str(scheme.scale_format))
+    d = decode_factors(scales, amax, scheme)[:, None]
+    A, product = F(amax), F(scheme.product_max)
     with np.errstate(all="ignore"):
-        s = (scales if scheme.scale_format == "fp32" else form.decode(scales))[:, None].astype(np.float32)
-        A, product = F(amax), F(scheme.product_max)
         if scheme.decode == "fp4atw":
-            return (q / s) * _decode_scale(A, scheme)
-        if scheme.decode == "scale" or not scheme.tensor_scale:
-            return q * (s * F(scheme.element_unit))
+            return (q / d) * decode_scale(A, scheme)
+        if scheme.decode == "code_first" and scheme.tensor_scale:
+            return ((q * d) * A) / product
+        return q * (d * F(scheme.element_unit))
+
+
+def decode_factors(scales: NDArray, amax: np.float32, scheme: Scheme) -> Floats:
+    """What the value of an element is multiplied with, one a block; the scale itself where the decode order starts with it."""
+    A = F(amax)
+    with np.errstate(all="ignore"):
+        s = scales if scheme.scale_format == "fp32" else formats.get(str(scheme.scale_format)).decode(scales)
+        if scheme.decode in ("scale", "fp4atw", "code_first") or not scheme.tensor_scale:
+            return s
         if scheme.decode == "te":
-            return q * ((s * A) * (F(1) / product))
+            return (s * A) * (F(1) / F(scheme.product_max))
         if scheme.decode == "torchao":
-            return q * (s * _decode_scale(A, scheme))
-        if scheme.decode == "vllm":
-            return q * (s / _te_encode_scale(A, scheme, FLT_MAX))
-        return ((q * s) * A) / product
+            return s * decode_scale(A, scheme)
+        return s / te_encode_scale(A, scheme, FLT_MAX)
 
 
 def tensor_scale(amax: np.float32, scheme: Scheme) -> np.float32:
@@ -346,8 +356,8 @@ def tensor_scale(amax: np.float32, scheme: Scheme) -> np.float32:
         if scheme.decode == "te":
             return F(F(amax) * (F(1) / F(scheme.product_max)))
         if scheme.decode == "vllm":
-            return F(F(1) / _te_encode_scale(F(amax), scheme, FLT_MAX))
-        return _decode_scale(F(amax), scheme)
+            return F(F(1) / te_encode_scale(F(amax), scheme, FLT_MAX))
+        return decode_scale(F(amax), scheme)
 
 
 # Whole tensors

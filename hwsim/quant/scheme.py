@@ -65,6 +65,10 @@ MINIFLOAT_RULES = (
 )
 FLOAT_RULES = ("absmax", "absmean")
 
+RECIPROCALS_NEEDED = (
+    "flashinfer_fast must have a table of float32 [8388608]: it uses rcp.approx.ftz.f32, whose bits only a GPU knows"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
@@ -127,8 +131,8 @@ class Scheme:
             return
         if self.element_format.bits > 8:
             self._fail("scaled elements must have at most 8 bits", self.element, "element")
-        if not (self.element_format.is_integer or self.element_format.mantissa_bits):
-            self._fail("scaled elements must have mantissa bits", self.element, "element")
+        if not (self.element_format.signed and self.element_format.zero and self.element_format.mantissa_bits):
+            self._fail("scaled elements must have a sign, a zero and mantissa bits", self.element, "element")
         if rule in FLOAT_RULES:
             if scale != "fp32" or self.tensor_scale:
                 self._fail(f"{rule} must have fp32 scales and no tensor scale", scale, "scale_format")
@@ -143,6 +147,10 @@ class Scheme:
                 )
         if rule == "absmean" and self.granularity != "tensor":
             self._fail("absmean must have the granularity tensor", self.granularity, "granularity")
+        if rule == "te_4over6" and self.granularity != "block":
+            self._fail("te_4over6 must have the granularity block", self.granularity, "granularity")
+        if rule == "flashinfer_fast" and (self.reciprocals is None or self.reciprocals.shape != (1 << 23,)):
+            self._fail(RECIPROCALS_NEEDED, None, "reciprocals")
         if rule in ("te_4over6", "exact") and self.rounding != "rne":
             self._fail(f"{rule} must round to nearest even", self.rounding, "rounding")
 
@@ -170,6 +178,11 @@ class Scheme:
             return self.scale_bound
         if self.scale_format in (None, "fp32", "e8m0"):
             return 1.0
+        return formats.get(str(self.scale_format)).max
+
+    @property
+    def scale_format_max(self) -> float:
+        """The largest number of the scale format."""
         return formats.get(str(self.scale_format)).max
 
     @property

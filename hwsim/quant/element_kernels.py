@@ -1,0 +1,343 @@
+"""Kernels for elements: to codes, to values, and both at once.
+
+`fake_rows` is the one that must be fast: on 16 elements at a time it multiplies, rounds by `bits.rounded` and multiplies
+again, all in vector registers. Rows are walked backwards, so that what the pass over the maxima read last is still in the
+cache.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hwsim.jit import njit
+from hwsim.quant.bits import (
+    EXPONENT64,
+    INF,
+    LANES,
+    MAGNITUDE,
+    OPTIONS,
+    SIGN,
+    ZERO,
+    Grid,
+    U,
+    bits_of,
+    bits_of_64,
+    coded,
+    float_of,
+    float_of_64,
+    rounded,
+)
+from hwsim.quant.scale_kernels import maxima_row, scale_row
+from hwsim.quant.scheme import Scheme
+
+F = np.float32
+
+MULTIPLY, DIVIDE, PRESCALED, QUOTIENT = range(4)
+MODES = {"modelopt": DIVIDE, "absmax": DIVIDE, "fp4atw": PRESCALED, "exact": QUOTIENT}
+
+
+class ElementConstants:
+    """What the kernels below need to know of the elements of a scheme."""
+
+    def __init__(self, scheme: Scheme, nan_code: int) -> None:
+        form, unit = scheme.element_format, int(np.frexp(scheme.element_unit)[1]) - 1
+        if form.is_integer:  # the subnormal numbers of a float format, see Grid
+            grid = Grid(form.bits - 1, form.bits - 1 + unit, scheme.element_max)
+        else:
+            grid = Grid(form.mantissa_bits, form.min_exponent, scheme.element_max)
+        sign_shift = 32 - form.bits
+        code_mask = form.code_count - 1
+        keep_zero = scheme.scale_rule != "vllm_ref"
+        self.words = np.array(
+            [
+                *(grid.top, grid.low, grid.offset, grid.shift, grid.base),
+                *(
+                    sign_shift,
+                    code_mask,
+                    nan_code,
+                    form.is_integer,
+                    keep_zero,
+                    U(23 - form.mantissa_bits) if not form.is_integer else grid.shift,
+                ),
+            ],
+            dtype=np.uint32,
+        )
+        self.mode = MODES.get(scheme.scale_rule, MULTIPLY)
+        # -0.0 leaves every value as it is; integers have no negative zero, and adding +0.0 removes it
+        zero = F(0.0) if form.is_integer else F(-0.0)
+        nan = form.decode(np.array([nan_code], dtype=form.code_dtype))[0] * F(scheme.element_unit)
+        self.floats = np.array([zero, nan], dtype=np.float32)
+
+
+@njit(inline="always")
+def _value(x: Any, multiplier: Any, words: Any, floats: Any) -> Any:
+    """An element of the grid, sign included, nearest to x * multiplier."""
+    bits = bits_of(x * multiplier)
+    magnitude = U(bits & MAGNITUDE)
+    near = rounded(magnitude if magnitude < words[0] else words[0], words[1], words[2])
+    signed = float_of(U(bits_of(near) | U(bits & SIGN)))
+    return (floats[1] if magnitude > INF else signed) + floats[0]
+
+
+@njit(**OPTIONS)
+def fake_rows(
+    start: int,
+    stop: int,
+    x: Any,
+    bits: Any,
+    block: int,
+    height: int,
+    plane: int,
+    ceiling: Any,
+    maxima: Any,
+    rule: int,
+    factor: int,
+    scale_floats: Any,
+    scale_words: Any,
+    divide: bool,
+    words: Any,
+    floats: Any,
+    out: Any,
+) -> None:
+    """Quantize and dequantize rows [rows, length], backwards.
+
+    `maxima` is uint32 [scale rows, blocks], or has no rows: then every row has scales of its own, made here.
+    """
+    length = x.shape[1]
+    blocks = (length + block - 1) // block
+    own, codes = np.empty(blocks, np.uint32), np.empty(blocks, np.uint8)
+    scales, multiplier, decode = np.empty(blocks, F), np.empty(blocks, F), np.empty(blocks, F)
+    tall = (plane + height - 1) // height
+    made = -1
+    for row in range(stop - 1, start - 1, -1):
+        if maxima.shape[0] == 0:
+            maxima_row(bits[row], block, ceiling, own)
+            scale_row(rule, factor, scale_floats, scale_words, own, codes, scales, multiplier, decode)
+        else:
+            shared = (row // plane) * tall + (row % plane) // height
+            if shared != made:
+                made = shared
+                scale_row(rule, factor, scale_floats, scale_words, maxima[shared], codes, scales, multiplier, decode)
+        source, target = x[row], out[row]
+        for at in range(blocks):
+            m, d = multiplier[at], decode[at]
+            first = at * block
+            last = min(first + block, length)
+            whole = first + (last - first) // LANES * LANES
+            if divide:
+                for place in range(first, last):
+                    target[place] = _divided(source[place], m, words, floats) * d
+            else:
+                for place in range(first, whole, LANES):
+                    some, there = source[place : place + LANES], target[place : place + LANES]
+                    for lane in range(LANES):
+                        there[lane] = _value(some[lane], m, words, floats) * d
+                for place in range(whole, last):
+                    target[place] = _value(source[place], m, words, floats) * d
+
+
+@njit(inline="always")
+def _divided(x: Any, divisor: Any, words: Any, floats: Any) -> Any:
+    return _value(x / divisor, F(1), words, floats)
+
+
+@njit(inline="always")
+def _code(bits: Any, near: Any, words: Any) -> Any:
+    """The code of a rounded magnitude `near` whose sign and NaN are those of `bits`."""
+    negative = U(bits >> U(31))
+    code = coded(near, words[1], words[3], words[4])
+    if words[8]:
+        code = U(U(ZERO - code) & words[6]) if negative else code
+    else:
+        code = U(code | U(U(negative << U(31)) >> words[5]))
+    return words[7] if U(bits & MAGNITUDE) > INF else code
+
+
+@njit(inline="always")
+def _step(magnitude: Any, words: Any) -> Any:
+    """The distance of neighbours at a magnitude given as bits."""
+    exponent = U((magnitude if magnitude > words[1] else words[1]) & INF)
+    return float_of(U(exponent - U(U(U(23) - words[10]) << U(23))))
+
+
+@njit(inline="always")
+def _stochastic(magnitude: Any, noise: Any, words: Any) -> Any:
+    size = float_of(magnitude)
+    total = noise * _step(magnitude, words) + size  # the product is exact: contraction to an fma would change nothing
+    step = _step(bits_of(total), words)
+    down = np.floor(total / step) * step
+    top = float_of(words[0])
+    return down if down < top else top
+
+
+@njit(inline="always")
+def _quotient(x: Any, S: Any, s: Any, words: Any) -> Any:
+    """|x| S / s rounded once: float64 holds the product exactly and no quotient comes near a tie without being one."""
+    size = np.abs(np.float64(x)) * np.float64(S) / np.float64(s)
+    if s == F(0):
+        return F(0)
+    top = np.float64(float_of(words[0]))
+    size = size if size < top else top
+    low = np.float64(float_of(words[1]))
+    exponent = bits_of_64(size if size > low else low) & EXPONENT64
+    anchor = float_of_64(np.uint64(exponent + (np.uint64(U(29) + words[3]) << np.uint64(52)) + np.uint64(1 << 51)))
+    return F((size + anchor) - anchor)
+
+
+@njit(**OPTIONS)
+def code_rows(
+    start: int,
+    stop: int,
+    x: Any,
+    block: int,
+    height: int,
+    plane: int,
+    multiplier: Any,
+    mode: int,
+    prescale: Any,
+    words: Any,
+    noise: Any,
+    noise_shift: Any,
+    noise_unit: Any,
+    codes: Any,
+) -> None:
+    """Codes of rows [rows, length]; `multiplier` [scale rows, blocks]; `noise` [rows, length], or without rows: to nearest.
+
+    `prescale` is P for `PRESCALED` and S for `QUOTIENT`.
+    """
+    length = x.shape[1]
+    tall = (plane + height - 1) // height
+    for row in range(start, stop):
+        shared = multiplier[(row // plane) * tall + (row % plane) // height]
+        source, target = x[row], codes[row]
+        for at in range(shared.size):
+            m = shared[at]
+            first = at * block
+            last = min(first + block, length)
+            if mode == MULTIPLY and noise.shape[0] == 0 and words[9] != ZERO:
+                whole = first + (last - first) // LANES * LANES
+                for place in range(first, whole, LANES):
+                    some, there = source[place : place + LANES], target[place : place + LANES]
+                    for lane in range(LANES):
+                        bits = bits_of(some[lane] * m)
+                        size = U(bits & MAGNITUDE)
+                        near = rounded(size if size < words[0] else words[0], words[1], words[2])
+                        there[lane] = _code(bits, near, words)
+                first = whole
+            for place in range(first, last):
+                v = source[place]
+                if mode == DIVIDE:
+                    v = v / m
+                elif mode == PRESCALED:
+                    v = (v / prescale) * m
+                elif mode == MULTIPLY:
+                    v = v * m
+                bits = bits_of(v)
+                size = U(bits & MAGNITUDE)
+                size = size if size < words[0] else words[0]
+                if mode == QUOTIENT:
+                    near = _quotient(v, prescale, m, words)
+                elif noise.shape[0] != 0:
+                    near = _stochastic(size, F(noise[row, place] >> noise_shift) * noise_unit, words)
+                else:
+                    near = rounded(size, words[1], words[2])
+                if words[9] == ZERO and U(bits & MAGNITUDE) == ZERO:
+                    bits = ZERO
+                target[place] = _code(bits, near, words)
+
+
+PLAIN, CODE_FIRST, INVERTED = range(3)
+
+
+@njit(**OPTIONS)
+def value_rows(
+    start: int,
+    stop: int,
+    codes: Any,
+    block: int,
+    height: int,
+    plane: int,
+    factors: Any,
+    order: int,
+    amax: Any,
+    product: Any,
+    P: Any,
+    table: Any,
+    out: Any,
+) -> None:
+    """Values of codes [rows, length]; `factors` [scale rows, blocks] are decode factors, or scales unless `PLAIN`."""
+    length = codes.shape[1]
+    tall = (plane + height - 1) // height
+    for row in range(start, stop):
+        shared = factors[(row // plane) * tall + (row % plane) // height]
+        source, target = codes[row], out[row]
+        for at in range(shared.size):
+            d = shared[at]
+            first = at * block
+            last = min(first + block, length)
+            if order == PLAIN:
+                for place in range(first, last):
+                    target[place] = table[source[place]] * d
+            elif order == CODE_FIRST:
+                for place in range(first, last):
+                    target[place] = ((table[source[place]] * d) * amax) / product
+            else:
+                for place in range(first, last):
+                    target[place] = (table[source[place]] / d) * P
+
+
+@njit(**OPTIONS)
+def four_over_six_rows(
+    start: int,
+    stop: int,
+    x: Any,
+    block: int,
+    S: Any,
+    element_max: Any,
+    limit: Any,
+    two_level: bool,
+    amax: Any,
+    product: Any,
+    maxima: Any,
+    scale_words: Any,
+    words: Any,
+    table: Any,
+    codes: Any,
+    scale_codes: Any,
+) -> None:
+    """Codes and scale bytes of rows [rows, length] whose blocks each choose the better of two scales."""
+    length = x.shape[1]
+    s_decode = F(1) / S
+    for row in range(start, stop):
+        for at in range(maxima.shape[1]):
+            first = at * block
+            last = min(first + block, length)
+            base = (float_of(maxima[row, at]) / element_max) * S
+            best = F(0)
+            for candidate in range(2):
+                v = base if candidate == 0 else base * F(1.5)
+                v = v if v < limit else limit
+                s = rounded(bits_of(v), scale_words[1], scale_words[2])
+                m = F(1) / (s * s_decode)
+                m = m if m < F(3.4028234663852886e38) else F(3.4028234663852886e38)
+                error = F(0)
+                for place in range(first, last):
+                    code = _nearest(x[row, place] * m, words)
+                    value = table[code] * s
+                    if two_level:
+                        value = (value * amax) / product
+                    error += np.abs(value - x[row, place])
+                if candidate == 0 or error < best:
+                    best = error
+                    scale_codes[row, at] = coded(s, scale_words[1], scale_words[3], scale_words[4])
+                    for place in range(first, last):
+                        codes[row, place] = _nearest(x[row, place] * m, words)
+
+
+@njit(inline="always")
+def _nearest(v: Any, words: Any) -> Any:
+    bits = bits_of(v)
+    size = U(bits & MAGNITUDE)
+    return _code(bits, rounded(size if size < words[0] else words[0], words[1], words[2]), words)
