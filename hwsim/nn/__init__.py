@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 from hwsim.errors import MissingExtra
 
 if TYPE_CHECKING:
+    from hwsim.nn.capture import capture
     from hwsim.nn.models import ModelFile, load_file, load_model
     from hwsim.nn.train import Recipe, Trained, train
 
 _HOME = {
+    "capture": "hwsim.nn.capture",
     "ModelFile": "hwsim.nn.models",
     "load_file": "hwsim.nn.models",
     "load_model": "hwsim.nn.models",
@@ -20,7 +22,7 @@ _HOME = {
     "train": "hwsim.nn.train",
 }
 
-__all__ = ["ModelFile", "Recipe", "Trained", "load_file", "load_model", "train"]
+__all__ = ["ModelFile", "Recipe", "Trained", "capture", "load_file", "load_model", "train"]
 
 
 def __getattr__(name: str) -> Any:
