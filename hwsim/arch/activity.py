@@ -37,6 +37,8 @@ class Activity:
         folds: times that the array is filled with another stationary tile.
         compute_cycles: cycles of the array, fill and drain as the machine's `overlap` says.
         array_cycles: cycles in which at least one unit works times all units: compute_cycles * rows * cols.
+        a_reads: elements of operand a that leave their memory.
+        b_reads: the same for operand b.
         a_loads: elements written into operand registers of side a, all units together.
         b_loads: the same for side b.
         sram_read_bits: bits read from each memory by the array.
@@ -57,6 +59,8 @@ class Activity:
     folds: int
     compute_cycles: int
     array_cycles: int
+    a_reads: int
+    b_reads: int
     a_loads: int
     b_loads: int
     sram_read_bits: Buffers

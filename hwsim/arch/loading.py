@@ -92,9 +92,10 @@ def from_tables(tables: Mapping[str, Any], where: str | None = None) -> Accelera
     for table, keys in _FIELDS.items():
         part = TableReader(reader.take(table, dict), reader.path(table))
         for key, kind in keys.items():
-            value = part.take_optional(key, kind) if key in _OPTIONAL else part.take(key, kind)
-            if value is not None:
-                fields[key] = value
+            if key in part.table or key not in _OPTIONAL:
+                fields[key] = part.take(key, kind)
+            else:
+                part.note(key)
         part.finish()
     reader.finish()
     try:

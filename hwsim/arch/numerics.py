@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hwsim.datapaths.base import Datapath
     from hwsim.quant import Quantized, Scheme
 
-Role = Literal["activation", "weight"]
+Role = Literal["activation", "weight", "gradient"]
 Side = Literal["a", "b"]
 
 
@@ -92,9 +92,9 @@ class Numerics:
         return True
 
     def scheme(self, role: Role) -> Scheme:
-        """The scheme of operands of `role`."""
-        if role not in ("activation", "weight"):
-            raise ArgumentError("role must be 'activation' or 'weight'", got=role, where="numerics")
+        """The scheme of operands of `role`; a gradient is quantised as an activation."""
+        if role not in ("activation", "weight", "gradient"):
+            raise ArgumentError("role must be activation, weight or gradient", got=role, where="numerics")
         return self.weight if role == "weight" else self.activation
 
     def quantize(self, x: NDArray[np.float32], role: Role, seed: int | None = None) -> Quantized:
@@ -112,11 +112,11 @@ class Numerics:
         """
         if b.ndim != 2:
             raise ArgumentError("operand b must have shape [N, K]", got=b.shape, where="numerics.prepare_b")
-        if role == "activation":
+        if role != "weight":
             check_fit(self.activation, self.datapath, "b", "numerics.activation")
         quantized = self.quantize(b, role, seed)
-        words = self._words(quantized, "b")
-        return Prepared(role, b.shape[1], words, self._scales(quantized), _factor(quantized), quantized)
+        words = self.words(quantized, "b")
+        return Prepared(role, b.shape[1], words, self.scale_bytes(quantized), _factor(quantized), quantized)
 
     def gemm(
         self,
@@ -143,24 +143,23 @@ class Numerics:
         if a.shape[1] != b.k:
             raise ArgumentError(f"operands must have one K, b has {b.k}", got=a.shape, where="numerics.gemm")
         quantized = self.quantize(a, "activation", seed)
-        words, scales = self._words(quantized, "a"), self._scales(quantized)
+        words, scales = self.words(quantized, "a"), self.scale_bytes(quantized)
         result = self.datapath.matmul(words, b.words, None, scales, b.scales)
         return _epilogue(result.astype(np.float32, copy=False), _factor(quantized), b.factor)
 
-    def _words(self, quantized: Quantized, side: Side) -> NDArray[Any]:
-        """Codes as the port of `side` takes them: narrow integers as values, ternary weights as lookup keys."""
-        from hwsim import formats
-
-        element = formats.get(quantized.scheme.element)
-        codes = quantized.codes
+    def words(self, quantized: Quantized, side: Side) -> NDArray[Any]:
+        """What the port of `side` reads: codes, narrow integers sign-extended, ternary weights as keys."""
         if self.datapath.family == "ternary_lut" and side == "b":
-            return self.datapath.encode(codes)  # type: ignore[attr-defined,no-any-return]
-        if element.is_integer and element.name != getattr(self.datapath, f"{side}_format"):
-            return element.decode(codes).astype(np.int8 if element.bits <= 8 else np.int16)
-        return codes
+            return self.datapath.encode(quantized.codes)  # type: ignore[attr-defined,no-any-return]
+        element, port = quantized.scheme.element_format, str(getattr(self.datapath, f"{side}_format"))
+        if not element.is_integer or element.name == port:
+            return quantized.codes
+        bits = int(port.removeprefix("int"))
+        values = element.decode(quantized.codes).astype(np.int32)
+        return (values & ((1 << bits) - 1)).astype(np.uint8 if bits <= 8 else np.uint16)
 
-    def _scales(self, quantized: Quantized) -> NDArray[np.uint8] | None:
-        """Scale bytes, one a row and block, where the unit multiplies them."""
+    def scale_bytes(self, quantized: Quantized) -> NDArray[np.uint8] | None:
+        """Scale bytes, one a row and block, where the unit multiplies them, else None."""
         if self.datapath.scale_format is None:
             return None
         scales = quantized.scales
@@ -220,7 +219,8 @@ def _same_words(scale: str, port: str) -> bool:
 
     one, other = formats.get(scale), formats.get(port)
     return all(
-        getattr(one, fact) == getattr(other, fact) for fact in ("exponent_bits", "mantissa_bits", "bias", "zero")
+        getattr(one, fact) == getattr(other, fact)
+        for fact in ("exponent_bits", "mantissa_bits", "bias", "zero", "specials")
     )
 
 

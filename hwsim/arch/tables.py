@@ -56,7 +56,10 @@ class TableReader:
 
     def take_optional(self, key: str, kind: type[T]) -> T | None:
         """As `take`, but None where the key is absent."""
-        return self.take(key, kind) if key in self.table else self._note(key)
+        if key in self.table:
+            return self.take(key, kind)
+        self.note(key)
+        return None
 
     def finish(self) -> None:
         """Complain about a key that nobody asked for, with the nearest one that somebody did."""
@@ -65,7 +68,8 @@ class TableReader:
             known = f"'{near[0]}' is the nearest key" if near else f"keys are {', '.join(sorted(self._asked))}"
             raise DesignError(f"is not a known key; {known}", got=value, where=self.path(key))
 
-    def _note(self, key: str) -> None:
+    def note(self, key: str) -> None:
+        """Make `key` known without reading it."""
         self._asked.append(key)
 
 

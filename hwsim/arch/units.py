@@ -22,10 +22,7 @@ def lanes(datapath: Datapath) -> int:
     """Elements along K that one unit takes a cycle: 64 for NVFP4, 32 for Hopper's FP8, µ·L for ternary tables, 1 for
     integer, add-only and shift units."""
     if datapath.family == "tensor_core":
-        from hwsim.datapaths.tensor_cores.catalogue import find
-
-        spec = datapath.spec()
-        return find(spec["arch"], spec["operand"], spec["out"]).group
+        return int(datapath.row.group)  # type: ignore[attr-defined]
     if datapath.family == "ternary_lut":
         spec = datapath.spec()
         return int(spec["group"] * spec["luts"])

@@ -44,6 +44,10 @@ class Quantity:
         note = f"{self.source}; {source}" if source else self.source
         return Quantity(self.value * factor, self.unit, note, self.relative_error + error)
 
+    def with_unit(self, unit: str) -> Quantity:
+        """The same number in another unit, where a factor of `scaled` carried bits or operations."""
+        return Quantity(self.value, unit, self.source, self.relative_error)
+
     def __str__(self) -> str:
         return f"{self.value:.4g} {self.unit} ± {self.relative_error:.0%}"
 

@@ -54,6 +54,8 @@ def activity(shape: GemmShape, accelerator: Accelerator) -> Activity:
 @lru_cache(maxsize=4096)
 def _counts(shape: GemmShape, machine: Accelerator, numerics: Numerics) -> Activity:
     batch, m, n, k = shape.batch, shape.m, shape.n, shape.k
+    if shape.b_role == "weight":  # one weight for all batches: their rows follow each other
+        batch, m = 1, batch * m
     wide = lanes(numerics.datapath)
     steps_k = -(-k // wide)
     rows, cols = machine.rows, machine.cols
@@ -109,6 +111,8 @@ def _counts(shape: GemmShape, machine: Accelerator, numerics: Numerics) -> Activ
         folds=batch * folds,
         compute_cycles=compute,
         array_cycles=compute * rows * cols,
+        a_reads=batch * a_reads,
+        b_reads=batch * b_reads,
         a_loads=batch * a_loads,
         b_loads=batch * b_loads,
         sram_read_bits=read,

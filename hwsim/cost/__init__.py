@@ -1,0 +1,26 @@
+"""Energy and area of a machine, each number with its source and its error."""
+
+from __future__ import annotations
+
+from hwsim.cost.area import area_um2
+from hwsim.cost.coefficients import Coefficients, load_coefficients
+from hwsim.cost.energy import FIDELITIES, energy_pj
+from hwsim.cost.memory import dram_kinds, dram_pj_per_bit, sram
+from hwsim.cost.quantity import Breakdown, Quantity, add
+from hwsim.cost.toggles import Toggles, count_toggles
+
+__all__ = [
+    "FIDELITIES",
+    "Breakdown",
+    "Coefficients",
+    "Quantity",
+    "Toggles",
+    "add",
+    "area_um2",
+    "count_toggles",
+    "dram_kinds",
+    "dram_pj_per_bit",
+    "energy_pj",
+    "load_coefficients",
+    "sram",
+]

@@ -1,0 +1,315 @@
+"""What a unit is made of: each datapath as a list of components with measured or composed area and energy.
+
+Nothing here is a synthesized unit. Blocks that were measured alone (multipliers, accumulators, the 16-wide E2M1 dot,
+fetch multiplexers) carry their fit's error; blocks that were not (alignment shifters, exponent logic, normalisation)
+are composed from measured parts by the rules below and carry `COMPOSED_ERROR` on top. Energies without a measurement
+are area times the energy density that ten measured arithmetic blocks share within 15 %.
+
+- an alignment or normalising shifter of W bits: ceil(log2 W) stages of W two-way selections;
+- a comparison, a leading-zero count, an exponent sum: an adder of that width;
+- a float accumulator: what its rule aligns, at the width that the rule keeps, plus normalisation.
+
+A unit with no such rule (matrix cores whose adders are only known from outside) is an error, not an estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, log2
+from typing import Any
+
+from hwsim import formats
+from hwsim.arch.units import lanes
+from hwsim.cost.coefficients import Coefficients
+from hwsim.cost.quantity import Quantity
+from hwsim.datapaths.base import Datapath
+from hwsim.errors import ArgumentError
+
+COMPOSED_ERROR = 0.3
+EXTRAPOLATED_ERROR = 0.15  # multipliers above 8 bits: their measured growth exponents span 2.2 to 2.6
+UNEQUAL_ERROR = 0.1  # multipliers of two widths, of which only equal ones were measured
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A block of a unit.
+
+    Args:
+        part: ``"products"``, ``"scaling"``, ``"alignment"``, ``"accumulation"`` or ``"tables"``.
+        area: um2.
+        energy: fJ of one operation of the unit with uniform operands; None where flips or fetches are priced instead.
+    """
+
+    part: str
+    area: Quantity
+    energy: Quantity | None
+
+
+@dataclass(frozen=True, slots=True)
+class Composition:
+    """A unit: its blocks, and its registers in bits.
+
+    Args:
+        components: blocks in every unit.
+        shared: blocks that a row of the array shares.
+        a_bits: operand register of side a, all lanes, with scale bytes.
+        b_bits: the same for side b.
+        sum_bits: register of the running sum.
+        table_bits: registers of shared tables; 0 without.
+        uniform_flips: operand bits that flip in one operation if operands are uniform.
+    """
+
+    components: tuple[Component, ...]
+    shared: tuple[Component, ...]
+    a_bits: int
+    b_bits: int
+    sum_bits: int
+    table_bits: int
+    uniform_flips: float
+
+
+class Parts:
+    """Prices of generic blocks in one set of coefficients."""
+
+    def __init__(self, coefficients: Coefficients) -> None:
+        self.of = coefficients
+
+    def multiplier(self, a: int, b: int, signed: bool) -> tuple[Quantity, Quantity]:
+        """Area and energy of a multiplier of a × b bits."""
+        kind = "multiplier.signed" if signed else "multiplier.unsigned"
+        extra = (UNEQUAL_ERROR if a != b else 0.0) + (EXTRAPOLATED_ERROR if max(a, b) > 8 else 0.0)
+        note = f"{a} x {b} bits" + (", beyond the measured 8" if max(a, b) > 8 else "")
+
+        def price(what: str, unit: str) -> Quantity:
+            square, linear = self.of[f"{kind}.{what}.square"], self.of[f"{kind}.{what}.linear"]
+            # below 2 x 2 bits the fit is no longer positive; one partial product is then an AND of each bit
+            value = max(square.value * a * b + linear.value * (a + b) / 2, 0.0)
+            return Quantity(value, unit, f"{note}: {square.source}", square.relative_error + extra)
+
+        return price("area", "um2"), price("energy", "fJ")
+
+    def adder(self, bits: int) -> Quantity:
+        """Area of an adder."""
+        return self.of["adder.area.per_bit"].scaled(bits).with_unit("um2")
+
+    def accumulator(self, acc_bits: int, addend_bits: int, signed: bool) -> Quantity:
+        """Area of the adder of an accumulator, sign extension of the addend included."""
+        per_acc, per_addend = self.of["accumulator.area.per_acc_bit"], self.of["accumulator.area.per_addend_bit"]
+        ratio = self.of["accumulator.area.signed_ratio"]
+        value = per_acc.value * acc_bits + per_addend.value * min(addend_bits, acc_bits)
+        error = per_acc.relative_error + (ratio.relative_error if signed else 0.0)
+        return Quantity(value * (ratio.value if signed else 1.0), "um2", per_acc.source, error)
+
+    def shifter(self, bits: int) -> Quantity:
+        """Area of a shifter over all distances."""
+        stages = ceil(log2(bits))
+        return self.of["select.area.per_entry_bit"].scaled(2 * bits * stages).with_unit("um2")
+
+    def dense(self, area: Quantity) -> Quantity:
+        """Energy, fJ, of one operation of a block that has only an area."""
+        density = self.of["logic.energy_density"]
+        return Quantity(
+            area.value * density.value,
+            "fJ",
+            f"{density.source}: {area.source}",
+            area.relative_error + density.relative_error,
+        )
+
+    def block(self, part: str, source: str, *areas: Quantity) -> Component:
+        """A component composed of blocks that have only an area."""
+        area = _sum(areas, f"composed: {source}", COMPOSED_ERROR)
+        return Component(part, area, self.dense(area))
+
+
+@lru_cache(maxsize=256)
+def compose(datapath: Datapath, coefficients: Coefficients) -> Composition:
+    """The composition of a unit.
+
+    Raises:
+        ArgumentError: no rule composes this unit.
+        UnknownName: the set lacks a coefficient that the unit needs.
+    """
+    if datapath.family not in _RULES:
+        raise ArgumentError(
+            f"must be of a family with known components: {', '.join(_RULES)}",
+            got=datapath.name,
+            where="cost.datapath",
+        )
+    return _RULES[datapath.family](datapath, Parts(coefficients))
+
+
+def _integer(unit: Any, parts: Parts) -> Composition:
+    area, energy = parts.multiplier(unit.a_bits, unit.b_bits, unit.signed)
+    adder = parts.accumulator(unit.acc_bits, unit.a_bits + unit.b_bits, unit.signed)
+    blocks = [Component("products", area, energy), Component("accumulation", adder, None)]
+    if unit.overflow == "saturate":
+        blocks.append(
+            parts.block(
+                "accumulation",
+                "clamp",
+                parts.of["select.area.per_entry_bit"].scaled(2 * unit.acc_bits).with_unit("um2"),
+            )
+        )
+    uniform = 0.5 * (unit.a_bits + unit.b_bits)
+    return Composition(tuple(blocks), (), unit.a_bits, unit.b_bits, unit.acc_bits, 0, uniform)
+
+
+def _tensor_core(unit: Any, parts: Parts) -> Composition:
+    row = unit.row
+    if row.model not in ("fused", "grouped") or row.rewrite:
+        raise ArgumentError(
+            "must be a unit whose alignment is known from its rule (fused or grouped)",
+            got=unit.name,
+            where="cost.datapath",
+        )
+    blocks = _grouped(unit, parts) if row.model == "grouped" else _fused(unit, parts)
+    if unit.promote_every:
+        blocks.append(
+            Component("accumulation", parts.of["fp32_adder.area"], parts.dense(parts.of["fp32_adder.area"]))
+        )
+    wide = lanes(unit)
+    a, b = formats.get(unit.a_format).bits * wide, formats.get(unit.b_format).bits * wide
+    scales = 8 * wide // row.block if row.block else 0
+    return Composition(tuple(blocks), (), a + scales, b + scales, unit.accumulator_bits, 0, 0.5 * (a + b))
+
+
+def _grouped(unit: Any, parts: Parts) -> list[Component]:
+    """Exact sums of 16 products, times their scales, aligned by the scales' exponents only."""
+    row = unit.row
+    groups = row.group // 16
+    dots = Component(
+        "products",
+        parts.of["e2m1_dot16.area"].scaled(groups),
+        parts.of["e2m1_dot16.energy"].scaled(groups),
+    )
+    window, exponent = (
+        row.fraction_bits + 15,
+        10,
+    )  # |T| < 2^49 and a sign at F = 35; scale exponents and c's fit 10 bits
+    blocks = [dots]
+    if row.scale == "e8m0":
+        blocks.append(parts.block("scaling", f"{groups} sums of scale exponents", parts.adder(exponent * groups)))
+    else:
+        significands, energy = parts.multiplier(4, 4, False)
+        products, product_energy = parts.multiplier(13, 8, False)
+        exponents = parts.adder(exponent * groups)
+        blocks.append(
+            Component(
+                "scaling",
+                _sum(
+                    (significands.scaled(groups), products.scaled(groups), exponents),
+                    "composed: scales times sums",
+                    COMPOSED_ERROR,
+                ),
+                _sum(
+                    (energy.scaled(groups), product_energy.scaled(groups), parts.dense(exponents)),
+                    "composed: scales times sums",
+                    COMPOSED_ERROR,
+                ),
+            )
+        )
+    terms = groups + 1
+    blocks.append(
+        parts.block(
+            "alignment",
+            f"largest of {terms} exponents, {terms} shifters of {window} bits",
+            parts.adder(2 * exponent * terms),
+            parts.shifter(window).scaled(terms),
+        )
+    )
+    blocks.append(_sum_and_normalise(parts, groups, window))
+    return blocks
+
+
+def _fused(unit: Any, parts: Parts) -> list[Component]:
+    """Every product aligned to the largest exponent, F bits kept below it."""
+    row = unit.row
+    a, b = formats.get(unit.a_format), formats.get(unit.b_format)
+    area, energy = parts.multiplier(a.mantissa_bits + 1, b.mantissa_bits + 1, False)
+    exponent = max(a.exponent_bits, b.exponent_bits) + 2
+    terms = row.group + 1
+    window = row.fraction_bits + 3  # a product of significands is below 4, and a sign
+    blocks = [
+        Component("products", area.scaled(row.group), energy.scaled(row.group)),
+        parts.block(
+            "alignment",
+            f"{row.group} exponent sums, the largest of {terms}, {terms} shifters of {window} bits",
+            parts.adder(exponent * row.group),
+            parts.adder(2 * exponent * terms),
+            parts.shifter(window).scaled(terms),
+        ),
+        _sum_and_normalise(parts, row.group, window + ceil(log2(terms))),
+    ]
+    if row.scale is not None:
+        blocks.insert(1, parts.block("scaling", "sum of two scale exponents", parts.adder(2 * 9)))
+    return blocks
+
+
+def _sum_and_normalise(parts: Parts, additions: int, window: int) -> Component:
+    return parts.block(
+        "accumulation",
+        f"{additions} additions of {window} bits, leading zeros, one shifter",
+        parts.adder(window * additions),
+        parts.adder(window),
+        parts.shifter(window),
+    )
+
+
+def _ternary_lut(unit: Any, parts: Parts) -> Composition:
+    entries, group, tables = unit.entries, unit.group, unit.luts
+    real = unit.activation != "int8"
+    if real and unit.activation != "fp16":
+        raise ArgumentError(
+            "activation must be int8 or fp16, whose adders were measured", got=unit.name, where="cost.datapath"
+        )
+    bits = 16 if real else 8
+    width = bits if real else bits + group - 1
+    additions = max(entries - group, 0)
+    select, negate = parts.of["select.area.per_entry_bit"], parts.of["select.area.per_bit"]
+    fetch = _sum(
+        (select.scaled(entries * width).with_unit("um2"), negate.scaled(1 if real else width).with_unit("um2")),
+        "fetch of one group",
+        0.0,
+    ).scaled(tables)
+    if real:
+        build = Component(
+            "tables",
+            parts.of["fp16_adder.area"].scaled(additions * tables),
+            parts.of["fp16_adder.energy"].scaled(additions * tables),
+        )
+        adds = parts.of["fp16_adder.area"].scaled(tables), parts.of["fp16_adder.energy"].scaled(tables)
+        sums = [Component("accumulation", *adds)]
+    else:
+        build = Component(
+            "tables",
+            parts.of["table_adder.area.per_bit"].scaled(additions * width * tables).with_unit("um2"),
+            parts.of["table_adder.energy.per_bit"].scaled(additions * width * tables).with_unit("fJ"),
+        )
+        sums = [Component("accumulation", parts.accumulator(32, width + ceil(log2(tables)), True), None)]
+        if tables > 1:
+            sums.append(parts.block("accumulation", f"{tables - 1} adders", parts.adder((width + 1) * (tables - 1))))
+    return Composition(
+        (Component("products", fetch, None), *sums),
+        (build,),
+        a_bits=0,  # activations reach the units as table entries, broadcast along a row
+        b_bits=unit.key_bits * tables,
+        sum_bits=unit.accumulator_bits,
+        table_bits=entries * width * tables,
+        uniform_flips=0.5 * bits * group * tables,
+    )
+
+
+_RULES: dict[str, Callable[[Any, Parts], Composition]] = {
+    "integer": _integer,
+    "tensor_core": _tensor_core,
+    "ternary_lut": _ternary_lut,
+}
+
+
+def _sum(quantities: tuple[Quantity, ...], source: str, error: float) -> Quantity:
+    """The sum of quantities of one unit; errors add, weighted by value."""
+    value = sum(one.value for one in quantities)
+    spread = sum(one.value * one.relative_error for one in quantities)
+    return Quantity(value, quantities[0].unit, source, (spread / value if value else 0.0) + error)

@@ -1,0 +1,265 @@
+"""Energy of a GEMM on a machine, by component, at one of two fidelities.
+
+``pann``: bit flips from operand widths (`hwsim.cost.pann`), times the mean energy of a flip. The paper defines
+multipliers and accumulators of integers; the rules below carry it to other units and are ours:
+
+- a float product is an unsigned product of significands; each addition of a fused group flips as many bits as a
+  product has, and each update of the unit adds one signed accumulation at the width of its window;
+- a fetch of a lookup unit flips half an entry and feeds a signed accumulator; a rebuilt table flips each entry once.
+
+``trace``: the bits that flip on recorded operands (`hwsim.cost.toggles`), times coefficients: products in proportion
+to flips of their operand registers, integer accumulators by flips at their input and in their register, float units'
+alignment and sums in proportion to operand flips, registers by their own flips.
+
+Both add what the formulas leave out: the clock of flip-flops, memory accesses, DRAM and the memories' leakage. The
+leakage of logic, wires, clock tree and control are not included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from math import ceil, log2
+
+from hwsim import formats
+from hwsim.arch import Accelerator, Activity, Numerics
+from hwsim.arch.units import lanes
+from hwsim.cost import pann
+from hwsim.cost.area import MEMORIES, memories
+from hwsim.cost.coefficients import DEFAULT, Coefficients, load_coefficients
+from hwsim.cost.composition import Composition, compose
+from hwsim.cost.memory import Sram, dram_pj_per_bit
+from hwsim.cost.quantity import Breakdown, Quantity
+from hwsim.cost.technology import SOURCE, energy_factor, scaling_error
+from hwsim.cost.toggles import Toggles
+from hwsim.datapaths.base import Datapath
+from hwsim.errors import ArgumentError
+
+FIDELITIES = ("pann", "trace")
+
+
+def energy_pj(
+    accelerator: Accelerator,
+    activity: Activity,
+    toggles: Toggles | None = None,
+    fidelity: str = "pann",
+    coefficients: Coefficients | str = DEFAULT,
+) -> Breakdown:
+    """Energy of one GEMM in pJ, by component.
+
+    Parts: blocks of the unit (``products``, ``scaling``, ``alignment``, ``accumulation``, ``tables``, where present),
+    ``registers`` (flips; in ``pann`` part of the formulas), ``clock``, one ``sram.*`` a memory, ``dram``, ``leakage``
+    of the memories over the GEMM's latency.
+
+    Args:
+        accelerator: the machine.
+        activity: counts of the GEMM, from `hwsim.timing.activity`.
+        toggles: flips of the GEMM in the machine's dataflow; needed for ``trace``, unused for ``pann``.
+        fidelity: ``"pann"`` or ``"trace"``.
+        coefficients: a set or its name.
+
+    Raises:
+        ArgumentError: another fidelity, no or wrong toggles for ``trace``, unknown node, or a unit that no rule
+            composes.
+        UnknownName: a coefficient is missing, or the kind of DRAM is unknown.
+        DesignError: a memory cannot be made from the table's macros.
+    """
+    held = load_coefficients(coefficients) if isinstance(coefficients, str) else coefficients
+    prices = _prices(accelerator, held)
+    numerics = prices.numerics[activity.numerics_key]
+    if fidelity == "pann":
+        parts = _from_widths(accelerator, activity, numerics.datapath, held, prices)
+    elif fidelity == "trace":
+        if toggles is None:
+            raise ArgumentError("must be given for the fidelity trace", where="energy_pj.toggles")
+        if toggles.dataflow != accelerator.dataflow:
+            raise ArgumentError(
+                f"must be counted for the dataflow {accelerator.dataflow}",
+                got=toggles.dataflow,
+                where="energy_pj.toggles",
+            )
+        parts = _from_flips(accelerator, activity, numerics, toggles, held, prices)
+    else:
+        raise ArgumentError(f"must be one of {', '.join(FIDELITIES)}", got=fidelity, where="energy_pj.fidelity")
+    unit = compose(numerics.datapath, held)
+    parts["clock"] = prices.scaled(
+        _clocked_bits(unit, activity, accelerator, numerics), held["flipflop.energy.clock"]
+    )
+    for name, memory in prices.memories.items():
+        parts[f"sram.{name}"] = _accesses(activity, name, memory)
+    parts["dram"] = _times(activity.dram_read_bits.total + activity.dram_write_bits.total, prices.dram)
+    # 1 mW for one cycle of 1 ns is 1 pJ
+    parts["leakage"] = _times(activity.latency_cycles / accelerator.clock_ghz, prices.leakage)
+    return Breakdown(parts, fidelity, "pJ")
+
+
+@dataclass(frozen=True, slots=True)
+class _Prices:
+    """What does not depend on the GEMM."""
+
+    numerics: dict[str, Numerics]
+    memories: dict[str, Sram]
+    dram: Quantity
+    leakage: Quantity
+    factor: float
+    error: float
+    note: str
+
+    def scaled(self, count: float, price: Quantity, error: float = 0.0) -> Quantity:
+        """`count` times a price in fJ at the coefficients' node, as pJ at the machine's."""
+        note = f"{price.source}{self.note}"
+        return Quantity(
+            count * price.value * 1e-3 * self.factor, "pJ", note, price.relative_error + error + self.error
+        )
+
+
+@lru_cache(maxsize=512)
+def _prices(accelerator: Accelerator, held: Coefficients) -> _Prices:
+    made = memories(accelerator)
+    leakage = sum(memory.leakage_mw.value for memory in made.values())
+    dram = dram_pj_per_bit(accelerator.dram)
+    if accelerator.dram_pj_per_bit is not None:
+        dram = Quantity(accelerator.dram_pj_per_bit, "pJ/bit", "the machine's own dram_pj_per_bit", 0.0)
+    error = scaling_error(held.node_nm, accelerator.node_nm)
+    return _Prices(
+        {numerics.key: numerics for numerics in accelerator.policy.numerics},
+        made,
+        dram,
+        Quantity(leakage, "mW", made["weight"].leakage_mw.source, made["weight"].leakage_mw.relative_error),
+        energy_factor(held.node_nm, held.voltage, accelerator.node_nm, accelerator.voltage),
+        error,
+        f"; to {accelerator.node_nm} nm by {SOURCE}" if error else "",
+    )
+
+
+def _from_flips(
+    machine: Accelerator,
+    activity: Activity,
+    numerics: Numerics,
+    toggles: Toggles,
+    held: Coefficients,
+    prices: _Prices,
+) -> dict[str, Quantity]:
+    """Blocks and registers from counted flips."""
+    unit, datapath = compose(numerics.datapath, held), numerics.datapath
+    a_flips, b_flips = activity.a_loads * toggles.a_element, activity.b_loads * toggles.b_element
+    operations = (a_flips + b_flips) / unit.uniform_flips  # as many with uniform operands flip as many bits
+    sums = activity.updates * toggles.sum
+    parts: dict[str, Quantity] = {}
+
+    def put(name: str, quantity: Quantity) -> None:
+        parts[name] = _plus(parts[name], quantity) if name in parts else quantity
+
+    spread = held["multiplier.activity"].relative_error
+    for block in unit.components:
+        if block.energy is not None:
+            put(block.part, prices.scaled(operations, block.energy, spread))
+        elif block.part == "accumulation":
+            addends = activity.updates * toggles.addend
+            put(block.part, prices.scaled(addends, held["accumulator.energy.per_input_flip"]))
+            put(block.part, prices.scaled(sums, held["accumulator.energy.per_sum_flip"]))
+        else:
+            put(block.part, prices.scaled(activity.updates, _fetch(datapath, machine.dataflow, unit, held)))
+    for block in unit.shared:
+        rebuilt = activity.a_reads * toggles.a_element / unit.uniform_flips
+        put(block.part, prices.scaled(rebuilt, block.energy or block.area, spread))
+    streams = 0.0 if unit.a_bits == 0 else a_flips  # a lookup unit holds no activations, its tables do
+    flips = streams + b_flips + sums + _scale_flips(activity, toggles, numerics)
+    parts["registers"] = prices.scaled(flips, held["flipflop.energy.data"])
+    return parts
+
+
+def _from_widths(
+    machine: Accelerator, activity: Activity, datapath: Datapath, held: Coefficients, prices: _Prices
+) -> dict[str, Quantity]:
+    """Blocks from PANN's formulas."""
+    products, accumulation, tables = pann_flips(datapath)
+    price = held["pann.energy_per_flip"]
+    parts = {
+        "products": prices.scaled(activity.updates * products, price),
+        "accumulation": prices.scaled(activity.updates * accumulation, price),
+    }
+    if tables:
+        parts["tables"] = prices.scaled(activity.a_reads / lanes(datapath) * tables, price)
+    return parts
+
+
+@lru_cache(maxsize=256)
+def pann_flips(datapath: Datapath) -> tuple[float, float, float]:
+    """Bits that flip in one update of a unit by PANN's formulas: in products, in sums, and in a rebuilt table.
+
+    Raises:
+        ArgumentError: a family that the formulas and the rules of this module do not cover.
+    """
+    if datapath.family == "integer":
+        a, b = int(datapath.a_bits), int(datapath.b_bits)  # type: ignore[attr-defined]
+        signed = bool(datapath.signed)  # type: ignore[attr-defined]
+        return pann.multiplier_flips(a, b), pann.accumulator_flips(a, b, datapath.accumulator_bits, signed), 0.0
+    if datapath.family == "tensor_core":
+        a, b = (formats.get(name).mantissa_bits + 1 for name in (datapath.a_format, datapath.b_format))
+        wide, window = lanes(datapath), int(datapath.row.fraction_bits) + 3  # type: ignore[attr-defined]
+        inside = wide * (a + b)
+        return wide * pann.multiplier_flips(a, b), inside + window + 0.5 * datapath.accumulator_bits, 0.0
+    if datapath.family == "ternary_lut":
+        unit = datapath
+        width = formats.get(unit.a_format).bits + int(unit.group) - 1  # type: ignore[attr-defined]
+        tables = int(unit.luts)  # type: ignore[attr-defined]
+        entry = width + ceil(log2(tables))
+        return 0.5 * width * tables, 0.5 * unit.accumulator_bits + entry, 1.0 * width * int(unit.entries) * tables  # type: ignore[attr-defined]
+    raise ArgumentError(
+        "must be of a family that PANN's formulas cover: integer, tensor_core, ternary_lut",
+        got=datapath.name,
+        where="cost.datapath",
+    )
+
+
+def _fetch(datapath: Datapath, dataflow: str, unit: Composition, held: Coefficients) -> Quantity:
+    """Energy, fJ, of all fetches of one update of a lookup unit.
+
+    Tables are rewritten for every fetch where activations stream, and held where they stay. Groups without a measured
+    fetch are priced by the area of the multiplexer.
+    """
+    name = f"fetch.{'held' if dataflow == 'is' else 'moving'}.{datapath.group}"  # type: ignore[attr-defined]
+    if name in held and datapath.a_format == "int8":
+        return held[name].scaled(float(datapath.luts))  # type: ignore[attr-defined]
+    area = next(block.area for block in unit.components if block.part == "products")
+    density = held["logic.energy_density"]
+    # three measured fetches take 0.4 to 1.1 of area times density
+    return Quantity(area.value * density.value, "fJ", f"{density.source}: {area.source}", 0.6)
+
+
+def _scale_flips(activity: Activity, toggles: Toggles, numerics: Numerics) -> float:
+    block = numerics.datapath.block
+    if block is None:
+        return 0.0
+    return (activity.a_loads * toggles.a_scale + activity.b_loads * toggles.b_scale) / block
+
+
+def _clocked_bits(unit: Composition, activity: Activity, machine: Accelerator, numerics: Numerics) -> float:
+    """Flip-flop clock edges: streaming registers and sums every cycle of the array, others when they load."""
+    cycles = activity.array_cycles
+    wide = lanes(numerics.datapath)
+    tables = unit.table_bits * activity.a_reads / wide
+    if machine.dataflow == "ws":
+        return cycles * (unit.a_bits + unit.sum_bits) + activity.b_loads / wide * unit.b_bits + tables
+    if machine.dataflow == "is":
+        return cycles * (unit.b_bits + unit.sum_bits) + activity.a_loads / wide * unit.a_bits + tables
+    return cycles * (unit.a_bits + unit.b_bits + unit.sum_bits) + tables
+
+
+def _accesses(activity: Activity, name: str, memory: Sram) -> Quantity:
+    """Energy of one memory: the array's accesses, and the other end of each DRAM transfer."""
+    at = MEMORIES.index(name)
+    read = _times(activity.sram_read_bits[at], memory.read_pj_per_bit)
+    return _plus(read, _times(activity.sram_write_bits[at], memory.write_pj_per_bit))
+
+
+def _times(count: float, price: Quantity) -> Quantity:
+    return Quantity(count * price.value, "pJ", price.source, price.relative_error)
+
+
+def _plus(one: Quantity, other: Quantity) -> Quantity:
+    value = one.value + other.value
+    spread = one.value * one.relative_error + other.value * other.relative_error
+    larger = one if one.value >= other.value else other
+    return Quantity(value, one.unit, larger.source, spread / value if value else 0.0)
