@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -32,6 +32,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+AccuracyKind = Literal["replay", "rerun"]
+EnergyKind = Literal["pann", "trace"]
 Model = Annotated[str, typer.Argument(help="a model of the workbench (gpt), or path/to/file.py:build")]
 Out = Annotated[Path, typer.Option("--out", help="folder to write into")]
 Seed = Annotated[int, typer.Option("--seed", help="the same seed gives the same result")]
@@ -83,10 +85,10 @@ def evaluate(
     trace: Annotated[Path, typer.Argument(help="folder of a trace")],
     machine: Annotated[str, typer.Argument(help="a machine of the workbench (edge-nvfp4), or a TOML file")],
     accuracy: Annotated[
-        str, typer.Option(help="replay: SQNR of the recorded GEMMs; rerun: the model's own metric")
+        AccuracyKind, typer.Option(help="replay: SQNR of the recorded GEMMs; rerun: the model's own metric")
     ] = "replay",
     energy: Annotated[
-        str, typer.Option(help="pann: formulas from widths; trace: bits that toggle on the operands")
+        EnergyKind, typer.Option(help="pann: formulas from widths; trace: bits that toggle on the operands")
     ] = "trace",
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
@@ -230,8 +232,8 @@ def _show_evaluation(result: Evaluation) -> None:
         typer.echo(f"{name:22} {significant(value)}")
     for title, part, scale, unit in (("energy", result.energy, 1e-6, "µJ"), ("area", result.area, 1e-6, "mm²")):
         typer.echo(f"\n{title}, {unit}")
-        for name, quantity in part.items():
-            error = "" if quantity.relative_error is None else f"±{quantity.relative_error:.0%}"
+        for name, quantity in part.parts.items():
+            error = f"±{quantity.relative_error:.0%}"
             typer.echo(f"  {name:24} {significant(quantity.value * scale):>10} {error:>6}  {quantity.source}")
 
 

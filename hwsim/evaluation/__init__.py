@@ -1,0 +1,8 @@
+"""One design point on one trace: accuracy, energy, area and latency."""
+
+from hwsim.evaluation.accuracy import Metric, mean_sqnr_db, replay, rerun
+from hwsim.evaluation.evaluator import Evaluator, evaluate
+from hwsim.evaluation.memo import Memo
+from hwsim.evaluation.records import Evaluation, LayerCost
+
+__all__ = ["Evaluation", "Evaluator", "LayerCost", "Memo", "Metric", "evaluate", "mean_sqnr_db", "replay", "rerun"]

@@ -1,0 +1,103 @@
+"""Accuracy at its two prices.
+
+``replay`` recomputes the recorded GEMMs bit by bit and reports the signal-to-quantization-noise ratio of each layer;
+it needs no torch and no model. ``rerun`` runs the model itself with every GEMM emulated and reports its own metric.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from hwsim.arch import Policy
+    from hwsim.trace import Gemm, Trace
+
+Goal = Literal["min", "max"]
+PERFECT_DB = 200.0
+"""What a GEMM without any error counts as, so that means stay finite (float32 has about 150 dB)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What accuracy means for a model: the metric's name, and whether it is to be small or large."""
+
+    name: str
+    goal: Goal
+
+
+@dataclass(frozen=True, slots=True)
+class Measured(Metric):
+    """A metric with the value that a rerun found."""
+
+    value: float
+
+
+SQNR = Metric("sqnr_db", "max")
+
+
+def replay(trace: Trace, policy: Policy) -> dict[str, float]:
+    """SQNR in dB of every forward GEMM of `trace` under `policy`, by layer, in the order of execution.
+
+    The reference is the float64 product of the recorded operands. Signal and noise are summed over all recorded
+    GEMMs of a layer; where the trace holds a sample of the rows, over that sample. A layer that the policy leaves in
+    float32 counts its float32 error.
+    """
+    signal: dict[str, float] = {}
+    noise: dict[str, float] = {}
+    for gemm in trace.gemms("forward"):
+        power, error = _errors(gemm, policy)
+        signal[gemm.layer] = signal.get(gemm.layer, 0.0) + power
+        noise[gemm.layer] = noise.get(gemm.layer, 0.0) + error
+    return {layer: _decibel(signal[layer], noise[layer]) for layer in signal}
+
+
+def _errors(gemm: Gemm, policy: Policy) -> tuple[float, float]:
+    """Sums of squares of the exact product and of the emulated product's deviation from it."""
+    numerics = policy.for_gemm(gemm.layer, "weight" if gemm.b.role == "weight" else "activation")
+    power = error = 0.0
+    for index in range(gemm.a.values.shape[0]):
+        a = np.ascontiguousarray(gemm.a.values[index], np.float32)
+        b = np.ascontiguousarray(gemm.b.values[min(index, gemm.b.values.shape[0] - 1)], np.float32)
+        exact = a.astype(np.float64) @ b.T.astype(np.float64)
+        if numerics is None:
+            computed = a @ b.T
+        else:
+            computed = numerics.gemm(a, b, "weight" if gemm.b.role == "weight" else "activation")
+        power += float(np.square(exact).sum())
+        error += float(np.square(computed - exact).sum())
+    return power, error
+
+
+def _decibel(signal: float, noise: float) -> float:
+    if not math.isfinite(noise):
+        return 0.0
+    if signal == 0 or noise == 0:
+        return PERFECT_DB
+    return min(PERFECT_DB, 10 * math.log10(signal / noise))
+
+
+def mean_sqnr_db(by_layer: dict[str, float], trace: Trace) -> float:
+    """One figure for a model: the mean of the layers' SQNR in dB, weighted by their MACs."""
+    macs: dict[str, int] = {}
+    for shape in trace.workload.gemms:
+        if shape.phase == "forward":
+            macs[shape.layer] = macs.get(shape.layer, 0) + shape.macs
+    return sum(by_layer[layer] * macs[layer] for layer in by_layer) / sum(macs[layer] for layer in by_layer)
+
+
+def rerun(spec: str, policy: Policy | None, options: dict[str, Any]) -> Measured:
+    """The model's own metric, with every GEMM emulated as `policy` says, or in float32 where it is None.
+
+    Args:
+        spec: the model's file and function, as a trace names it.
+        policy: arithmetic by layer.
+        options: what the model's ``metric()`` is called with.
+    """
+    from hwsim import nn
+
+    found = nn.measure(spec, policy, **options)
+    return Measured(found.name, "min" if found.lower_is_better else "max", found.value)

@@ -1,0 +1,192 @@
+"""Designs priced one after another, with what depends on numerics alone computed once.
+
+Accuracy depends on the policy and on nothing else of a machine; counted toggles depend on the policy and the
+dataflow. Both are kept in the `Memo`, so that a search over arrays and memories pays for each arithmetic once, and
+every other price of a design is a closed form.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import multiprocessing
+import os
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from hwsim import cost, timing
+from hwsim.errors import ArgumentError, DesignError
+from hwsim.evaluation.accuracy import SQNR, Metric, mean_sqnr_db, replay, rerun
+from hwsim.evaluation.memo import Memo
+from hwsim.evaluation.records import Evaluation, LayerCost
+
+if TYPE_CHECKING:
+    from hwsim.arch import Accelerator, Policy
+    from hwsim.cost import Toggles
+    from hwsim.trace import Trace
+
+AccuracyKind = Literal["replay", "rerun"]
+EnergyKind = Literal["pann", "trace"]
+
+
+class Evaluator:
+    """Prices designs on one trace.
+
+    Args:
+        trace: of the model; its forward GEMMs are the workload of one pass.
+        accuracy: ``"replay"`` (SQNR of the recorded GEMMs, no torch) or ``"rerun"`` (the model's own metric).
+        energy: ``"pann"`` (formulas from widths) or ``"trace"`` (bits that toggle on the recorded operands).
+        metric_options: what the model's ``metric()`` is called with in a rerun.
+        memo: values measured before; the user's cache without it.
+
+    Raises:
+        ArgumentError: an unknown kind of accuracy or energy, or a trace without forward GEMMs.
+    """
+
+    def __init__(
+        self,
+        trace: Trace,
+        accuracy: AccuracyKind = "replay",
+        energy: EnergyKind = "trace",
+        metric_options: dict[str, Any] | None = None,
+        memo: Memo | None = None,
+    ) -> None:
+        if accuracy not in ("replay", "rerun"):
+            raise ArgumentError("accuracy must be 'replay' or 'rerun'", got=accuracy)
+        if energy not in ("pann", "trace"):
+            raise ArgumentError("energy must be 'pann' or 'trace'", got=energy)
+        self.trace, self.accuracy_kind, self.energy_kind = trace, accuracy, energy
+        self.metric_options = metric_options or {}
+        self.memo = memo or Memo()
+        self.shapes = [shape for shape in trace.workload.gemms if shape.phase == "forward"]
+        if not self.shapes:
+            raise ArgumentError("a trace must hold forward GEMMs", got=str(trace.path), where="evaluate")
+        self._toggles: dict[str, list[Toggles]] = {}
+        self._model: str | None = None
+
+    @property
+    def metric(self) -> Metric:
+        """What accuracy means here: the mean SQNR in a replay, the model's own metric in a rerun."""
+        return SQNR if self.accuracy_kind == "replay" else self._float32()[0]
+
+    @property
+    def baseline(self) -> float | None:
+        """The metric of the model in float32; None in a replay, where float32 is the reference itself."""
+        return None if self.accuracy_kind == "replay" else self._float32()[1]
+
+    def __call__(self, accelerator: Accelerator) -> Evaluation:
+        """Price one design.
+
+        Raises:
+            HwsimError: the design cannot run the workload, or a coefficient for it is unknown.
+        """
+        toggles = self.toggles(accelerator.policy, accelerator.dataflow) if self.energy_kind == "trace" else None
+        layers = []
+        for index, shape in enumerate(self.shapes):
+            activity = timing.activity(shape, accelerator)
+            counted = None if toggles is None else toggles[index]
+            layers.append(LayerCost(activity, cost.energy_pj(accelerator, activity, counted, self.energy_kind)))
+        return Evaluation(
+            accelerator,
+            self.accuracy_kind,
+            self.metric,
+            self.accuracy(accelerator.policy),
+            self.sqnr_db(accelerator.policy),
+            tuple(layers),
+            cost.add(layer.energy for layer in layers),
+            cost.area_um2(accelerator),
+        )
+
+    def sqnr_db(self, policy: Policy) -> dict[str, float]:
+        """SQNR by layer of a replay of the trace."""
+        key = f"sqnr:{self.trace.digest}:{policy.key}"
+        found: dict[str, float] = self.memo.get(key, lambda: replay(self.trace, policy))
+        return found
+
+    def toggles(self, policy: Policy, dataflow: str) -> list[Toggles]:
+        """Flips of every forward GEMM of the trace, in the order of the dataflow."""
+
+        def count() -> list[dict[str, Any]]:
+            counted = []
+            for gemm in self.trace.gemms("forward"):
+                numerics = policy.for_gemm(gemm.layer, "weight" if gemm.b.role == "weight" else "activation")
+                if numerics is None:
+                    raise DesignError("a layer in float32 has no unit whose bits toggle", where=gemm.layer)
+                counted.append(dataclasses.asdict(cost.count_toggles(gemm, numerics, dataflow)))
+            return counted
+
+        key = f"toggles:{self.trace.digest}:{dataflow}:{policy.key}"
+        if key not in self._toggles:
+            self._toggles[key] = [cost.Toggles(**record) for record in self.memo.get(key, count)]
+        return self._toggles[key]
+
+    def accuracy(self, policy: Policy) -> float:
+        """The accuracy of `policy`, measured once."""
+        if self.accuracy_kind == "replay":
+            return mean_sqnr_db(self.sqnr_db(policy), self.trace)
+        return float(
+            self.memo.get(self._rerun_key(policy), lambda: rerun(self._spec, policy, self.metric_options).value)
+        )
+
+    def prepare(self, policies: Iterable[Policy], workers: int) -> None:
+        """Measure accuracies that are not known yet side by side, in `workers` processes."""
+        if self.accuracy_kind == "replay" or workers < 2:
+            return
+        missing = {self._rerun_key(policy): policy for policy in policies if self._rerun_key(policy) not in self.memo}
+        context = multiprocessing.get_context("spawn")  # a fork would inherit locks that other threads hold
+        with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
+            jobs = {
+                key: pool.submit(rerun, self._spec, policy, self.metric_options) for key, policy in missing.items()
+            }
+            for key, job in jobs.items():
+                self.memo.put(key, job.result().value)
+
+    @property
+    def _spec(self) -> str:
+        if self.trace.model_spec is None:
+            raise ArgumentError(
+                "a rerun needs a trace that was captured from a model file",
+                got=self.trace.name,
+                where=str(self.trace.path),
+            )
+        return self.trace.model_spec
+
+    def _rerun_key(self, policy: Policy | None) -> str:
+        """Weights, the text of the model's file (it defines the metric), the metric's options, and the policy."""
+        if self._model is None:
+            text = Path(self._spec.rpartition(":")[0]).read_bytes()
+            self._model = f"{self.trace.manifest['weights']}:{hashlib.sha256(text).hexdigest()[:16]}"
+        numerics = "float32" if policy is None else policy.key
+        return f"rerun:{self._model}:{json.dumps(self.metric_options, sort_keys=True)}:{numerics}"
+
+    def _float32(self) -> tuple[Metric, float]:
+        """The metric and its value for the model as it is."""
+        found = self.memo.get(
+            self._rerun_key(None), lambda: dataclasses.asdict(rerun(self._spec, None, self.metric_options))
+        )
+        return Metric(found["name"], found["goal"]), float(found["value"])
+
+
+def _one_thread() -> None:
+    """Give a worker one core: the workers together use them all."""
+    os.environ["HWSIM_NUM_THREADS"] = "1"
+
+
+def evaluate(
+    trace: Trace, accelerator: Accelerator, accuracy: AccuracyKind = "replay", energy: EnergyKind = "trace"
+) -> Evaluation:
+    """Price one design on one trace; see `Evaluator`.
+
+    Args:
+        trace: of the model.
+        accelerator: the design.
+        accuracy: ``"replay"`` or ``"rerun"``.
+        energy: ``"pann"`` or ``"trace"``.
+
+    Returns:
+        Accuracy, energy, area and latency with their breakdowns, each number with its source and error.
+    """
+    return Evaluator(trace, accuracy, energy)(accelerator)

@@ -1,0 +1,159 @@
+"""The figures of a report, each a function from a study to an ``<svg>`` element."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwsim.report.style import GRID, INK, MUTED, colours, styled, to_svg
+
+if TYPE_CHECKING:
+    from hwsim.search.study import Point, Study
+
+LABELS = {
+    "bits_per_byte": "bits per byte",
+    "energy_uj": "energy, µJ per pass",
+    "area_mm2": "area, mm²",
+    "latency_ms": "latency, ms per pass",
+    "power_mw": "power, mW",
+    "sqnr_db": "SQNR, dB",
+    "accuracy": "accuracy",
+}
+_LINEAR = {"sqnr_db", "accuracy", "bits_per_byte"}
+
+
+def label(name: str) -> str:
+    """What an axis or a column of this objective is called."""
+    return LABELS.get(name, name.replace("_", " "))
+
+
+def family(point: Point) -> str:
+    """What a design is coloured by: the name of its arithmetic."""
+    return str(point.detail.get("family", "design"))
+
+
+def families(study: Study) -> list[str]:
+    """All families of a study, the ones with most designs on the front first."""
+    front = [family(point) for point in study.pareto]
+    every = {family(point) for point in study.points if point.reason is None}
+    return sorted(every, key=lambda name: (-front.count(name), name))
+
+
+def pareto_view(study: Study, x: str, y: str, view: str) -> str:
+    """All feasible designs over two objectives, the front ringed, its staircase in these two drawn.
+
+    The marks of a family form the SVG group ``VIEW:FAMILY``, in the order of the study's points, which is what the
+    page's script needs to tell a mark's design.
+    """
+    with styled():
+        import matplotlib.pyplot as plt
+
+        figure, axes = plt.subplots(figsize=(5.4, 4.0))
+        shade = colours(families(study))
+        shown = [point for point in study.points if point.feasible]
+        on_front = {point.number for point in study.pareto}
+        for name, colour in shade.items():
+            for member, marks in (("all", False), ("front", True)):
+                group = [point for point in shown if family(point) == name and (point.number in on_front) == marks]
+                dots = axes.scatter(
+                    [point.values[x] for point in group],
+                    [point.values[y] for point in group],
+                    s=34 if marks else 11,
+                    c=colour,
+                    alpha=0.95 if marks else 0.35,
+                    edgecolors="white" if marks else "none",
+                    linewidths=0.7,
+                    zorder=3 if marks else 2,
+                    label=name if marks else None,
+                )
+                dots.set_gid(f"{view}:{member}:{name}")
+        _staircase(axes, study, shown, x, y)
+        for axis, name in ((axes.xaxis, x), (axes.yaxis, y)):
+            values = np.array([point.values[name] for point in shown])
+            if name not in _LINEAR and len(values) and values.min() > 0 and values.max() / values.min() > 5:
+                axis.axes.set_xscale("log") if axis is axes.xaxis else axes.set_yscale("log")
+        _baseline(axes, study, x, y, shown)
+        axes.set_xlabel(label(x))
+        axes.set_ylabel(label(y))
+        return to_svg(figure)
+
+
+def _staircase(axes: Any, study: Study, shown: Sequence[Point], x: str, y: str) -> None:
+    """The front in just these two objectives, both signed so that smaller is better."""
+    goals = study.manifest["goals"]
+    sign = {name: -1.0 if goals.get(name) == "max" else 1.0 for name in (x, y)}
+    best, steps = np.inf, []
+    for point in sorted(shown, key=lambda point: (sign[x] * point.values[x], sign[y] * point.values[y])):
+        if (value := sign[y] * point.values[y]) < best:
+            best = value
+            steps.append((point.values[x], point.values[y]))
+    axes.step(*zip(*steps, strict=True), where="post", color=INK, linewidth=1.0, alpha=0.6, zorder=1)
+
+
+def _baseline(axes: Any, study: Study, x: str, y: str, shown: Sequence[Point]) -> None:
+    """The float32 model as a dotted line where an axis is its metric; the axis is cut where designs are useless."""
+    name = study.objectives[0] if "accuracy" in study.manifest.get("roles", {"accuracy": None}) else None
+    reference = next(iter(study.manifest["baseline"].values()))
+    for axis, draw, limit in ((y, axes.axhline, axes.set_ylim), (x, axes.axvline, axes.set_xlim)):
+        if axis != name or not shown:
+            continue
+        draw(reference, color=MUTED, linestyle=":", linewidth=1.1, zorder=1)
+        values = np.array([point.values[axis] for point in shown])
+        if study.manifest["goals"][axis] == "min":
+            top = max(np.quantile(values, 0.9), reference * 1.02)
+            limit(min(reference, values.min()) - 0.04 * (top - reference), top + 0.06 * (top - reference))
+
+
+def breakdown(
+    points: Sequence[Point], part: str, unit: str, scale: float, title: str, names: Mapping[int, str]
+) -> str:
+    """Stacked bars, one a design: where ``detail[part]`` goes, in `unit` after multiplying by `scale`."""
+    with styled():
+        import matplotlib.pyplot as plt
+
+        components = sorted(
+            {name for point in points for name in point.detail[part]},
+            key=lambda name: -sum(point.detail[part].get(name, 0.0) for point in points),
+        )
+        shade = colours(components)
+        figure, axes = plt.subplots(figsize=(11.2, 0.9 + 0.27 * len(points)))
+        rows = np.arange(len(points))
+        left = np.zeros(len(points))
+        for name in components:
+            widths = np.array([point.detail[part].get(name, 0.0) for point in points]) * scale
+            axes.barh(rows, widths, left=left, color=shade[name], height=0.72, label=name.replace("_", " "))
+            left += widths
+        axes.set_yticks(rows, [names[point.number] for point in points], fontsize=8.5)
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel(unit)
+        axes.set_title(title)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
+        return to_svg(figure)
+
+
+def heat_map(table: Mapping[str, Mapping[str, float]]) -> str:
+    """SQNR in dB of each layer (rows) under each numerics (columns), measured on the trace's operands."""
+    with styled():
+        import matplotlib.pyplot as plt
+
+        columns = list(table)
+        rows = list(dict.fromkeys(layer for column in table.values() for layer in column))
+        cells = np.array([[table[column].get(layer, np.nan) for column in columns] for layer in rows])
+        figure, axes = plt.subplots(figsize=(2.2 + 0.52 * len(columns), 1.4 + 0.24 * len(rows)))
+        axes.grid(visible=False)
+        top = max(30.0, float(np.nanmax(cells)))
+        image = axes.imshow(cells, aspect="auto", cmap="viridis", vmin=0.0, vmax=top)
+        axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor", fontsize=8)
+        axes.set_yticks(range(len(rows)), rows, fontsize=8)
+        for (row, column), value in np.ndenumerate(cells):
+            if np.isfinite(value):
+                shade = "white" if value < top / 2 else INK
+                axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7, color=shade)
+        bar = figure.colorbar(image, ax=axes, fraction=0.025, pad=0.015)
+        bar.set_label("SQNR, dB")
+        bar.outline.set_edgecolor(GRID)
+        axes.set_title("Layer × numerics: signal to quantization noise")
+        return to_svg(figure)

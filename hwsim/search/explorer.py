@@ -1,0 +1,249 @@
+"""The search: Optuna proposes designs, the evaluator prices them, the log keeps them.
+
+Optuna's NSGA-II asks for one generation at a time. Its state is never stored: a resumed study starts the sampler
+again from the seed and answers from the log as long as the log knows the design, so that it goes the same way as a
+run that was never interrupted, whatever the number of workers. Rejected: Optuna's own storages, which cost 5 to 40 ms
+a trial, and a pickled sampler, which a killed process leaves one generation behind.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import hwsim
+from hwsim.errors import ArgumentError, HwsimError, StorageError
+from hwsim.evaluation import Evaluator, Memo
+from hwsim.search.space import Design, DesignSpace, Value, load_space
+from hwsim.search.study import LOG, MANIFEST, Point, PointLog, Study
+from hwsim.trace import Trace, load_trace
+
+if TYPE_CHECKING:
+    from hwsim.arch import Policy
+
+COLUMN = {"energy": "energy_uj", "area": "area_mm2", "latency": "latency_ms"}
+
+Progress = Callable[[int, int, str], None]
+"""Called with (draws done, draws in all, what is under way)."""
+
+
+@dataclass
+class Explorer:
+    """One search under way: the space, an evaluator for each model, and what is known so far."""
+
+    space: DesignSpace
+    evaluators: dict[str, Evaluator]
+    log: PointLog | None = None
+    known: dict[tuple[tuple[str, Value], ...], Point] = field(default_factory=dict)
+    workers: int = 1
+
+    @property
+    def main(self) -> Evaluator:
+        """The evaluator of the first trace: designs that name no model run this one."""
+        return next(iter(self.evaluators.values()))
+
+    @property
+    def goals(self) -> dict[str, str]:
+        """Each objective's column and whether it is to be small or large."""
+        metric = self.main.metric
+        column = COLUMN | {"accuracy": metric.name}
+        return {column[name]: metric.goal if name == "accuracy" else "min" for name in self.space.objectives}
+
+    def evaluate(self, number: int, design: Design) -> Point:
+        """Price one design; a design that breaks a rule is a recorded outcome, not a crash."""
+        evaluator = self.evaluators[design.model] if design.model else self.main
+        try:
+            result = evaluator(design.accelerator)
+        except HwsimError as error:
+            return Point(number, design.point, design.model, {}, reason=str(error))
+        values = result.values()
+        over = {}
+        for name, limit in self.space.constraints:
+            value = values[self.main.metric.name if name == "accuracy" else name]
+            over[name] = value / limit - 1.0
+        return Point(number, design.point, design.model, values, over, result.detail())
+
+    def generation(
+        self, numbers: Sequence[int], draws: Sequence[dict[str, Value]], progress: Progress, total: int
+    ) -> list[Point]:
+        """Points of one generation in the order of the draws; new ones are evaluated and logged one by one."""
+        designs: dict[int, Design | HwsimError] = {}
+        for number, draw in zip(numbers, draws, strict=True):
+            if self.space.canonical(draw) not in self.known:
+                try:
+                    designs[number] = self.space.design(draw)
+                except HwsimError as error:
+                    designs[number] = error
+        self._measure(designs.values())
+        points = []
+        for number, draw in zip(numbers, draws, strict=True):
+            key = self.space.canonical(draw)
+            if key not in self.known:
+                design = designs[number]
+                if isinstance(design, HwsimError):
+                    point = Point(number, key, None, {}, reason=str(design))
+                else:
+                    point = self.evaluate(number, design)
+                self.known[key] = point
+                if self.log:
+                    self.log.append(point)
+            points.append(self.known[key])
+            progress(number + 1, total, f"{len(self.known)} designs")
+        return points
+
+    def _measure(self, designs: Iterable[Design | HwsimError]) -> None:
+        """Let the workers measure the accuracies that the designs need."""
+        wanted: dict[str, list[Policy]] = {name: [] for name in self.evaluators}
+        for design in designs:
+            if isinstance(design, Design):
+                wanted[design.model or self.main.trace.name].append(design.accelerator.policy)
+        for name, policies in wanted.items():
+            self.evaluators[name].prepare(policies, self.workers)
+
+
+def search(explorer: Explorer, trials: int, seed: int, progress: Progress) -> None:
+    """Draw `trials` designs with NSGA-II and evaluate each different one once."""
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space, goals = explorer.space, explorer.goals
+    sampler = optuna.samplers.NSGAIISampler(population_size=space.population, seed=seed)
+    study = optuna.create_study(
+        sampler=sampler, directions=["maximize" if goal == "max" else "minimize" for goal in goals.values()]
+    )
+    for start in range(0, trials, space.population):
+        numbers = range(start, min(start + space.population, trials))
+        asked = [study.ask() for _ in numbers]
+        draws = [
+            {knob.name: _drawn(trial.suggest_categorical(knob.name, knob.values)) for knob in space.parameters}
+            for trial in asked
+        ]
+        for trial, point in zip(asked, explorer.generation(numbers, draws, progress, trials), strict=True):
+            if point.reason is not None:
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                continue
+            for name, value in point.violations.items():
+                trial.set_constraint(name, value)
+            study.tell(trial, [point.values[name] for name in goals])
+
+
+def _drawn(value: Value | None) -> Value:
+    assert value is not None  # no choice of a space is None
+    return value
+
+
+def explore(
+    space: str | Path | DesignSpace,
+    trace: Trace | str | Path | Iterable[Trace | str | Path],
+    trials: int = 500,
+    seed: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    workers: int = 1,
+    progress: Progress = lambda done, total, note: None,
+) -> Study:
+    """Search a design space on captured models.
+
+    Args:
+        space: a space, its name or its file.
+        trace: the trace of the model, or several; options of the space that name a model use the trace of that name.
+        trials: number of draws; equal draws are evaluated once.
+        seed: of the sampler. The same seed, space and traces give the same points, also after an interruption and
+            with any number of workers.
+        out: folder for the log and the tables; without it nothing is written.
+        resume: continue the study in `out`, if there is one.
+        workers: processes that measure accuracy side by side.
+        progress: called after every draw.
+
+    Raises:
+        ArgumentError: `out` holds a study and `resume` is false, or it is a study of something else.
+    """
+    if trials < 1:
+        raise ArgumentError("trials must be at least 1", got=trials)
+    space = space if isinstance(space, DesignSpace) else load_space(space)
+    traces = [trace] if isinstance(trace, Trace | str | Path) else list(trace)
+    opened = [entry if isinstance(entry, Trace) else load_trace(entry) for entry in traces]
+    memo = Memo()
+    evaluators = {
+        entry.name: Evaluator(entry, space.accuracy, space.energy, space.metric_options, memo) for entry in opened
+    }
+    space, dropped = space.without(set(evaluators))
+    explorer = Explorer(space, evaluators, workers=workers)
+    manifest = _manifest(explorer, opened, trials, seed, dropped)
+    folder = None if out is None else _prepare(Path(out), manifest, resume)
+    if folder:
+        explorer.log = PointLog(folder)
+        explorer.known = {point.point: point for point in explorer.log.read()}
+    search(explorer, trials, seed, progress)
+    points = sorted(explorer.known.values(), key=lambda point: point.number)
+    study = Study(tuple(points), manifest | {"finished": True, "designs": len(points)})
+    if folder:
+        study.write(folder)
+    return study
+
+
+def _manifest(
+    explorer: Explorer, traces: Sequence[Trace], trials: int, seed: int, dropped: list[str]
+) -> dict[str, Any]:
+    space = explorer.space
+    return {
+        "space": space.name,
+        "title": space.title,
+        "space_digest": space.digest,
+        "space_size": space.size,
+        "left_out": dropped,
+        "parameters": {parameter.name: list(parameter.values) for parameter in space.parameters},
+        "constraints": dict(space.constraints),
+        "objectives": list(explorer.goals),
+        "goals": explorer.goals,
+        "accuracy": space.accuracy,
+        "energy": space.energy,
+        "traces": {
+            trace.name: {"path": str(trace.path), "digest": trace.digest, **dict(trace.manifest)} for trace in traces
+        },
+        "baseline": {name: evaluator.baseline for name, evaluator in explorer.evaluators.items()},
+        "sampler": f"NSGA-II, population {space.population}",
+        "trials": trials,
+        "seed": seed,
+        "hwsim": hwsim.__version__,
+        "python": platform.python_version(),
+        "finished": False,
+    }
+
+
+_SAME = ("space_digest", "seed")
+
+
+def _prepare(folder: Path, manifest: dict[str, Any], resume: bool) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if (folder / MANIFEST).is_file() and (folder / LOG).is_file():
+            if not resume:
+                raise ArgumentError(
+                    "the folder for a new study must not hold one; resume it, or choose another folder",
+                    got=str(folder),
+                    where="out",
+                )
+            before = json.loads((folder / MANIFEST).read_text())
+            for key in _SAME:
+                if before[key] != manifest[key]:
+                    raise ArgumentError(
+                        f"a study is resumed with the {key} it began with ({before[key]})",
+                        got=manifest[key],
+                        where=str(folder),
+                    )
+            digests = {name: trace["digest"] for name, trace in before["traces"].items()}
+            if digests != (now := {name: trace["digest"] for name, trace in manifest["traces"].items()}):
+                raise ArgumentError(
+                    f"a study is resumed on the traces it began with ({digests})", got=now, where=str(folder)
+                )
+        else:
+            (folder / LOG).touch()
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
+    except OSError as error:
+        raise StorageError(f"the study's folder must be writable ({error.strerror})", where=str(folder)) from None
+    return folder

@@ -1,0 +1,295 @@
+"""Design spaces: named parameters with ranges, read from TOML; one draw is an Accelerator.
+
+A space file holds the table that all designs share (``[machine]``, the shape of a machine file), the parameters, and
+the constraints. A parameter's name is a dotted path in the machine's table, unless ``sets`` gives another path; a
+value that has a table ``[options.PARAMETER.VALUE]`` merges that table instead. ``when`` limits a parameter to some
+values of another one: elsewhere it is inactive and not part of the design, so that two draws that differ only in an
+inactive parameter are one design.
+
+Rejected: an expression language for derived values and conditions. Tables can be checked, shown and diffed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from hwsim import workbench
+from hwsim.arch import Accelerator
+from hwsim.errors import DesignError
+
+Value = str | int | float | bool
+
+OBJECTIVES = ("accuracy", "energy", "area", "latency")
+LIMITS = ("accuracy", "energy_uj", "area_mm2", "latency_ms", "power_mw")
+_SPACE_KEYS = ("name", "title", "models", "objectives", "machine", "parameters", "options", "constraints", "search")
+_PARAMETER_KEYS = ("choice", "int", "float", "log", "step", "sets", "when")
+_SEARCH_KEYS = ("population", "accuracy", "energy", "metric")
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One knob: the values it takes, the path that it sets, and when it is active."""
+
+    name: str
+    values: tuple[Value, ...]
+    sets: str
+    when: tuple[tuple[str, tuple[Value, ...]], ...] = ()
+
+    def active(self, point: Mapping[str, Value]) -> bool:
+        """Whether this knob matters, given the values of the knobs above it."""
+        return all(name in point and point[name] in allowed for name, allowed in self.when)
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """One draw of a space: the machine, and which of the captured models it runs."""
+
+    accelerator: Accelerator
+    model: str | None
+    point: tuple[tuple[str, Value], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DesignSpace:
+    """Parameters, what they set, and what a design must satisfy. Built by `load_space`."""
+
+    name: str
+    title: str
+    models: tuple[str, ...]
+    objectives: tuple[str, ...]
+    parameters: tuple[Parameter, ...]
+    constraints: tuple[tuple[str, float], ...]
+    population: int
+    accuracy: Literal["replay", "rerun"]
+    energy: Literal["pann", "trace"]
+    tables: str
+    """The machine's table, the options and what the model's metric is called with, as JSON: a frozen record holds
+    no dictionaries."""
+
+    @property
+    def size(self) -> int:
+        """Number of draws, inactive parameters counted once."""
+
+        def count(index: int, point: dict[str, Value]) -> int:
+            if index == len(self.parameters):
+                return 1
+            parameter = self.parameters[index]
+            if not parameter.active(point):
+                return count(index + 1, point)
+            if not any(parameter.name == name for later in self.parameters for name, _ in later.when):
+                return len(parameter.values) * count(index + 1, point)
+            return sum(count(index + 1, point | {parameter.name: value}) for value in parameter.values)
+
+        return count(0, {})
+
+    @property
+    def metric_options(self) -> dict[str, Any]:
+        """What the model's ``metric()`` is called with during the search."""
+        options: dict[str, Any] = json.loads(self.tables)["metric"]
+        return options
+
+    @property
+    def digest(self) -> str:
+        """A hash of everything that decides what a draw means."""
+        facts = [self.parameters, self.constraints, self.objectives, self.population, self.accuracy, self.energy]
+        return hashlib.sha256(f"{facts}{self.tables}".encode()).hexdigest()[:16]
+
+    def canonical(self, draw: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
+        """The draw without its inactive parameters: two draws with one canonical form are one design."""
+        point: dict[str, Value] = {}
+        for parameter in self.parameters:
+            if parameter.active(point):
+                point[parameter.name] = draw[parameter.name]
+        return tuple(point.items())
+
+    def design(self, draw: Mapping[str, Value]) -> Design:
+        """The Accelerator of a draw; `DesignError` where the combination is not a machine."""
+        point = self.canonical(draw)
+        tables = json.loads(self.tables)
+        machine: dict[str, Any] = tables["machine"]
+        for parameter in self.parameters:
+            if parameter.name in (values := dict(point)):
+                value = values[parameter.name]
+                option = tables["options"].get(parameter.name, {}).get(str(value))
+                _merge(machine, option) if option is not None else _assign(machine, parameter.sets, value)
+        model = machine.pop("model", None)
+        label = hashlib.sha256(json.dumps(point).encode()).hexdigest()[:8]
+        accelerator = Accelerator.from_dict(machine | {"name": f"{self.name}-{label}"}, where=f"space {self.name}")
+        return Design(accelerator, model, point)
+
+    def draws(self) -> Iterator[dict[str, Value]]:
+        """Every design once, in the order of the file (for small spaces)."""
+
+        def walk(index: int, point: dict[str, Value]) -> Iterator[dict[str, Value]]:
+            if index == len(self.parameters):
+                yield point
+                return
+            parameter = self.parameters[index]
+            for value in parameter.values if parameter.active(point) else ():
+                yield from walk(index + 1, point | {parameter.name: value})
+            if not parameter.active(point):
+                yield from walk(index + 1, point)
+
+        yield from walk(0, {})
+
+    def without(self, models: set[str]) -> tuple[DesignSpace, list[str]]:
+        """The space less the options that need a model that was not captured, and the names of those options."""
+        options = json.loads(self.tables)["options"]
+        dropped: list[str] = []
+        kept = []
+        for parameter in self.parameters:
+            needs = {
+                value: options.get(parameter.name, {}).get(str(value), {}).get("model") for value in parameter.values
+            }
+            values = tuple(value for value in parameter.values if needs[value] is None or needs[value] in models)
+            dropped += [f"{parameter.name}={value} (model {needs[value]})" for value in needs if value not in values]
+            if not values:
+                raise DesignError(
+                    "at least one option must be for a captured model",
+                    got=sorted(models),
+                    where=f"space {self.name}: parameters.{parameter.name}",
+                )
+            kept.append(replace(parameter, values=values))
+        return replace(self, parameters=tuple(kept)), dropped
+
+
+def load_space(name_or_path: str | Path) -> DesignSpace:
+    """Read a space by name (``dse/NAME.toml`` of the workbench) or by path; `DesignError` names what is wrong."""
+    path = workbench.find("dse", name_or_path, ".toml")
+    try:
+        text = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DesignError(f"a design space must be valid TOML ({error})", where=str(path)) from None
+    return space_from_dict(text, where=str(path))
+
+
+def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
+    """Check a space's table and freeze it; errors carry the path of the field below `where`."""
+    _known_keys(table, _SPACE_KEYS, where)
+    for key in ("name", "machine", "parameters"):
+        if key not in table:
+            raise DesignError(f"a design space must have the key {key!r}", got=sorted(table), where=where)
+    options = table.get("options", {})
+    parameters = tuple(
+        _parameter(name, entry, f"{where}: parameters.{name}") for name, entry in table["parameters"].items()
+    )
+    by_name = {parameter.name: parameter for parameter in parameters}
+    for parameter in parameters:
+        for other, allowed in parameter.when:
+            place = f"{where}: parameters.{parameter.name}.when"
+            _known_keys({other: allowed}, tuple(by_name), place)
+            for value in allowed:
+                if value not in by_name[other].values:
+                    raise DesignError(f"{other} must be able to take the value", got=value, where=place)
+    for name, entry in options.items():
+        _known_keys({name: entry}, tuple(by_name), f"{where}: options")
+        _known_keys(entry, tuple(str(value) for value in by_name[name].values), f"{where}: options.{name}")
+    objectives = tuple(table.get("objectives", OBJECTIVES))
+    for objective in objectives:
+        _known_keys({objective: None}, OBJECTIVES, f"{where}: objectives")
+    search = table.get("search", {})
+    _known_keys(search, _SEARCH_KEYS, f"{where}: search")
+    space = DesignSpace(
+        name=table["name"],
+        title=table.get("title", table["name"]),
+        models=tuple(table.get("models", ())),
+        objectives=objectives,
+        parameters=parameters,
+        constraints=_constraints(table.get("constraints", {}), f"{where}: constraints"),
+        population=int(search.get("population", 50)),
+        accuracy=search.get("accuracy", "rerun"),
+        energy=search.get("energy", "trace"),
+        tables=json.dumps({"machine": table["machine"], "options": options, "metric": search.get("metric", {})}),
+    )
+    space.design({parameter.name: parameter.values[0] for parameter in parameters})  # a misspelt path shows here
+    _check_every_option(space)
+    return space
+
+
+def _check_every_option(space: DesignSpace) -> None:
+    """Build one machine for each value of each parameter that has options, so that no table is wrong unseen."""
+    first = {parameter.name: parameter.values[0] for parameter in space.parameters}
+    for parameter in space.parameters:
+        if parameter.name in json.loads(space.tables)["options"]:
+            for value in parameter.values:
+                space.design(first | {parameter.name: value})
+
+
+def _parameter(name: str, entry: Any, where: str) -> Parameter:
+    if not isinstance(entry, dict):
+        raise DesignError("a parameter must be a table such as {choice = [8, 16]}", got=entry, where=where)
+    _known_keys(entry, _PARAMETER_KEYS, where)
+    kinds = [kind for kind in ("choice", "int", "float") if kind in entry]
+    if len(kinds) != 1:
+        raise DesignError("a parameter must have exactly one of choice, int, float", got=kinds, where=where)
+    kind = kinds[0]
+    if kind == "choice":
+        values = tuple(entry["choice"])
+        if not values or len(set(values)) != len(values):
+            raise DesignError("choice must list different values", got=list(values), where=where)
+    else:
+        values = _range(kind, entry, where)
+    when = tuple(
+        (other, tuple(allowed) if isinstance(allowed, list) else (allowed,))
+        for other, allowed in entry.get("when", {}).items()
+    )
+    return Parameter(name, values, entry.get("sets", name), when)
+
+
+def _range(kind: str, entry: Mapping[str, Any], where: str) -> tuple[Value, ...]:
+    bounds = entry[kind]
+    if not (isinstance(bounds, list) and len(bounds) == 2 and bounds[0] < bounds[1]):
+        raise DesignError(f"{kind} must be [low, high] with low below high", got=bounds, where=where)
+    low, high = bounds
+    if entry.get("log"):
+        if low <= 0:
+            raise DesignError("a logarithmic range must start above 0", got=low, where=where)
+        factor = entry.get("step", 2)
+        steps = math.floor(math.log(high / low, factor) + 1e-9)
+        return tuple(type(low)(low * factor**step) for step in range(steps + 1))
+    step = entry.get("step", 1 if kind == "int" else None)
+    if step is None or step <= 0:
+        raise DesignError("a float range must have a step above 0", got=step, where=where)
+    steps = math.floor((high - low) / step + 1e-9)
+    return tuple(round(low + index * step, 12) for index in range(steps + 1))
+
+
+def _constraints(table: Mapping[str, Any], where: str) -> tuple[tuple[str, float], ...]:
+    _known_keys(table, LIMITS, where)
+    limits = []
+    for name, limit in table.items():
+        if not (isinstance(limit, dict) and set(limit) == {"max"} and isinstance(limit["max"], int | float)):
+            raise DesignError("a constraint must be {max = NUMBER}", got=limit, where=f"{where}.{name}")
+        limits.append((name, float(limit["max"])))
+    return tuple(limits)
+
+
+def _known_keys(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise DesignError(f"keys must be among {', '.join(known)}{hint}", got=key, where=where)
+
+
+def _assign(machine: dict[str, Any], path: str, value: Value) -> None:
+    *parents, leaf = path.split(".")
+    for parent in parents:
+        machine = machine.setdefault(parent, {})
+    machine[leaf] = value
+
+
+def _merge(machine: dict[str, Any], option: Mapping[str, Any]) -> None:
+    for key, value in option.items():
+        if isinstance(value, dict) and isinstance(machine.get(key), dict):
+            _merge(machine[key], value)
+        else:
+            machine[key] = value

@@ -1,0 +1,178 @@
+"""A study: every evaluated point, its file, and its front.
+
+``points.jsonl`` grows by one line a point and is the only thing a running study needs; a torn last line (the process
+was killed in it) is dropped. Tables for people are written from it at the end: ``points.parquet`` (``points.csv``
+without pyarrow), ``pareto.csv`` and ``manifest.json``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hwsim.errors import StorageError, TraceError
+from hwsim.search.pareto import front
+from hwsim.search.space import Value
+
+LOG = "points.jsonl"
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One evaluated design.
+
+    `values` holds the objectives and limits by name with their unit (``energy_uj``), `detail` the breakdowns. A
+    failed point has no values and says why in `reason`; a complete one may still break a constraint
+    (`violations`: how far over its limit, relative).
+    """
+
+    number: int
+    point: tuple[tuple[str, Value], ...]
+    model: str | None
+    values: Mapping[str, float]
+    violations: Mapping[str, float] = field(default_factory=dict)
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    reason: str | None = None
+
+    @property
+    def feasible(self) -> bool:
+        """Whether the point was evaluated and keeps every constraint."""
+        return self.reason is None and all(value <= 0 for value in self.violations.values())
+
+    def to_json(self) -> str:
+        """One line of the log."""
+        return json.dumps(
+            {
+                "number": self.number, "point": dict(self.point), "model": self.model, "values": dict(self.values),
+                "violations": dict(self.violations), "detail": dict(self.detail), "reason": self.reason,
+            }
+        )  # fmt: skip
+
+    @classmethod
+    def from_json(cls, line: str) -> Point:
+        """Read one line of the log."""
+        record = json.loads(line)
+        return cls(**(record | {"point": tuple(record["point"].items())}))
+
+
+class PointLog:
+    """The append-only log of a study in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / LOG
+
+    def read(self) -> list[Point]:
+        """All whole lines; a torn last line is cut off the file."""
+        if not self.path.exists():
+            return []
+        text = self.path.read_bytes()
+        whole = text.rfind(b"\n") + 1
+        if whole < len(text):
+            os.truncate(self.path, whole)
+        points = []
+        for number, line in enumerate(text[:whole].decode().splitlines(), 1):
+            try:
+                points.append(Point.from_json(line))
+            except (ValueError, TypeError, KeyError):
+                raise TraceError(
+                    "a line of a study's log must be a point", got=line[:60], where=f"{self.path}:{number}"
+                ) from None
+        return points
+
+    def append(self, point: Point) -> None:
+        """Add one point; on return it is with the operating system, so that a killed process does not lose it."""
+        try:
+            with self.path.open("ab", buffering=0) as log:
+                log.write(point.to_json().encode() + b"\n")
+        except OSError as error:
+            raise StorageError(
+                f"the log of points must be writable ({error.strerror})", where=str(self.path)
+            ) from None
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a search found: `points` in the order of their first draw, and how it was found (`manifest`)."""
+
+    points: tuple[Point, ...]
+    manifest: Mapping[str, Any]
+
+    @property
+    def objectives(self) -> tuple[str, ...]:
+        """Names of the objectives, with units, as keys of `Point.values`."""
+        return tuple(self.manifest["objectives"])
+
+    def cost(self, point: Point) -> list[float]:
+        """The objectives of a point, signed so that smaller is better."""
+        goals = self.manifest["goals"]
+        return [point.values[name] * (-1.0 if goals[name] == "max" else 1.0) for name in self.objectives]
+
+    @property
+    def pareto(self) -> tuple[Point, ...]:
+        """Feasible points that no other one beats, by rising energy (by the first objective where energy is none)."""
+        feasible = [point for point in self.points if point.feasible]
+        if not feasible:
+            return ()
+        costs = np.array([self.cost(point) for point in feasible])
+        chosen = [point for point, kept in zip(feasible, front(costs), strict=True) if kept]
+        by = "energy_uj" if "energy_uj" in self.objectives else self.objectives[0]
+        return tuple(sorted(chosen, key=lambda point: (point.values[by], point.number)))
+
+    def table(self) -> Any:
+        """All points as a pandas DataFrame: one row a point, parameters, values, state."""
+        import pandas as pd
+
+        on_front = {point.number for point in self.pareto}
+        rows = [
+            {
+                "number": point.number,
+                "model": point.model,
+                "feasible": point.feasible,
+                "pareto": point.number in on_front,
+            }
+            | dict(point.point)
+            | dict(point.values)
+            | {"reason": point.reason}
+            for point in self.points
+        ]
+        return pd.DataFrame(rows)
+
+    def write(self, folder: Path) -> None:
+        """Write the tables and the manifest into `folder`."""
+        table = self.table()
+        try:
+            if importlib.util.find_spec("pyarrow"):
+                for column in table.columns:  # a parameter may mix numbers and names; parquet columns may not
+                    if table[column].dtype == object:
+                        table[column] = table[column].map(lambda value: None if value is None else str(value))
+                table.to_parquet(folder / "points.parquet", index=False)
+            else:
+                table.to_csv(folder / "points.csv", index=False)
+            if len(table):
+                pareto = table[table["pareto"]]
+                pareto.sort_values([*self.objectives, "number"]).to_csv(folder / "pareto.csv", index=False)
+            (folder / MANIFEST).write_text(json.dumps(self.manifest, indent=1) + "\n")
+        except OSError as error:
+            raise StorageError(f"the study's folder must be writable ({error.strerror})", where=str(folder)) from None
+
+
+def clear_study(folder: str | Path) -> None:
+    """Remove the log and the manifest of the study in `folder`, if there is one; other files stay."""
+    for name in (MANIFEST, LOG):
+        (Path(folder) / name).unlink(missing_ok=True)
+
+
+def load_study(folder: str | Path) -> Study:
+    """Read a study that `explore` left in `folder`, finished or not."""
+    folder = Path(folder)
+    if not (folder / MANIFEST).is_file():
+        raise TraceError(f"a study's folder must hold {MANIFEST}", got=str(folder))
+    return Study(tuple(PointLog(folder).read()), json.loads((folder / MANIFEST).read_text()))

@@ -1,0 +1,111 @@
+"""The page: self-contained, complete, and the same for the same study."""
+
+from __future__ import annotations
+
+import html.parser
+import re
+
+import pytest
+
+from hwsim.errors import ArgumentError
+from hwsim.report import render, significant, write_report
+from hwsim.search.study import Point, Study
+
+GOALS = {"bits_per_byte": "min", "energy_uj": "min", "area_mm2": "min", "latency_ms": "min"}
+
+
+def _point(number, family, loss, energy, **kwargs):
+    values = {
+        "bits_per_byte": loss,
+        "energy_uj": energy,
+        "area_mm2": 1.0 + number,
+        "latency_ms": 5.0,
+        "power_mw": 2.0,
+    }
+    detail = {
+        "family": family,
+        "numerics": f"{family}.te",
+        "array": "8×8 ws",
+        "energy_pj": {"multipliers": energy * 6e5, "dram": energy * 4e5},
+        "area_um2": {"array": 5e5, "sram": 5e5 + number * 1e6},
+        "sqnr_db": {"blocks.0.qkv": 21.0, "head": 18.5},
+        "sources": {"multipliers": "Source of <multipliers> & co, ±10 %"},
+    }
+    return Point(number, (("unit", family), ("rows", 8)), "gpt", values, kwargs.get("over", {}), detail)
+
+
+@pytest.fixture
+def study():
+    points = [
+        _point(number, ["nvfp4", "int8"][number % 2], 1.4 + 0.01 * number, 30.0 - number) for number in range(9)
+    ]
+    points.append(Point(9, (("unit", "broken"),), None, {}, reason="rows: must be positive, got 0"))
+    manifest = {
+        "title": "A test", "space": "t", "space_size": 1000, "left_out": ["unit=ternary (model bitnet)"],
+        "parameters": {"unit": ["nvfp4", "int8"], "rows": [8]}, "constraints": {"area_mm2": 8.0},
+        "objectives": list(GOALS), "goals": GOALS, "accuracy": "rerun", "energy": "trace",
+        "traces": {"gpt": {"digest": "abc"}}, "baseline": {"gpt": 1.39}, "sampler": "NSGA-II, population 50",
+        "trials": 10, "seed": 0, "hwsim": "0", "python": "3", "finished": True,
+    }  # fmt: skip
+    return Study(tuple(points), manifest)
+
+
+class _Links(html.parser.HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.loads, self.open = [], []
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name in ("src", "href", "xlink:href", "action") and not (value or "").startswith("#"):
+                self.loads.append((tag, value))
+
+
+def test_page_loads_nothing_from_elsewhere(study):
+    page = render(study)
+    links = _Links()
+    links.feed(page)
+    assert links.loads == []
+    assert "@import" not in page
+    assert not re.search(r"url\((?!#)", page)
+
+
+def test_every_design_of_the_front_is_in_the_table_with_its_values(study):
+    page = render(study)
+    body = page[page.index("<tbody>") : page.index("</tbody>")]
+    assert body.count("<tr>") == len(study.pareto) == 9
+    for point in study.pareto:
+        assert f'data-value="{point.values["energy_uj"]}"' in body
+
+
+def test_marks_and_names_agree_in_number(study):
+    page = render(study)
+    for view in ("v0", "v5"):
+        group = re.search(rf'<g id="{view}:front:nvfp4">(.*?)</g>\s*</g>', page, re.DOTALL)
+        assert group is not None
+        assert group.group(1).count("<use ") == sum(point.detail["family"] == "nvfp4" for point in study.pareto)
+
+
+def test_sources_failures_and_omissions_are_told_and_escaped(study):
+    page = render(study)
+    assert "Source of &lt;multipliers&gt; &amp; co, ±10 %" in page
+    assert "rows: must be positive, got 0" in page
+    assert "unit=ternary (model bitnet)" in page
+
+
+def test_the_same_study_gives_the_same_bytes(study):
+    assert render(study) == render(study)
+
+
+def test_a_study_without_a_feasible_design_has_no_page(study, tmp_path):
+    empty = Study(study.points[-1:], study.manifest)
+    with pytest.raises(ArgumentError, match="t: a report needs at least one feasible design, got '1 points'"):
+        write_report(empty, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0.0"), (1.23456, "1.235"), (12, "12"), (1e-5, "1.000e-05"), (123456.0, "1.235e+05"), ("x", "x")],
+)
+def test_numbers_are_shown_with_four_digits(value, text):
+    assert significant(value) == text
