@@ -82,8 +82,8 @@ def element(name: str) -> Element:
     )
 
 
-def split(form: Element, codes: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
-    """Significands (int32, signed) and exponents (int16) of codes, both in the shape of `codes`."""
+def split(form: Element, codes: NDArray[Any]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """Significands (int16, signed) and exponents (int16) of codes, both in the shape of `codes`."""
     words = codes.astype(np.int64) >> form.unread_bits
     magnitude = words & ((1 << form.magnitude_bits) - 1)
     field = magnitude >> form.mantissa_bits
@@ -100,16 +100,16 @@ def split(form: Element, codes: NDArray[Any]) -> tuple[NDArray[np.int32], NDArra
         exponent = np.where(magnitude == (1 << form.magnitude_bits) - 1, NAN, exponent)
     elif form.specials == "fnuz":
         exponent = np.where(negative & (magnitude == 0), NAN, exponent)
-    return significand.astype(np.int32), exponent.astype(np.int16)
+    return significand.astype(np.int16), exponent.astype(np.int16)
 
 
 @cache
-def tables(form: Element) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+def tables(form: Element) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     """`split` of every code of a format of at most 16 bits."""
     return split(form, np.arange(1 << form.word_bits))
 
 
-def parts(form: Element, codes: NDArray[Any]) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+def parts(form: Element, codes: NDArray[Any]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
     """`split` by table where one fits."""
     if form.word_bits > 16:
         return split(form, codes)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.datapaths.tensor_cores import general
+from hwsim.datapaths.tensor_cores import blockfp4, general
 from hwsim.datapaths.tensor_cores.elements import Element, element, parts
 from hwsim.jit import parallel_rows
 
@@ -34,6 +34,10 @@ REWRITE_K = 32
 
 # The unpacking of four FP8 codes yields k, k+1 for the first step and k+2, k+3 for the second.
 REWRITE_ORDER = np.array([k for half in (0, 2) for k in range(REWRITE_K) if k % 4 // 2 * 2 == half])
+
+
+DEPTH = 1
+"""Blocks of 64 that a fast kernel chains for one row before the next row: their tile of b stays in cache."""
 
 
 class Operands:
@@ -74,7 +78,7 @@ class Operands:
         return np.pad(scale, ((0, 0), (0, missing)), constant_values=0) if missing else scale
 
     @cached_property
-    def split(self) -> tuple[NDArray[np.int32], NDArray[np.int16], NDArray[np.int32], NDArray[np.int16]]:
+    def split(self) -> tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int16], NDArray[np.int16]]:
         """Significands and exponents of a and of b; for a grouped unit the significands are fixed-point."""
         (a, b), (form_a, form_b) = self.codes, self.forms
         a_sig, a_exp, b_sig, b_exp = *parts(form_a, a), *parts(form_b, b)
@@ -83,10 +87,10 @@ class Operands:
         return a_sig, a_exp, b_sig, b_exp
 
     @cached_property
-    def scale_split(self) -> tuple[NDArray[np.int32], NDArray[np.int16], NDArray[np.int32], NDArray[np.int16]]:
+    def scale_split(self) -> tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int16], NDArray[np.int16]]:
         """Significands and exponents of the scales; dummies for a unit without."""
         if self.scales is None:
-            significands, exponents = np.zeros((1, 1), np.int32), np.zeros((1, 1), np.int16)
+            significands, exponents = np.zeros((1, 1), np.int16), np.zeros((1, 1), np.int16)
             return significands, exponents, significands, exponents
         form = self.scale_form
         return *parts(form, self.scales[0]), *parts(form, self.scales[1])
@@ -141,5 +145,56 @@ def dot(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
 
 
 def matmul(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
-    """Every row of a with every row of b."""
+    """Every row of a with every row of b; c ``[M, N]``."""
+    if operands.row.model == "grouped":
+        return _grouped(operands, c)
     return _run(operands, c, paired=False)
+
+
+def _grouped(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
+    row = operands.row
+    a, _, b, _ = operands.split
+    sa_sig, sa_exp, sb_sig, sb_exp = operands.scale_split
+    normalise = row.scale == "e8m0"
+    prepared_a = _prepared(a, sa_sig, sa_exp, row.block or 0, normalise)
+    prepared_b = _prepared(b, sb_sig, sb_exp, row.block or 0, normalise)
+    tiles, groups, blocks = -(-len(b) // blockfp4.J), operands.length // 16, operands.length // 64
+    panels = (
+        np.zeros((tiles, operands.length, blockfp4.J), np.float32),
+        np.zeros((tiles, groups, blockfp4.J), np.int32),
+        np.zeros((tiles, groups, blockfp4.J), np.int32),
+        np.zeros((tiles, blocks, 4), np.int32),
+        np.zeros((tiles, blocks, blockfp4.J), np.int32),
+    )
+    parallel_rows(blockfp4.panels, tiles, *prepared_b, normalise, *panels)
+    out = c.copy()
+    promote = operands.unit.promote_every
+    parallel_rows(
+        blockfp4.matmul,
+        len(a),
+        *prepared_a,
+        *panels,
+        a,
+        b,
+        *operands.scale_split,
+        row.block or 0,
+        operands.scale_form.mantissa_bits,
+        normalise,
+        promote // row.group if promote else DEPTH,
+        promote is not None,
+        out,
+    )
+    return out
+
+
+def _prepared(
+    fixed: NDArray[np.int16], scale_sig: NDArray[np.int16], scale_exp: NDArray[np.int16], block: int, normalise: bool
+) -> tuple[NDArray[Any], ...]:
+    rows, length = fixed.shape
+    prepared = (
+        np.empty((rows, length), np.float32),
+        *(np.empty((rows, length // 16), np.int32) for _ in range(2)),
+        *(np.empty((rows, length // 64), np.int32) for _ in range(3)),
+    )
+    parallel_rows(blockfp4.prepare, rows, fixed, scale_sig, scale_exp, block, normalise, *prepared, grain=16)
+    return prepared
