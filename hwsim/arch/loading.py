@@ -180,7 +180,8 @@ def _datapath(reader: TableReader) -> Datapath:
 
     spec = reader.take("datapath", dict)
     try:
-        return datapaths.from_spec(spec)
+        unit: Datapath = datapaths.from_spec(spec)
+        return unit
     except UnknownName as error:
         raise UnknownName(error.kind, error.name, error.known, where=reader.path("datapath")) from None
     except HwsimError as error:

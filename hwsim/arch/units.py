@@ -40,7 +40,8 @@ def storage_bits(numerics: Numerics, role: Role, rows: int, k: int) -> int:
     """
     scheme = numerics.scheme(role)
     if numerics.datapath.family == "ternary_lut" and role == "weight":
-        elements = -(-k // numerics.datapath.group) * numerics.datapath.key_bits  # type: ignore[attr-defined]
+        unit = numerics.datapath
+        elements = -(-k // int(unit.group)) * int(unit.key_bits)  # type: ignore[attr-defined]
     else:
         elements = k * scheme.element_format.bits
     scales = 0

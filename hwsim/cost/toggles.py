@@ -42,6 +42,9 @@ SAMPLE = 16
 BATCHES = 4
 """Batches of a product whose operands are counted."""
 
+SEED = 0
+"""Of schemes that round stochastically: flips are means over many elements, so any seed serves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Toggles:
@@ -97,9 +100,9 @@ def count_toggles(gemm: Gemm, numerics: Numerics, dataflow: str = "ws", rows: in
     followed = 0
     prepared: Prepared | None = None
     for count, batch in zip(means, batches, strict=True):
-        a = numerics.quantize(gemm.a.values[batch], "activation")
+        a = numerics.quantize(gemm.a.values[batch], "activation", seed=SEED)
         if prepared is None or not shared:
-            prepared = numerics.prepare_b(gemm.b.values[0 if shared else batch], gemm.b.role)
+            prepared = numerics.prepare_b(gemm.b.values[0 if shared else batch], gemm.b.role, seed=SEED + 1)
         words_a, words_b = numerics.words(a, "a"), prepared.words
         per_word = _weights_per_word(numerics)
         count[0] = _mean_flips(words_a, *a_steps)
@@ -113,7 +116,9 @@ def count_toggles(gemm: Gemm, numerics: Numerics, dataflow: str = "ws", rows: in
         axis = {"ws": 0, "is": 1, "os": 2}[dataflow]
         count[4], count[5] = _flips_along(addends, axis), _flips_along(sums, axis)
         followed += sums.shape[0] * sums.shape[1] * gemm.k
-    return Toggles(gemm.layer, dataflow, *(float(mean) for mean in means.mean(0)), followed / gemm.macs)
+    a_element, b_element, a_scale, b_scale, addend, total = map(float, means.mean(0))
+    sampled = followed / gemm.macs
+    return Toggles(gemm.layer, dataflow, a_element, b_element, a_scale, b_scale, addend, total, sampled)
 
 
 def _mean_flips(words: NDArray[Any] | None, down: int, along: int) -> float:
