@@ -37,9 +37,13 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class FlipFlop:
-    """An edge-triggered flip-flop: `next_state` may name the state itself (an enable), `clear` wins over `preset`."""
+    """An edge-triggered flip-flop: `next_state` may name the state itself (an enable), `clear` wins over `preset`.
+
+    `edge` is 1 where the rising edge of `clock` stores, 0 where the falling one does.
+    """
 
     clock: str
+    edge: int
     state: str
     next_state: Function
     clear: Function | None
@@ -274,9 +278,8 @@ class _Reader:
         clock, following = optional("clocked_on"), optional("next_state")
         if clock is None or following is None or len(clock.inputs) != 1:
             raise self._error("ff must have clocked_on, of one pin, and next_state", group.position)
-        return FlipFlop(
-            clock.inputs[0], _bare(group.names.split(",")[0]), following, optional("clear"), optional("preset")
-        )
+        state = _bare(group.names.split(",")[0])
+        return FlipFlop(clock.inputs[0], clock(1), state, following, optional("clear"), optional("preset"))
 
     def _function(self, raw: str, group: _Group) -> Function:
         try:
