@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import platform
 import sysconfig
 from dataclasses import dataclass
@@ -21,6 +22,9 @@ from hwsim.errors import ModelError
 
 LEFT_OUT = frozenset({"test", "tests", "idlelib", "site-packages", "dist-packages", "__pycache__", "lib2to3"})
 """Folder names whose files are not read."""
+
+GENERATED = ("_sysconfigdata", "config-")
+"""Beginnings of names of what holds the paths of the machine that built Python."""
 
 VALIDATION_SHARE = 14
 """Of 256 values of the first byte of a path's SHA-1, those below this one select the validation split."""
@@ -42,13 +46,11 @@ class Corpus:
 
 
 def _sources(root: Path) -> list[Path]:
-    found = (path.relative_to(root) for path in root.rglob("*.py"))
-    generated = ("_sysconfigdata", "config-")  # paths of the machine that built Python
-    return sorted(
-        path
-        for path in found
-        if not LEFT_OUT & set(path.parts) and not any(part.startswith(generated) for part in path.parts)
-    )
+    found = []
+    for folder, inner, files in os.walk(root):
+        inner[:] = [name for name in inner if name not in LEFT_OUT and not name.startswith(GENERATED)]
+        found += [Path(folder, name) for name in files if name.endswith(".py") and not name.startswith(GENERATED)]
+    return sorted(path.relative_to(root) for path in found)
 
 
 @functools.cache

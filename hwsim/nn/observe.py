@@ -124,7 +124,12 @@ class Layers:
 
 
 class _Attention(TorchFunctionMode):
-    """Knows when `scaled_dot_product_attention` is under way, and how many of its products there were."""
+    """Knows when attention is under way, and how many products of two activations it has had.
+
+    Inside `multi_head_attention_forward` torch shows this mode no inner call, so both functions count.
+    """
+
+    FUNCTIONS = (nn.functional.scaled_dot_product_attention, nn.functional.multi_head_attention_forward)
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,7 +138,7 @@ class _Attention(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if function is not nn.functional.scaled_dot_product_attention:
+        if function not in self.FUNCTIONS:
             return function(*args, **(kwargs or {}))
         self._open.append(0)
         try:
@@ -164,6 +169,14 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def on_call(self, name: str, call: Call, seen: tuple[Seen, ...], compute: Callable[[], Any]) -> Any:
         """Handle the operator `name` (``"aten.mm"``); `compute` runs it as it is. Returns its result."""
 
+    def after(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+        """Called once each operator (an overload packet such as ``aten.mm``) has run."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """No: torch would import its compiler, which takes seconds, to keep it away from this mode."""
+        return False
+
     def wants(self, name: str) -> bool:
         """Whether operators called `name` concern this mode now."""
         return True
@@ -191,6 +204,7 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             seen = tuple(self._locate(call, _tensors((args, kwargs))))
             result = self.on_call(name, call, seen, lambda: func(*args, **kwargs))
+        self.after(packet, args, kwargs, result)
         self.roles.pass_on(_tensors((args, kwargs)), _tensors(result))
         return result
 
@@ -210,12 +224,13 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             yield Seen(product, origin, *roles)
 
     def _forward_origin(self, op: str, b_role: Role) -> Origin:
-        layer, part = self.layers.current, self.attention.next_name()
-        if part is not None:
-            return Origin(f"{layer}.{part}".lstrip("."), "attention", "forward")
-        if op == "matmul" and b_role == "weight":
-            op = "linear"
-        return Origin(layer, op, "forward")
+        layer = self.layers.current
+        if op != "matmul":
+            return Origin(layer, op, "forward")
+        if b_role == "weight":
+            return Origin(layer, "linear", "forward")
+        part = self.attention.next_name()
+        return Origin(f"{layer}.{part}".lstrip("."), "attention", "forward") if part else Origin(layer, op, "forward")
 
     def _remember(self, origin: Origin, inputs: list[Tensor]) -> None:
         """Note the origin under the sequence number of the newest autograd node.
