@@ -139,7 +139,7 @@ def test_approximate_estimate_is_unbiased(group):
 
 
 def test_approximate_estimate_costs_a_quarter_more_variance(rng):
-    """On lognormal(1.5) groups: measured elsewhere as 1.25 times the optimum in all, and at most 1.99 in one group."""
+    """On lognormal(1.5) groups: measured elsewhere as 1.25 times the optimum, and at most 1.99 in one group."""
     groups = np.exp(1.5 * rng.standard_normal((20_000, 4)))
     best = estimate_variance(groups, inclusion_chances(groups, 2))
     drawn = estimate_variance(groups, approximate_chances(groups + KERNEL_EPSILON))
