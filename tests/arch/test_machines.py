@@ -131,7 +131,8 @@ def broken(path: str, value: object) -> dict[str, Any]:
         (
             "colour",
             "red",
-            "edge-int8.colour: is not a known key; keys are array, description, memory, name, numerics, technology, got 'red'",
+            "edge-int8.colour: is not a known key; "
+            "keys are array, description, memory, name, numerics, technology, got 'red'",
         ),
         (
             "numerics.weight",
@@ -163,8 +164,8 @@ def test_a_missing_companion_for_attention() -> None:
     with pytest.raises(DesignError) as caught:
         Accelerator.from_dict(mine, where="space edge-lm")
     assert str(caught.value) == (
-        "space edge-lm.numerics.attention: must be given, or take activations on both ports: attention multiplies two "
-        "activations, got 'int8.channel|ternary.absmean|ternary_lut3.int8.x1'"
+        "space edge-lm.numerics.attention: must be given, or take activations on both ports: attention multiplies "
+        "two activations, got 'int8.channel|ternary.absmean|ternary_lut3.int8.x1'"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwsim.errors import ArgumentError
@@ -52,6 +52,7 @@ def test_a_fold_by_hand() -> None:
 size = st.integers(1, 600)
 
 
+@settings(deadline=None)
 @given(size, size, size, st.integers(1, 64), st.integers(1, 64), st.sampled_from(["ws", "os", "is"]))
 def test_order_and_lower_bound(m: int, n: int, k: int, rows: int, cols: int, dataflow: str) -> None:
     ideal, fill, none = (gemm_cycles(m, n, k, rows, cols, dataflow, way) for way in ("ideal", "fill", "none"))

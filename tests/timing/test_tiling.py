@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwsim.timing.tiling import ORDERS, Tiling, best_tiling
@@ -66,6 +66,7 @@ sizes = st.tuples(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
 rooms = st.tuples(st.integers(2, 300), st.integers(10, 300), st.integers(4, 300))
 
 
+@settings(deadline=None)
 @given(sizes, rooms, st.tuples(*[st.floats(1, 4)] * 3))
 def test_bounds_fit_and_monotone(
     shape: tuple[int, int, int], room: tuple[int, int, int], more: tuple[float, float, float]
