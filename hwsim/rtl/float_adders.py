@@ -1,9 +1,9 @@
 """Floating-point adders: IEEE 754 addition in one path, rounding to nearest even, subnormals in full.
 
 The single-path form of textbooks: swap, align with a sticky bit, add or subtract, normalise, round. Three bits below
-the significand (guard, round, sticky) are enough for a correctly rounded sum. Exact cancellation gives +0, as IEEE 754
-6.3 asks for, and every NaN result is the canonical quiet one. A two-path adder (near and far) is faster and larger; for
-area and energy at a relaxed clock the single path is what synthesis of such units ends at.
+the significand (guard, round, sticky) are enough for a correctly rounded sum. Exact cancellation gives +0, as IEEE
+754 6.3 asks for, and every NaN result is the canonical quiet one. A two-path adder (near and far) is faster and
+larger; for area and energy at a relaxed clock the single path is what synthesis of such units ends at.
 """
 
 from __future__ import annotations
@@ -157,10 +157,10 @@ def leading_zeros(width: int) -> str:
 def add_words(a: NDArray[np.uint64], b: NDArray[np.uint64], fmt: str) -> NDArray[np.uint64]:
     """IEEE 754 sums of codes, by numpy's float16 and float32, NaN made canonical.
 
-    bfloat16 adds in float32 and rounds once more: 24 bits are more than twice 8 plus 2, so both roundings together are
-    the correct one (Figueroa, 1995).
+    bfloat16 adds in float32 and rounds once more: 24 bits are more than twice 8 plus 2, so both roundings together
+    are the correct one (Figueroa, 1995).
     """
-    exponent, fraction = WIDTHS[fmt]
+    fraction = WIDTHS[fmt][1]
     with np.errstate(all="ignore"):
         if fmt == "fp16":
             total = a.astype(np.uint16).view(np.float16) + b.astype(np.uint16).view(np.float16)
@@ -175,6 +175,28 @@ def add_words(a: NDArray[np.uint64], b: NDArray[np.uint64], fmt: str) -> NDArray
                 words = words + np.uint64(0x7FFF) + (words >> np.uint64(16) & np.uint64(1)) >> np.uint64(16)
     quiet = np.uint64(_infinity(fmt) | 1 << (fraction - 1))
     return np.where(np.isnan(total), quiet, words)
+
+
+def float_words(rng: np.random.Generator, port: Port, n: int, fmt: str) -> NDArray[np.uint64]:
+    """Codes of `fmt` for `port`: normal deviates; in some rows whole numbers, tiny numbers, any bits or specials."""
+    fraction = WIDTHS[fmt][1]
+    shape = (n, *port.shape)
+    kind = rng.integers(0, 16, size=n).reshape(n, *(1 for _ in port.shape))
+    normal = rng.standard_normal(shape).astype(np.float32)
+    whole = rng.integers(-127, 128, size=shape).astype(np.float32)
+    drawn = np.where(kind < 8, normal, whole)
+    if fmt == "fp16":
+        words = drawn.astype(np.float16).view(np.uint16).astype(np.uint64)
+    else:
+        words = drawn.view(np.uint32).astype(np.uint64) >> np.uint64(16 if fmt == "bf16" else 0)
+    any_bits = random_words(rng, Port("", port.bits, port.count), n)
+    tiny = any_bits & np.uint64((1 << (fraction + 1)) - 1 | 1 << (port.bits - 1))
+    mixed = np.where(rng.random(shape) < 0.3, _infinity(fmt) | any_bits, words)
+    words = np.where(kind == 13, tiny, words)
+    words = np.where(kind == 14, any_bits, words)
+    words = np.where(kind == 15, mixed, words)
+    zeros = any_bits & np.uint64(1 << (port.bits - 1))
+    return np.where((kind >= 10) & (rng.random(shape) < 0.3), zeros, words)
 
 
 def _infinity(fmt: str) -> int:

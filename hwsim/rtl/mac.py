@@ -185,10 +185,11 @@ def _accumulator_text(top: str, p_bits: int, acc_bits: int, signed: bool, overfl
     width = max(p_bits, acc_bits) + 1
     extra = width - acc_bits  # bits above the sign bit or above the top bit
     if signed:
+        sign = f"sum[{width - 1}]"
         clamp = (
             f"  // in range if all bits from the accumulator's sign bit upwards agree\n"
-            f"  wire fits = sum[{width - 1}:{acc_bits - 1}] == {{{extra + 1}{{sum[{width - 1}]}}}};\n"
-            f"  wire [{acc_bits - 1}:0] end_of_range = {{sum[{width - 1}], {{{acc_bits - 1}{{~sum[{width - 1}]}}}}}};\n"
+            f"  wire fits = sum[{width - 1}:{acc_bits - 1}] == {{{extra + 1}{{{sign}}}}};\n"
+            f"  wire [{acc_bits - 1}:0] end_of_range = {{{sign}, {{{acc_bits - 1}{{~{sign}}}}}}};\n"
             f"  always @(posedge clk) acc <= fits ? sum[{acc_bits - 1}:0] : end_of_range;"
         )
     else:

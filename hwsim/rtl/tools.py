@@ -165,6 +165,7 @@ def count_toggles(
     testbench: str,
     scope: str,
     *,
+    start: int = 0,
     files: Mapping[str, str] | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> dict[str, int]:
@@ -172,8 +173,11 @@ def count_toggles(
 
     A bit of a vector is named ``name[index]``. Changes from and to x do not count, nor do changes that are undone
     within one time step: without gate delays these are the functional toggles, with ``#1`` gates the glitches count.
+    Counting begins at time `start`, where the circuit should have settled on its first vector.
     """
-    dump = f'\nmodule hwsim_dump;\ninitial begin $dumpfile("dump.vcd"); $dumpvars(1, {scope}); end\nendmodule\n'
+    dump = (
+        f'\nmodule hwsim_dump;\ninitial begin #{start} $dumpfile("dump.vcd"); $dumpvars(1, {scope}); end\nendmodule\n'
+    )
     return _vcd_toggles(_simulate(verilog, testbench + dump, files or {}, timeout_s)[1])
 
 
