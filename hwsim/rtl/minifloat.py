@@ -15,9 +15,9 @@ from hwsim import formats
 from hwsim.errors import ArgumentError
 from hwsim.rtl.unit import Port, Unit, Values, fill, join, to_words, uniform_and_edges
 
-E2M1_PRODUCT = """\
-// E2M1 x E2M1 -> two's complement in units of 1/4: (2a) * (2b), exact, at most 144 in magnitude.
-module e2m1_product (input [3:0] a, input [3:0] b, output [8:0] p);
+E2M1_MAGNITUDE = """\
+// E2M1 x E2M1 -> sign and magnitude in units of 1/4: (2a) * (2b), exact, at most 144.
+module e2m1_magnitude (input [3:0] a, input [3:0] b, output [7:0] magnitude, output negative);
   // significand {normal, M} in units of 1/2: 2 or 3, below 1 it is M alone
   wire [1:0] a_significand = {a[2] | a[1], a[0]};
   wire [1:0] b_significand = {b[2] | b[1], b[0]};
@@ -26,15 +26,25 @@ module e2m1_product (input [3:0] a, input [3:0] b, output [8:0] p);
   wire [1:0] b_exponent = {b[2] & b[1], b[2] & ~b[1]};
   wire [3:0] product = a_significand * b_significand;
   wire [5:0] shifted = product << a_exponent;
-  wire [7:0] magnitude = shifted << b_exponent;
-  wire negative = a[3] ^ b[3];
+  assign magnitude = shifted << b_exponent;
+  assign negative = a[3] ^ b[3];
+endmodule
+"""
+
+_PRODUCT = """\
+// E2M1 x E2M1 -> two's complement in units of 1/4.
+module e2m1_product (input [3:0] a, input [3:0] b, output [8:0] p);
+  wire [7:0] magnitude;
+  wire negative;
+  e2m1_magnitude multiply (.a(a), .b(b), .magnitude(magnitude), .negative(negative));
   assign p = ({1'b0, magnitude} ^ {9{negative}}) + negative;
 endmodule
 """
 
-_SUM_TREE = """\
-// Sum of <COUNT> two's complement terms of <IN> bits in <OUT> bits, where it always fits.
-module sum_<COUNT>x<IN> (input [<COUNT>*<IN>-1:0] terms, output signed [<OUT>-1:0] total);
+_SIGNED_SUM = """\
+// Sum of <COUNT> terms of <IN> bits (<KIND>), each negated where its bit of `negative` is set; <OUT> bits hold it.
+// -t = ~t + 1: the ones are terms of the same sum, which costs less than an incrementer a term.
+module <TOP> (input [<COUNT>*<IN>-1:0] terms, input [<COUNT>-1:0] negative, output signed [<OUT>-1:0] total);
 <TERMS>
   assign total = <SUM>;
 endmodule
@@ -43,14 +53,17 @@ endmodule
 _DOT = """\
 // Exact dot product of <COUNT> pairs of E2M1 codes, in units of 1/4.
 module <TOP> (input [<COUNT>*4-1:0] a, input [<COUNT>*4-1:0] b, output [<OUT>-1:0] p);
-  wire [<COUNT>*9-1:0] products;
+  wire [<COUNT>*8-1:0] magnitudes;
+  wire [<COUNT>-1:0] negative;
   genvar i;
   generate
     for (i = 0; i < <COUNT>; i = i + 1) begin : lane
-      e2m1_product product (.a(a[4 * i +: 4]), .b(b[4 * i +: 4]), .p(products[9 * i +: 9]));
+      e2m1_magnitude multiply (
+        .a(a[4 * i +: 4]), .b(b[4 * i +: 4]), .magnitude(magnitudes[8 * i +: 8]), .negative(negative[i])
+      );
     end
   endgenerate
-  sum_<COUNT>x9 sum (.terms(products), .total(p));
+  <SUM> sum (.terms(magnitudes), .negative(negative), .total(p));
 endmodule
 """
 
@@ -60,11 +73,12 @@ A, B = Port("a", 4), Port("b", 4)
 def e2m1_product() -> Unit:
     """``p = 4 a b`` of two E2M1 codes, 9 bits two's complement; combinational."""
     p = Port("p", 9)
+    text = join(E2M1_MAGNITUDE, _PRODUCT)
 
     def golden(values: Values) -> Values:
         return {"p": to_words(_halves(values["a"]) * _halves(values["b"]), p.bits)}
 
-    return Unit("e2m1_product", E2M1_PRODUCT, (A, B), (p,), golden, uniform_and_edges(A, B), family="e2m1_product")
+    return Unit("e2m1_product", text, (A, B), (p,), golden, uniform_and_edges(A, B), family="e2m1_product")
 
 
 def e2m1_dot(count: int = 16) -> Unit:
@@ -100,26 +114,34 @@ def dot_bits(count: int) -> int:
 def e2m1_dot_text(count: int) -> str:
     """Modules of ``e2m1_dot<count>``, for units that contain it."""
     bits = dot_bits(count)
-    return join(
-        E2M1_PRODUCT,
-        sum_tree(count, 9, bits),
-        fill(_DOT, TOP=f"e2m1_dot{count}", COUNT=count, OUT=bits),
-    )
+    name, adder = signed_sum(count, 8, bits)
+    return join(E2M1_MAGNITUDE, adder, fill(_DOT, TOP=f"e2m1_dot{count}", COUNT=count, OUT=bits, SUM=name))
 
 
-def sum_tree(count: int, in_bits: int, out_bits: int) -> str:
-    """Module ``sum_<count>x<in_bits>``: one sum of all terms, so that synthesis builds one carry-save tree."""
-    terms = "\n".join(
-        f"  wire signed [{in_bits - 1}:0] t{i} = terms[{in_bits * i} +: {in_bits}];" for i in range(count)
-    )
-    return fill(
-        _SUM_TREE,
+def signed_sum(count: int, in_bits: int, out_bits: int, signed: bool = False) -> tuple[str, str]:
+    """Name and text of a module that adds `count` terms, each negated by a bit of its own, in one carry-save tree.
+
+    Terms are magnitudes, or two's complement where `signed`.
+    """
+    top = f"sum_{count}{'s' if signed else 'u'}{in_bits}"
+    terms = []
+    for i in range(count):
+        term = f"terms[{in_bits * i} +: {in_bits}]"
+        above = f"terms[{in_bits * i + in_bits - 1}]" if signed else "1'b0"
+        terms.append(f"  wire signed [{in_bits}:0] t{i} = {{{above}, {term}}} ^ {{{in_bits + 1}{{negative[{i}]}}}};")
+    parts = [f"t{i}" for i in range(count)] + [f"$signed({{1'b0, negative[{i}]}})" for i in range(count)]
+    lines = [" + ".join(parts[start : start + 4]) for start in range(0, len(parts), 4)]
+    text = fill(
+        _SIGNED_SUM,
+        TOP=top,
+        KIND="two's complement" if signed else "magnitudes",
         COUNT=count,
         IN=in_bits,
         OUT=out_bits,
-        TERMS=terms,
-        SUM=" + ".join(f"t{i}" for i in range(count)),
+        TERMS="\n".join(terms),
+        SUM="\n    + ".join(lines),
     )
+    return top, text
 
 
 def _halves(codes: NDArray[np.uint64]) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from hwsim.datapaths import ternary_lut
 from hwsim.errors import ArgumentError, UnknownName
 from hwsim.rtl.float_adders import WIDTHS, add_words, adder_text, float_words
 from hwsim.rtl.mac import accumulator, runs
-from hwsim.rtl.minifloat import sum_tree
+from hwsim.rtl.minifloat import signed_sum
 from hwsim.rtl.unit import Port, Unit, Values, cycles_of_runs, fill, join, to_signed, to_words, uniform_and_edges
 
 ACC_BITS = 32
@@ -34,15 +34,13 @@ endmodule
 """
 
 _READ = """\
-// One reader: entry key[<INDEX>-1:0] of the table, negated if key[<INDEX>] is set; an index without entry reads 0.
-module <TOP> (input [<ENTRIES>*<W>-1:0] table_, input [<INDEX>:0] key, output [<OUT>-1:0] value);
-  reg [<W>-1:0] entry;
+// One reader: the entry of the table at an index; an index without entry reads 0.
+module <TOP> (input [<ENTRIES>*<W>-1:0] table_, input [<INDEX>-1:0] index, output reg [<W>-1:0] entry);
   always @*
-    case (key[<INDEX>-1:0])
+    case (index)
 <CASES>
       default: entry = <W>'d0;
     endcase
-<NEGATE>
 endmodule
 """
 
@@ -72,12 +70,14 @@ module <TOP> (
   genvar k, l;
   generate
     for (k = 0; k < <K>; k = k + 1) begin : column
-      wire [<L>*<VALUE>-1:0] values;
+      wire [<L>*<W>-1:0] entries;
+      wire [<L>-1:0] negative; // the flag on top of a key
       for (l = 0; l < <L>; l = l + 1) begin : lut
         <READ> read (
-          .table_(tables[l * <ENTRIES> * <W> +: <ENTRIES> * <W>]), .key(key[(k * <L> + l) * <KEY> +: <KEY>]),
-          .value(values[l * <VALUE> +: <VALUE>])
+          .table_(tables[l * <ENTRIES> * <W> +: <ENTRIES> * <W>]), .index(key[(k * <L> + l) * <KEY> +: <KEY> - 1]),
+          .entry(entries[l * <W> +: <W>])
         );
+        assign negative[l] = key[(k * <L> + l) * <KEY> + <KEY> - 1];
       end
 <REDUCE>
     end
@@ -124,17 +124,17 @@ endmodule
 
 _TREE = """\
 // Without tables: <N> activations, each added, left out or subtracted by a 2-bit weight (0, 1, 3 = -1), <K> outputs.
-module <TOP> (input [<N>*<B>-1:0] x, input [<K>*<N>*2-1:0] w, output [<K>*<OUT>-1:0] sum);
+module <TOP> (input [<N>*8-1:0] x, input [<K>*<N>*2-1:0] w, output [<K>*<OUT>-1:0] sum);
   genvar i, k;
   generate
     for (k = 0; k < <K>; k = k + 1) begin : column
-      wire [<N>*(<B>+1)-1:0] terms;
+      wire [<N>*8-1:0] terms;
+      wire [<N>-1:0] negative;
       for (i = 0; i < <N>; i = i + 1) begin : lane
-        wire [1:0] trit = w[(k * <N> + i) * 2 +: 2];
-        wire [<B>:0] extended = {x[i * <B> + <B> - 1], x[i * <B> +: <B>]};
-        assign terms[i * (<B> + 1) +: <B> + 1] = ((extended ^ {(<B> + 1){trit[1]}}) + trit[1]) & {(<B> + 1){trit[0]}};
+        assign terms[i * 8 +: 8] = x[i * 8 +: 8] & {8{w[(k * <N> + i) * 2]}};
+        assign negative[i] = w[(k * <N> + i) * 2 + 1];
       end
-      sum_<N>x<B_PLUS> add (.terms(terms), .total(sum[k * <OUT> +: <OUT>]));
+      <SUM> add (.terms(terms), .negative(negative), .total(sum[k * <OUT> +: <OUT>]));
     end
   endgenerate
 endmodule
@@ -175,12 +175,9 @@ class _Shape:
         return self.bits if self.is_float else self.sum_bits(self.group)
 
     @property
-    def value_bits(self) -> int:
-        return self.bits if self.is_float else self.entry_bits + 1  # -(-128 µ) needs one bit more
-
-    @property
     def out_bits(self) -> int:
-        return self.bits if self.is_float else self.value_bits + (self.luts - 1).bit_length()
+        # -(-128 µ) needs one bit more than the entry
+        return self.bits if self.is_float else self.entry_bits + 1 + (self.luts - 1).bit_length()
 
     @property
     def acc_bits(self) -> int:
@@ -355,6 +352,7 @@ def ternary_tree(terms: int = 4, readers: int = 4) -> Unit:
     top = f"ternary_tree_n{terms}_k{readers}"
     x, w, out = Port("x", 8, terms), Port("w", 2, readers * terms), Port("sum", out_bits, readers)
     edges = uniform_and_edges(x)
+    adder, adder_module = signed_sum(terms, 8, out_bits, signed=True)
 
     def golden(values: Values) -> Values:
         weights = to_signed(values["w"], 2).reshape(-1, readers, terms)
@@ -366,9 +364,7 @@ def ternary_tree(terms: int = 4, readers: int = 4) -> Unit:
 
     return Unit(
         name=top,
-        verilog=join(
-            sum_tree(terms, 9, out_bits), fill(_TREE, TOP=top, N=terms, K=readers, B=8, B_PLUS=9, OUT=out_bits)
-        ),
+        verilog=join(adder_module, fill(_TREE, TOP=top, N=terms, K=readers, OUT=out_bits, SUM=adder)),
         inputs=(x, w),
         outputs=(out,),
         golden=golden,
@@ -510,13 +506,6 @@ def _fetch_text(shape: _Shape) -> str:
         f"      {shape.index_bits}'d{i}: entry = table_[{shape.entry_bits * i} +: {shape.entry_bits}];"
         for i in range(shape.entries)
     ]
-    flag = f"key[{shape.index_bits}]"
-    if shape.is_float:
-        negate = f"  assign value = {{entry[{shape.bits - 1}] ^ {flag}, entry[{shape.bits - 2}:0]}};"
-    else:
-        width = shape.value_bits
-        extended = f"{{entry[{shape.entry_bits - 1}], entry}}"
-        negate = f"  assign value = ({extended} ^ {{{width}{{{flag}}}}}) + {flag};"
     name = f"ternary_read_mu{shape.group}_{shape.activation}"
     read = fill(
         _READ,
@@ -524,30 +513,26 @@ def _fetch_text(shape: _Shape) -> str:
         ENTRIES=shape.entries,
         W=shape.entry_bits,
         INDEX=shape.index_bits,
-        OUT=shape.value_bits,
         CASES="\n".join(cases),
-        NEGATE=negate,
     )
     parts = [read]
-    value, out, luts = shape.value_bits, shape.out_bits, shape.luts
-    if luts == 1:
-        reduce = f"      assign sum[k * {out} +: {out}] = values;"
-    elif shape.is_float:
+    out = shape.out_bits
+    if shape.is_float:
         reduce = _float_chain(shape)
         parts.append(adder_text(shape.activation))
     else:
-        reduce = f"      sum_{luts}x{value} add (.terms(values), .total(sum[k * {out} +: {out}]));"
-        parts.append(sum_tree(luts, value, out))
+        adder, adder_module = signed_sum(shape.luts, shape.entry_bits, out, signed=True)
+        reduce = f"      {adder} add (.terms(entries), .negative(negative), .total(sum[k * {out} +: {out}]));"
+        parts.append(adder_module)
     parts.append(
         fill(
             _FETCH,
             TOP=_fetch_name(shape),
-            L=luts,
+            L=shape.luts,
             K=shape.readers,
             ENTRIES=shape.entries,
             W=shape.entry_bits,
             KEY=shape.index_bits + 1,
-            VALUE=value,
             OUT=out,
             READ=name,
             REDUCE=reduce,
@@ -557,18 +542,19 @@ def _fetch_text(shape: _Shape) -> str:
 
 
 def _float_chain(shape: _Shape) -> str:
-    bits = shape.bits
-    return (
-        f"      wire [{shape.luts * bits - 1}:0] partial; // sums over the tables so far, in ascending order\n"
-        f"      assign partial[{bits - 1}:0] = values[{bits - 1}:0];\n"
-        f"      for (l = 1; l < {shape.luts}; l = l + 1) begin : chain\n"
-        f"        add_{shape.activation} add (\n"
-        f"          .a(values[l * {bits} +: {bits}]), .b(partial[(l - 1) * {bits} +: {bits}]), "
-        f".sum(partial[l * {bits} +: {bits}])\n"
-        f"        );\n"
-        f"      end\n"
-        f"      assign sum[k * {bits} +: {bits}] = partial[{(shape.luts - 1) * bits} +: {bits}];"
-    )
+    bits, luts = shape.bits, shape.luts
+    lines = [
+        f"      wire [{luts * bits - 1}:0] partial; // sums over the tables so far, in ascending order",
+        f"      for (l = 0; l < {luts}; l = l + 1) begin : chain",
+        f"        wire [{bits - 1}:0] value = entries[l * {bits} +: {bits}] ^ {{negative[l], {bits - 1}'d0}};",
+        f"        if (l == 0) assign partial[{bits - 1}:0] = value;",
+        f"        else add_{shape.activation} add (",
+        f"          .a(value), .b(partial[(l - 1) * {bits} +: {bits}]), .sum(partial[l * {bits} +: {bits}])",
+        "        );",
+        "      end",
+        f"      assign sum[k * {bits} +: {bits}] = partial[{(luts - 1) * bits} +: {bits}];",
+    ]
+    return "\n".join(lines)
 
 
 def _float_sums(entries: NDArray[np.uint64], keys: NDArray[np.uint64], shape: _Shape) -> NDArray[np.uint64]:
@@ -579,7 +565,7 @@ def _float_sums(entries: NDArray[np.uint64], keys: NDArray[np.uint64], shape: _S
     padded[..., : shape.entries] = entries
     rows, luts = np.arange(len(keys))[:, None, None], np.arange(shape.luts)[None, None, :]
     fetched = padded[rows, luts, index] ^ keys >> np.uint64(shape.index_bits) << np.uint64(shape.bits - 1)
-    total = fetched[..., 0]
+    total: NDArray[np.uint64] = fetched[..., 0]
     for lut in range(1, shape.luts):
         total = add_words(fetched[..., lut], total, shape.activation)
     return total
