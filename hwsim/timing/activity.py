@@ -28,7 +28,6 @@ from hwsim.arch import Accelerator, Activity, Buffers, Numerics
 from hwsim.arch.units import lanes, storage_bits
 from hwsim.errors import DesignError
 from hwsim.timing.cycles import fold, gemm_cycles
-from hwsim.timing.tiling import best_tiling
 
 if TYPE_CHECKING:
     from hwsim.trace import GemmShape
@@ -53,6 +52,8 @@ def activity(shape: GemmShape, accelerator: Accelerator) -> Activity:
 
 @lru_cache(maxsize=4096)
 def _counts(shape: GemmShape, machine: Accelerator, numerics: Numerics) -> Activity:
+    from hwsim.timing.tiling import best_tiling  # compiled: whoever asks for cycles alone should not wait for Numba
+
     batch, m, n, k = shape.batch, shape.m, shape.n, shape.k
     if shape.b_role == "weight":  # one weight for all batches: their rows follow each other
         batch, m = 1, batch * m
