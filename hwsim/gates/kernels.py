@@ -38,7 +38,7 @@ def _mask(masks: np.uint64, operand: int) -> np.uint64:
 
 @njit(inline="always")
 def _gate(v, plane, out, gate, kind, operands, masks, table, words):  # type: ignore[no-untyped-def]
-    """``out[:words]`` = a gate over rows of ``v[plane]``; inlined, as a copy a caller costs seconds of compilation."""
+    """``out[:words]`` = a gate over rows of ``v[plane]``; inlined, as each copy costs seconds of compilation."""
     a, b, c, d = operands[gate, 0], operands[gate, 1], operands[gate, 2], operands[gate, 3]
     ma, mb, mc, md = _mask(masks, 0), _mask(masks, 1), _mask(masks, 2), _mask(masks, 3)
     mo = _mask(masks, OUTPUT)

@@ -125,7 +125,7 @@ _STATEMENT = re.compile(
     )""",
     re.VERBOSE,
 )
-_BRACE = re.compile(r"[{}]")
+_BRACE = re.compile(r'"[^"]*"|[{}]')
 _KEPT = frozenset(
     {"library", "cell", "pin", "bundle", "ff", "latch", "ff_bank", "latch_bank", "statetable", "internal_power"}
     | {"power", "rise_power", "fall_power", "leakage_power", "operating_conditions"}
@@ -187,7 +187,7 @@ class _Reader:
     def _skip(self, position: int) -> int:
         depth = 1
         for match in _BRACE.finditer(self.text, position):
-            depth += 1 if match[0] == "{" else -1
+            depth += {"{": 1, "}": -1}.get(match[0], 0)
             if not depth:
                 return match.end()
         raise self._error("an opening brace must have a closing one", position)
