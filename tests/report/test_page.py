@@ -57,7 +57,7 @@ class _Links(html.parser.HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         for name, value in attributes:
-            if name in ("src", "href", "xlink:href", "action") and not (value or "").startswith("#"):
+            if name in ("src", "href", "xlink:href", "action") and not (value or "").startswith(("#", "data:")):
                 self.loads.append((tag, value))
 
 

@@ -50,6 +50,7 @@ def test_size_counts_what_draws_lists():
         "c": {"float": [0.5, 1.0], "step": 0.25, "sets": "technology.clock_ghz"},
     }
     table["options"] = {"a": {"x": {"array": {"dataflow": "ws"}}, "y": {"array": {"dataflow": "os"}}}}
+    table["machine"]["numerics"] = _edge_table()["options"]["unit"]["int8"]["numerics"]
     space = space_from_dict(table, where="here")
     draws = list(space.draws())
     assert [parameter.values for parameter in space.parameters] == [("x", "y"), (1, 2, 4, 8), (0.5, 0.75, 1.0)]

@@ -1,0 +1,87 @@
+"""An evaluation is the sum of its parts, and what depends on numerics alone is computed once."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+import hwsim
+from hwsim import cost, timing
+from hwsim.errors import ArgumentError
+from hwsim.evaluation import Evaluator, mean_sqnr_db, replay
+
+MACHINES = ["edge-nvfp4", "edge-mxfp4", "edge-int8", "edge-int4"]
+
+
+@pytest.fixture
+def machine():
+    return hwsim.load_accelerator("edge-int8")
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_energy_latency_and_area_are_sums_over_the_workload(tiny_trace, memo, name):
+    machine = hwsim.load_accelerator(name)
+    result = Evaluator(tiny_trace, memo=memo)(machine)
+    assert result.latency_cycles == sum(
+        timing.activity(shape, machine).latency_cycles for shape in tiny_trace.workload.gemms
+    )
+    assert result.energy_pj == pytest.approx(sum(layer.energy.value for layer in result.layers))  # order of addition
+    assert result.area_um2 == cost.area_um2(machine).value
+    values = result.values()
+    assert values["power_mw"] == pytest.approx(values["energy_uj"] / values["latency_ms"])  # µJ / ms = mW
+    assert all(text for text in result.detail()["sources"].values())
+
+
+def test_sqnr_is_the_definition(tiny_trace, machine):
+    measured = replay(tiny_trace, machine.policy)
+    gemm = tiny_trace[0]
+    a, b = gemm.a.values[0], gemm.b.values[0]
+    exact = a.astype(np.float64) @ b.T.astype(np.float64)
+    noise = machine.policy.default.gemm(a, b) - exact
+    assert measured["up"] == pytest.approx(10 * np.log10(np.square(exact).sum() / np.square(noise).sum()))
+    assert list(measured) == ["up", "qk"]
+    macs = {"up": 48 * 24 * 64, "qk": 2 * 16 * 16 * 32}
+    mean = sum(measured[layer] * macs[layer] for layer in macs) / sum(macs.values())
+    assert mean_sqnr_db(measured, tiny_trace) == pytest.approx(mean)
+
+
+def test_finer_arithmetic_has_the_larger_sqnr(tiny_trace, memo):
+    found = [Evaluator(tiny_trace, memo=memo)(hwsim.load_accelerator(name)).accuracy for name in MACHINES]
+    nvfp4, mxfp4, int8, int4 = found
+    assert int8 > nvfp4 > mxfp4  # blocks of 16 with E4M3 scales against blocks of 32 with powers of two
+    assert int8 > int4 + 20  # four bits less, about 6 dB each
+
+
+def test_another_array_needs_no_new_accuracy(tiny_trace, memo, machine, monkeypatch):
+    evaluator = Evaluator(tiny_trace, memo=memo)
+    first = evaluator(machine)
+    monkeypatch.setattr("hwsim.evaluation.evaluator.replay", lambda *_: pytest.fail("must be remembered"))
+    second = evaluator(dataclasses.replace(machine, rows=8))
+    assert second.sqnr_db == first.sqnr_db
+    assert second.area_um2 < first.area_um2
+
+
+def test_other_numerics_do(tiny_trace, memo, machine):
+    evaluator = Evaluator(tiny_trace, memo=memo)
+    narrow = dataclasses.replace(machine.policy.default.datapath, acc_bits=12)
+    policy = dataclasses.replace(machine.policy, default=dataclasses.replace(machine.policy.default, datapath=narrow))
+    wide, wrapped = evaluator(machine), evaluator(dataclasses.replace(machine, policy=policy))
+    assert wrapped.accuracy < wide.accuracy - 10  # sums of products of 8 by 8 bits wrap in 12 bits
+
+
+def test_fidelities_differ_and_are_named(tiny_trace, memo, machine):
+    formulas = Evaluator(tiny_trace, energy="pann", memo=memo)(machine)
+    counted = Evaluator(tiny_trace, energy="trace", memo=memo)(machine)
+    assert (formulas.energy.fidelity, counted.energy.fidelity) == ("pann", "trace")
+    assert formulas.energy_pj != counted.energy_pj
+
+
+def test_wrong_requests_are_told(tiny_trace, machine):
+    with pytest.raises(ArgumentError, match="accuracy must be 'replay' or 'rerun', got 'exact'"):
+        hwsim.evaluate(tiny_trace, machine, accuracy="exact")
+    with pytest.raises(ArgumentError, match="energy must be 'pann' or 'trace', got 'gates'"):
+        hwsim.evaluate(tiny_trace, machine, energy="gates")
+    with pytest.raises(ArgumentError, match="a rerun needs a trace that was captured from a model file, got 'tiny'"):
+        hwsim.evaluate(tiny_trace, machine, accuracy="rerun")
