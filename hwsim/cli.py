@@ -34,6 +34,9 @@ app = typer.Typer(
 
 AccuracyKind = Literal["replay", "rerun"]
 EnergyKind = Literal["pann", "trace"]
+TRACED_ROWS = 256
+"""Rows of each operand that ``explore`` records when it captures a space's models itself."""
+
 Model = Annotated[str, typer.Argument(help="a model of the workbench (gpt), or path/to/file.py:build")]
 Out = Annotated[Path, typer.Option("--out", help="folder to write into")]
 Seed = Annotated[int, typer.Option("--seed", help="the same seed gives the same result")]
@@ -181,7 +184,7 @@ def _traces_of(models: tuple[str, ...], out: Path, space: str) -> list[Path]:
         folder = out / "traces" / model
         if not (folder / "manifest.json").is_file():
             typer.echo(f"capturing {model}", err=True)
-            hwsim.capture(model, out=folder)
+            hwsim.capture(model, out=folder, max_rows=TRACED_ROWS)
         folders.append(folder)
     return folders
 

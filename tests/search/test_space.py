@@ -60,11 +60,13 @@ def test_size_counts_what_draws_lists():
 SPACE_KEYS = "keys must be among name, title, models, objectives, machine, parameters, options, constraints, search"
 KNOB_KEYS = "keys must be among choice, int, float, log, step, sets, when"
 LIMITS = "keys must be among accuracy, energy_uj, area_mm2, latency_ms, power_mw"
+# fmt: off
 WRONG = [
     (("paramters",), {}, f"here: {SPACE_KEYS}; did you mean 'parameters'?, got 'paramters'"),
     (("parameters", "r"), {"chioce": [1]}, f"here: parameters.r: {KNOB_KEYS}; did you mean 'choice'?, got 'chioce'"),
     (("parameters", "r"), {"choice": [1, 1]}, "here: parameters.r: choice must list different values, got [1, 1]"),
-    (("parameters", "r"), {"int": [9, 1]}, "here: parameters.r: int must be [low, high] with low below high, got [9, 1]"),
+    (("parameters", "r"), {"int": [9, 1]},
+     "here: parameters.r: int must be [low, high] with low below high, got [9, 1]"),
     (("parameters", "r"), {"float": [0, 1]}, "here: parameters.r: a float range must have a step above 0, got None"),
     (("parameters", "r"), [8], "here: parameters.r: a parameter must be a table such as {choice = [8, 16]}, got [8]"),
     (("constraints", "area_mm2"), 4, "here: constraints.area_mm2: a constraint must be {max = NUMBER}, got 4"),
@@ -74,7 +76,8 @@ WRONG = [
     (("parameters", "acc_bits", "when"), {"unit": ["int9"]},
      "here: parameters.acc_bits.when: unit must be able to take the value, got 'int9'"),
     (("machine", "array", "rowz"), 3, None),
-]  # fmt: skip
+]
+# fmt: on  # fmt: skip
 
 
 @pytest.mark.parametrize(("path", "value", "message"), WRONG, ids=lambda part: str(part)[:40])
