@@ -2,6 +2,9 @@
 
 Two formats share the name E4M3 in the field. ``e4m3`` is that of OCP and NVIDIA (largest value 448, no infinity);
 ``e4m3_ieee`` keeps IEEE's infinities (largest value 240, Gaudi 2).
+
+``e1m6``, ``e2m5`` and ``e6m1`` complete the grid of scale formats of arXiv 2505.19115, which publishes widths
+only: they get the usual bias ``2^(exponent_bits - 1) - 1`` and no special words, a choice of ours.
 """
 
 from __future__ import annotations
@@ -23,6 +26,9 @@ CATALOG = by_name(
         Format("e3m0", 3, 0, 3, source="arXiv 2112.10769, [1,3,0] with code 0 as zero"),
         Format("e2m3", 2, 3, 1, source=OCP_MX),
         Format("e3m2", 3, 2, 3, source=OCP_MX),
+        Format("e1m6", 1, 6, 0, source=FP4_GRID),
+        Format("e2m5", 2, 5, 1, source=FP4_GRID),
+        Format("e6m1", 6, 1, 31, source=FP4_GRID),
         Format("e3m4", 3, 4, 3, specials="ieee", source=ML_DTYPES),
         Format("e4m3", 4, 3, 7, specials="nan", source=OFP8),
         Format("e4m3_ieee", 4, 3, 7, specials="ieee", source=f"{ML_DTYPES}; Intel Gaudi 2"),

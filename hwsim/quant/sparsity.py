@@ -55,7 +55,7 @@ def sparsify_unbiased(x: ArrayLike, n: int = 2, m: int = 4, *, seed: int, stream
     chances = inclusion_chances(np.abs(groups).astype(np.float64), n)
     point = random_words(seed, len(groups), stream=stream).astype(np.float64) * _WORD
     # Element i stays if one of point, point + 1, ... lies in its stretch [before_i, before_i + p_i) of the line.
-    ends = np.cumsum(chances, axis=-1)
+    ends = np.minimum(np.cumsum(chances, axis=-1), n)  # rounding must neither add an element nor lose a sure one
     starts = np.concatenate([np.zeros((len(groups), 1)), ends[:, :-1]], axis=-1)
     stays = np.ceil(ends - point[:, None]) > np.ceil(starts - point[:, None])
     return _weighted(groups, stays | (chances >= 1), chances).reshape(shape)

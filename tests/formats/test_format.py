@@ -19,6 +19,9 @@ PUBLISHED = {
     "e2m1": (4, 6.0, 1.0, 0.5),
     "e2m3": (6, 7.5, 1.0, 0.125),
     "e3m2": (6, 28.0, 0.25, 0.0625),
+    "e1m6": (8, 2 * (1 + 63 / 64), 2.0, 2 / 64),  # by hand, as e2m5 and e6m1
+    "e2m5": (8, 4 * (1 + 31 / 32), 1.0, 1 / 32),
+    "e6m1": (8, 2.0**32 * 1.5, 2.0**-30, 2.0**-31),
     "e3m4": (8, 15.5, 2.0**-2, 2.0**-6),
     "e4m3": (8, 448.0, 2.0**-6, 2.0**-9),
     "e4m3_ieee": (8, 240.0, 2.0**-6, 2.0**-9),
@@ -146,9 +149,10 @@ def test_words_beyond_a_piece_are_encoded_alike(rng):
 
 
 def test_a_format_is_a_literal():
-    e6m1 = Format("e6m1", 6, 1, 31)
-    assert (e6m1.bits, e6m1.max) == (8, 1.5 * 2.0**32)
-    assert formats.get(e6m1) is e6m1
+    e4m2 = Format("e4m2", 4, 2, 7)
+    assert (e4m2.bits, e4m2.max) == (7, 1.75 * 2.0**8)
+    assert formats.get(e4m2) is e4m2
+    assert e4m2.encode([1.1]).tolist() == [0x1C]
 
 
 def message(error, call):
@@ -159,7 +163,7 @@ def message(error, call):
 
 def test_messages():
     e2m1 = formats.get("e2m1")
-    assert message(UnknownName, lambda: formats.get("e2m1x")) == "format must be one of e2m1, e2m3, got 'e2m1x'"
+    assert message(UnknownName, lambda: formats.get("fp4")) == "format must be one of fp32, fp16, got 'fp4'"
     assert (
         message(ArgumentError, lambda: e2m1.decode(np.array([3, 16], np.uint8)))
         == "e2m1: codes must lie in 0..15, got 16"
