@@ -7,7 +7,7 @@ from hwsim.cost.coefficients import Coefficients, load_coefficients
 from hwsim.cost.energy import FIDELITIES, energy_pj
 from hwsim.cost.memory import dram_kinds, dram_pj_per_bit, sram
 from hwsim.cost.quantity import Breakdown, Quantity, add
-from hwsim.cost.toggles import Toggles, count_toggles
+from hwsim.cost.toggles import Toggles, count_by_dataflow, count_toggles
 
 __all__ = [
     "FIDELITIES",
@@ -17,6 +17,7 @@ __all__ = [
     "Toggles",
     "add",
     "area_um2",
+    "count_by_dataflow",
     "count_toggles",
     "dram_kinds",
     "dram_pj_per_bit",

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from hwsim.quant import Quantized
     from hwsim.trace import Gemm
 
+DATAFLOWS = ("ws", "is", "os")
+"""In the order of the axis along which running sums follow each other: rows of a, rows of b, K."""
+
 SAMPLE = 16
 """Rows of each operand whose running sums are followed."""
 
@@ -75,50 +78,71 @@ class Toggles:
 
 
 def count_toggles(gemm: Gemm, numerics: Numerics, dataflow: str = "ws", rows: int = 16) -> Toggles:
-    """Flips of a recorded GEMM.
-
-    Args:
-        gemm: a product with its operands.
-        numerics: how it is computed.
-        dataflow: ``"ws"``, ``"os"`` or ``"is"``.
-        rows: rows of the array, for the distance of a reload. Operands that far apart are as good as unrelated, so
-            one count serves arrays of any size.
+    """Flips of a recorded GEMM in one dataflow; `count_by_dataflow` has all three at the price of one.
 
     Raises:
         ArgumentError: unknown dataflow, or `rows` below 1.
     """
-    if dataflow not in ("ws", "os", "is"):
-        raise ArgumentError("must be one of ws, os, is", got=dataflow, where="count_toggles.dataflow")
+    if dataflow not in DATAFLOWS:
+        raise ArgumentError(f"must be one of {', '.join(DATAFLOWS)}", got=dataflow, where="count_toggles.dataflow")
+    return count_by_dataflow(gemm, numerics, rows)[dataflow]
+
+
+def count_by_dataflow(gemm: Gemm, numerics: Numerics, rows: int = 16) -> dict[str, Toggles]:
+    """Flips of a recorded GEMM in each dataflow.
+
+    Args:
+        gemm: a product with its operands.
+        numerics: how it is computed.
+        rows: rows of the array, for the distance of a reload. Operands that far apart are as good as unrelated, so
+            one count serves arrays of any size.
+
+    Raises:
+        ArgumentError: `rows` below 1.
+    """
     if rows < 1:
         raise ArgumentError("must be at least 1", got=rows, where="count_toggles.rows")
-    wide = lanes(numerics.datapath)
-    streams, reloads, turns = (1, 0), (rows, rows * wide), (rows, wide)
-    a_steps, b_steps = {"ws": (streams, reloads), "is": (reloads, streams), "os": (turns, turns)}[dataflow]
     batches = np.unique(np.linspace(0, gemm.a.values.shape[0] - 1, BATCHES).astype(int))
     shared = gemm.b.values.shape[0] == 1
-    means = np.zeros((len(batches), 6))
+    means = np.zeros((len(batches), len(DATAFLOWS), 6))
     followed = 0
     prepared: Prepared | None = None
     for count, batch in zip(means, batches, strict=True):
         a = numerics.quantize(gemm.a.values[batch], "activation", seed=SEED)
         if prepared is None or not shared:
             prepared = numerics.prepare_b(gemm.b.values[0 if shared else batch], gemm.b.role, seed=SEED + 1)
-        words_a, words_b = numerics.words(a, "a"), prepared.words
-        per_word = _weights_per_word(numerics)
-        count[0] = _mean_flips(words_a, *a_steps)
-        count[1] = _mean_flips(words_b, b_steps[0], -(-b_steps[1] // per_word)) / per_word
-        if prepared.scales is not None:
-            scales, block = numerics.scale_bytes(a), numerics.datapath.block or 1
-            count[2] = _mean_flips(scales, a_steps[0], -(-a_steps[1] // block))
-            count[3] = _mean_flips(prepared.scales, b_steps[0], -(-b_steps[1] // block))
-        few_a, few_b = _middle(len(words_a)), _middle(len(words_b))
-        addends, sums = _running(numerics, a, prepared, few_a, few_b)
-        axis = {"ws": 0, "is": 1, "os": 2}[dataflow]
-        count[4], count[5] = _flips_along(addends, axis), _flips_along(sums, axis)
+        words_a = numerics.words(a, "a")
+        addends, sums = _running(numerics, a, prepared, _middle(len(words_a)), _middle(len(prepared.words)))
         followed += sums.shape[0] * sums.shape[1] * gemm.k
-    a_element, b_element, a_scale, b_scale, addend, total = map(float, means.mean(0))
+        for axis, dataflow in enumerate(DATAFLOWS):
+            count[axis, :4] = _operand_flips(numerics, words_a, numerics.scale_bytes(a), prepared, dataflow, rows)
+            count[axis, 4:] = _flips_along(addends, axis), _flips_along(sums, axis)
     sampled = followed / gemm.macs
-    return Toggles(gemm.layer, dataflow, a_element, b_element, a_scale, b_scale, addend, total, sampled)
+    return {
+        dataflow: Toggles(gemm.layer, dataflow, *map(float, mean), sampled)  # type: ignore[call-arg]
+        for dataflow, mean in zip(DATAFLOWS, means.mean(0), strict=True)
+    }
+
+
+def _operand_flips(
+    numerics: Numerics,
+    words_a: NDArray[Any],
+    scales_a: NDArray[np.uint8] | None,
+    b: Prepared,
+    dataflow: str,
+    rows: int,
+) -> tuple[float, float, float, float]:
+    """Flips of elements of a and of b, and of scale bytes of a and of b, each per write of one register."""
+    wide, block, per_word = lanes(numerics.datapath), numerics.datapath.block or 1, _weights_per_word(numerics)
+    streams, reloads, turns = (1, 0), (rows, rows * wide), (rows, wide)
+    steps = {"ws": (streams, reloads), "is": (reloads, streams), "os": (turns, turns)}[dataflow]
+    (a_down, a_along), (b_down, b_along) = steps
+    return (
+        _mean_flips(words_a, a_down, a_along),
+        _mean_flips(b.words, b_down, -(-b_along // per_word)) / per_word,
+        _mean_flips(scales_a, a_down, -(-a_along // block)),
+        _mean_flips(b.scales, b_down, -(-b_along // block)),
+    )
 
 
 def _mean_flips(words: NDArray[Any] | None, down: int, along: int) -> float:
@@ -182,14 +206,14 @@ def _integer_sums(
     products = x[:, None, :] * w[None, :, :]
     addends = products.reshape(*products.shape[:2], -1, wide).sum(-1)
     bits = unit.accumulator_bits
+    sums = addends.cumsum(-1)
     if getattr(unit, "overflow", "wrap") == "saturate":
         least, greatest = integer_range(bits, unit.signed)
-        sums, total = np.empty_like(addends), np.zeros(addends.shape[:2], np.int64)
-        for step in range(addends.shape[2]):
-            total = np.clip(total + addends[:, :, step], least, greatest)
-            sums[:, :, step] = total
-    else:
-        sums = addends.cumsum(-1)
+        if sums.min() < least or sums.max() > greatest:
+            total = np.zeros(addends.shape[:2], np.int64)
+            for step in range(addends.shape[2]):
+                total = np.clip(total + addends[:, :, step], least, greatest)
+                sums[:, :, step] = total
     mask = np.uint64((1 << bits) - 1)
     return addends.view(np.uint64) & mask, sums.view(np.uint64) & mask
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hwsim import datapaths, quant
 from hwsim.arch import Numerics
-from hwsim.cost import count_toggles
+from hwsim.cost import count_by_dataflow, count_toggles
 from hwsim.cost.toggles import SAMPLE
 from hwsim.errors import ArgumentError
 from hwsim.trace import Gemm, Operand
@@ -155,8 +155,15 @@ def test_stochastic_schemes_have_a_seed() -> None:
     assert count_toggles(gemm(8, 8, 64), noisy) == count_toggles(gemm(8, 8, 64), noisy)
 
 
+def test_all_dataflows_at_once() -> None:
+    for numerics in (INT8, NVFP4, TERNARY):
+        product = gemm(8, 9, 70)
+        counted = count_by_dataflow(product, numerics, 2)
+        assert counted == {flow: count_toggles(product, numerics, flow, 2) for flow in ("ws", "is", "os")}
+
+
 def test_mistakes() -> None:
-    with pytest.raises(ArgumentError, match=r"^count_toggles.dataflow: must be one of ws, os, is, got 'rs'$"):
+    with pytest.raises(ArgumentError, match=r"^count_toggles.dataflow: must be one of ws, is, os, got 'rs'$"):
         count_toggles(gemm(2, 2, 2), INT8, "rs")
     with pytest.raises(ArgumentError, match=r"^count_toggles.rows: must be at least 1, got 0$"):
         count_toggles(gemm(2, 2, 2), INT8, "ws", 0)
