@@ -59,7 +59,8 @@ def reduce_function(inputs: int, table: int) -> tuple[int, tuple[int, ...], tupl
 
     Returns:
         kind; for each operand of the kind, the input that it takes; the constant nets of the operands after these;
-        the mask of inversions; the truth table over the operands in their order.
+        the mask of inversions; the truth table over all operands in their
+        order.
     """
     patterns = range(1 << inputs)
     for kind, constants, masks in _candidates(inputs):
@@ -70,7 +71,7 @@ def reduce_function(inputs: int, table: int) -> tuple[int, tuple[int, ...], tupl
                 continue
             for order in itertools.permutations(range(inputs)):
                 if all((permuted >> _operands(p, order)) & 1 == table >> p & 1 for p in patterns):
-                    return kind, order, constants, mask, permuted
+                    return kind, order, constants, mask, permuted << fixed
     return TABLE, tuple(range(inputs)), (), 0, table
 
 

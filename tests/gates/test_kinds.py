@@ -8,7 +8,7 @@ import pytest
 from hwsim.gates.boolean import Function
 from hwsim.gates.kinds import TABLE, reduce_function
 from hwsim.gates.netlist import Gate, Netlist
-from hwsim.gates.simulator import evaluate
+from hwsim.gates.simulator import compile_netlist, evaluate
 
 
 def _netlist(functions, library):
@@ -35,11 +35,16 @@ def _all_functions(count):
 
 
 def _check(functions, library):
-    outputs = evaluate(_netlist(functions, library), {"a": np.arange(64)})
+    netlist = _netlist(functions, library)
+    outputs = evaluate(netlist, {"a": np.arange(64)})
+    _, operands, _, tables, _ = compile_netlist(netlist).arrays
     for i, function in enumerate(functions):
         size = 1 << len(function.inputs)
         expected = [function.table >> pattern % size & 1 for pattern in range(64)]
         assert outputs[f"y{i}"].tolist() == expected, function
+        nets = [2 | pattern << 2 for pattern in range(64)]  # constant 0, constant 1, then the six inputs
+        entries = [sum((values >> net & 1) << j for j, net in enumerate(operands[i])) for values in nets]
+        assert [int(tables[i]) >> int(entry) & 1 for entry in entries] == expected, function
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3])
