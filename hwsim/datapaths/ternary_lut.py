@@ -14,7 +14,7 @@ in the hardware (`hwsim.datapaths.ternary_fp`).
 
 from __future__ import annotations
 
-import functools
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -23,11 +23,13 @@ from numpy.typing import NDArray
 
 from hwsim.datapaths.base import Datapath
 from hwsim.datapaths.integer import wrapping_matmul
-from hwsim.datapaths.operands import check_matmul, check_no_scales, integer_values
+from hwsim.datapaths.operands import check_no_scales, integer_values
+from hwsim.datapaths.ternary_fp import BF16, FP16, Semantics
+from hwsim.datapaths.ternary_fp_product import FloatTables, float_dots, float_matmul
+from hwsim.datapaths.ternary_keys import encode_groups, grouped, int_tables, key_weights
 from hwsim.errors import ArgumentError
 
-Activation = Literal["int8"]
-Semantics = Literal["ieee", "kul"]
+Activation = Literal["int8", "fp16", "bf16"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ class TernaryLut(Datapath):
 
     Args:
         group: µ, activations a table, 1 to 7.
-        activation: ``"int8"``: exact sums, 32-bit wrapping accumulator.
+        activation: ``"int8"``: exact sums, 32-bit wrapping accumulator. ``"fp16"``, ``"bf16"``: every adder and the
+            accumulator round to that format.
         luts: L, tables whose fetches are summed before they reach the accumulator, at least 1.
         semantics: ``"ieee"`` or ``"kul"`` floating-point adders; without effect on int8.
 
@@ -54,8 +57,10 @@ class TernaryLut(Datapath):
     def __post_init__(self) -> None:
         if not 1 <= self.group <= 7:
             raise ArgumentError("group must lie in 1..7", got=self.group, where="ternary_lut")
-        if self.activation not in ("int8",):
-            raise ArgumentError("activation must be 'int8'", got=self.activation, where="ternary_lut")
+        if self.activation not in ("int8", "fp16", "bf16"):
+            raise ArgumentError(
+                "activation must be 'int8', 'fp16' or 'bf16'", got=self.activation, where="ternary_lut"
+            )
         if self.luts < 1:
             raise ArgumentError("luts must be at least 1", got=self.luts, where="ternary_lut")
         if self.semantics not in ("ieee", "kul"):
@@ -63,8 +68,9 @@ class TernaryLut(Datapath):
 
     @property
     def name(self) -> str:
-        """``ternary_lut3.int8.x1``."""
-        return f"ternary_lut{self.group}.{self.activation}.x{self.luts}"
+        """``ternary_lut3.int8.x1``, ``ternary_lut3.fp16.x4.kul``."""
+        adders = "" if self.activation == "int8" else f".{self.semantics}"
+        return f"ternary_lut{self.group}.{self.activation}.x{self.luts}{adders}"
 
     @property
     def a_format(self) -> str:
@@ -78,8 +84,8 @@ class TernaryLut(Datapath):
 
     @property
     def accumulator_bits(self) -> int:
-        """32 for int8."""
-        return 32
+        """32 for int8, else 16."""
+        return 32 if self.activation == "int8" else 16
 
     @property
     def entries(self) -> int:
@@ -140,27 +146,34 @@ class TernaryLut(Datapath):
         """``c + a . weights(b)`` through the tables: built, fetched and accumulated group by group.
 
         Args:
-            a: int8 codes or values ``[..., K]``.
+            a: ``[..., K]`` int8 codes or values; for fp16 and bf16 uint16 codes, or an fp16 array.
             b: keys ``[..., ceil(K / group)]`` from `encode`, broadcast against a.
-            c: integers ``[...]``; zero if absent.
+            c: what the accumulators hold before, ``[...]``: integers, or float32 that are FP16 or BF16 numbers.
+                Without c the only step of a short dot product is written without an addition, as in the hardware.
 
         Returns:
-            int32 ``[...]``.
+            int32 ``[...]``; for fp16 and bf16 float32, each an FP16 or BF16 number, NaN always 0x7FC00000.
         """
         check_no_scales(scale_a, scale_b, self.family)
-        x = integer_values(a, 8, True, "dot.a")
+        x = self._activations(a, "dot.a")
         keys = self._checked_keys(b, "dot.b")
         self._check_lengths(x, keys)
-        x = _grouped(x, keys.shape[-1], self.group).astype(np.int64)
-        tables = np.moveaxis(int_tables(x), -1, 0)  # [indices, ..., groups]
-        shape = np.broadcast_shapes(x.shape[:-2], keys.shape[:-1])
-        fetched = np.empty((*shape, keys.shape[-1]), np.int64)
-        index, negative = np.broadcast_arrays(keys & (1 << (self.key_bits - 1)) - 1, keys >> (self.key_bits - 1))
-        index = np.broadcast_to(index, fetched.shape)
-        entry = np.take_along_axis(np.broadcast_to(tables, (len(tables), *fetched.shape)), index[None], 0)[0]
-        fetched[...] = np.where(np.broadcast_to(negative, fetched.shape) != 0, -entry, entry)
-        total = fetched.sum(-1) + (0 if c is None else np.asarray(c, np.int64))
-        return np.asarray(total.astype(np.uint64).astype(np.uint32).view(np.int32))
+        shape = np.broadcast_shapes(x.shape[:-1], keys.shape[:-1])
+        groups = keys.shape[-1]
+        x = grouped(x, groups, self.group)
+        index, negative = keys & (1 << (self.key_bits - 1)) - 1, keys >> (self.key_bits - 1)
+        if self._float is None:
+            tables = int_tables(x.astype(np.int64))
+            index = index.reshape(*(1,) * (tables.ndim - index.ndim - 1), *index.shape, 1).astype(np.int64)
+            tables = tables.reshape(*(1,) * (index.ndim - tables.ndim), *tables.shape)
+            entry = np.take_along_axis(tables, index, -1)[..., 0]
+            total = np.where(negative != 0, -entry, entry).sum(-1) + (0 if c is None else np.asarray(c, np.int64))
+            return np.asarray(total.astype(np.uint64).astype(np.uint32).view(np.int32))
+        start = None if c is None else np.broadcast_to(self._float_start(c), shape).reshape(-1)
+        dots = math.prod(shape)
+        flat_x = np.broadcast_to(x, (*shape, groups, self.group)).reshape(dots, groups, self.group)
+        index, negative = (np.broadcast_to(part, (*shape, groups)).reshape(dots, groups) for part in (index, negative))
+        return float_dots(self._float, flat_x, index, negative, start).reshape(shape)
 
     def matmul(
         self,
@@ -172,12 +185,48 @@ class TernaryLut(Datapath):
     ) -> NDArray[Any]:
         """a ``[M, K]``, keys b ``[N, ceil(K / group)]``, c ``[M, N]`` -> ``[M, N]``, equal to `dot` on row pairs."""
         check_no_scales(scale_a, scale_b, self.family)
-        x = integer_values(a, 8, True, "matmul.a")
+        x = self._activations(a, "matmul.a")
         keys = self._checked_keys(b, "matmul.b")
         self._check_lengths(x, keys)
-        w = self.decode(keys, x.shape[-1])
-        check_matmul(x, w, c)
-        return wrapping_matmul(x, w, None if c is None else np.asarray(c, np.int64), 32, True)
+        if x.ndim != 2 or keys.ndim != 2:
+            raise ArgumentError(
+                "matmul needs a [M, K] and keys [N, groups]", got=(x.shape, keys.shape), where="matmul"
+            )
+        if c is not None and np.shape(c) != (len(x), len(keys)):
+            raise ArgumentError(f"c must have shape {(len(x), len(keys))}", got=np.shape(c), where="matmul.c")
+        if self._float is None:
+            w = self.decode(keys, x.shape[-1])
+            return wrapping_matmul(x, w, None if c is None else np.asarray(c, np.int64), 32, True)
+        return float_matmul(self._float, x, keys, None if c is None else self._float_start(c))
+
+    @property
+    def _float(self) -> FloatTables | None:
+        if self.activation == "int8":
+            return None
+        form = FP16 if self.activation == "fp16" else BF16
+        return FloatTables(self.group, self.luts, form, self.semantics == "kul")
+
+    def _activations(self, a: NDArray[Any], where: str) -> NDArray[Any]:
+        """int8 values, or float32 values of FP16 and BF16 codes."""
+        if self._float is None:
+            return integer_values(a, 8, True, where)
+        codes = np.asarray(a)
+        if codes.dtype == np.float16 and self.activation == "fp16":
+            codes = codes.view(np.uint16)
+        if codes.dtype != np.uint16:
+            raise ArgumentError(
+                f"{self.activation} activations must be uint16 codes", got=codes.dtype.name, where=where
+            )
+        return self._float.form.decode(codes)
+
+    def _float_start(self, c: NDArray[Any]) -> NDArray[np.float32]:
+        assert self._float is not None
+        start = np.asarray(c)
+        low = np.uint32((1 << (24 - self._float.form.precision)) - 1)
+        if start.dtype != np.float32 or (start.view(np.uint32) & low)[np.isfinite(start)].any():
+            rule = f"c must be float32 that holds {self.activation} numbers"
+            raise ArgumentError(rule, got=start.dtype.name, where=f"{self.family}.c")
+        return start
 
     def _checked_keys(self, keys: NDArray[Any], where: str) -> NDArray[Any]:
         keys = np.asarray(keys)
@@ -197,57 +246,3 @@ class TernaryLut(Datapath):
                 got=(x.shape, keys.shape),
                 where=self.family,
             )
-
-
-def encode_groups(values: NDArray[Any], group: int) -> NDArray[Any]:
-    """Keys of ternary values ``[..., K]``; see `TernaryLut.encode`."""
-    groups = -(-values.shape[-1] // group)
-    digits = 1 - _grouped(values, groups, group).astype(np.int32)
-    v = np.zeros(digits.shape[:-1], np.int32)
-    for i in range(group):
-        v = 3 * v + digits[..., i]
-    border = (3**group - 1) // 2
-    flag = v > border
-    keys: NDArray[Any] = np.where(flag, 2 * border - v, v) | flag << border.bit_length()
-    return keys.astype(np.uint8 if border.bit_length() < 8 else np.uint16)
-
-
-@functools.cache
-def key_weights(group: int) -> NDArray[np.int8]:
-    """Weights int8 ``[2^key_bits, group]`` that each key stands for; zeros where a key has no entry."""
-    border = (3**group - 1) // 2
-    flag = 1 << border.bit_length()
-    table = np.zeros((2 * flag, group), np.int8)
-    for v in range(border):
-        rest = v
-        for i in reversed(range(group)):
-            rest, digit = divmod(rest, 3)
-            table[v, i] = 1 - digit
-    table[flag : flag + border] = -table[:border]
-    table.flags.writeable = False
-    return table
-
-
-def int_tables(x: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Tables ``[..., 2^(key_bits - 1)]`` of grouped activations ``[..., group]``, one adder level per activation.
-
-    The sums of a group are those of its tail with x_0 added, passed through, or subtracted; only the first half and
-    the middle are kept, as the rest is their mirror image.
-    """
-    group = x.shape[-1]
-    sums = np.zeros((*x.shape[:-1], 1), np.int64)
-    for i in reversed(range(group)):
-        head = x[..., i : i + 1]
-        sums = np.concatenate([sums + head, sums, sums - head], axis=-1)
-    border = (3**group - 1) // 2
-    table = np.zeros((*x.shape[:-1], 1 << border.bit_length()), np.int64)
-    table[..., :border] = sums[..., :border]
-    return table
-
-
-def _grouped(values: NDArray[Any], groups: int, group: int) -> NDArray[Any]:
-    """``[..., K]`` -> ``[..., groups, group]``, filled with zeros."""
-    missing = groups * group - values.shape[-1]
-    if missing:
-        values = np.concatenate([values, np.zeros((*values.shape[:-1], missing), values.dtype)], axis=-1)
-    return values.reshape(*values.shape[:-1], groups, group)
