@@ -94,6 +94,10 @@ class Accelerator:
         if self.voltage is not None:
             positive(self.voltage, f"{self.name}.technology.voltage")
 
+    def __hash__(self) -> int:
+        # a part of the fields: prices are looked up by machine for every GEMM of every design of a search
+        return hash((self.name, self.rows, self.cols, self.dataflow, self.weight_kib, self.clock_ghz, self.node_nm))
+
     @property
     def numerics_key(self) -> str:
         """What accuracy depends on: the policy, and nothing of array, memories, clock and node."""

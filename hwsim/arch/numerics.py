@@ -77,6 +77,9 @@ class Numerics:
         check_fit(self.activation, self.datapath, "a", "numerics.activation")
         check_fit(self.weight, self.datapath, "b", "numerics.weight")
 
+    def __hash__(self) -> int:
+        return hash((self.activation.name, self.weight.name, self.datapath))  # equal numerics have equal names
+
     @property
     def key(self) -> str:
         """A name that two numerics share exactly if they give the same bits by construction."""

@@ -20,11 +20,12 @@ ends in DRAM; keeping results on chip for the next one is not modelled.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from math import ceil
 from typing import TYPE_CHECKING
 
-from hwsim.arch import Accelerator, Activity, Buffers, Numerics
+from hwsim.arch import Accelerator, Activity, Buffers, Numerics, Role
 from hwsim.arch.units import lanes, storage_bits
 from hwsim.errors import DesignError
 from hwsim.timing.cycles import fold, gemm_cycles
@@ -47,21 +48,23 @@ def activity(shape: GemmShape, accelerator: Accelerator) -> Activity:
             got=shape.layer,
             where=f"{accelerator.name}.numerics.override",
         )
-    return _counts(shape, accelerator, numerics)
+    batch, m = shape.batch, shape.m
+    if shape.b_role == "weight":  # one weight for all batches: their rows follow each other
+        batch, m = 1, batch * m
+    counts = _counts(batch, m, shape.n, shape.k, shape.b_role, accelerator, numerics)
+    return replace(counts, layer=shape.layer)
 
 
 @lru_cache(maxsize=4096)
-def _counts(shape: GemmShape, machine: Accelerator, numerics: Numerics) -> Activity:
+def _counts(batch: int, m: int, n: int, k: int, b_role: Role, machine: Accelerator, numerics: Numerics) -> Activity:
+    """The activity of a shape, whose layer's name is left empty: layers of a model repeat their shapes."""
     from hwsim.timing.tiling import best_tiling  # compiled: whoever asks for cycles alone should not wait for Numba
 
-    batch, m, n, k = shape.batch, shape.m, shape.n, shape.k
-    if shape.b_role == "weight":  # one weight for all batches: their rows follow each other
-        batch, m = 1, batch * m
     wide = lanes(numerics.datapath)
     steps_k = -(-k // wide)
     rows, cols = machine.rows, machine.cols
     a_bits = storage_bits(numerics, "activation", m, k)
-    b_bits = storage_bits(numerics, shape.b_role, n, k)
+    b_bits = storage_bits(numerics, b_role, n, k)
     sum_bits = numerics.datapath.accumulator_bits
 
     folds, _, _ = fold(m, n, steps_k, rows, cols, machine.dataflow)
@@ -105,7 +108,7 @@ def _counts(shape: GemmShape, machine: Accelerator, numerics: Numerics) -> Activ
     last = granule[0] * granule[1] * machine.output_bits
     first_cycles, last_cycles = ceil(first / machine.dram_bits_per_cycle), ceil(last / machine.dram_bits_per_cycle)
     return Activity(
-        layer=shape.layer,
+        layer="",
         numerics_key=numerics.key,
         macs=batch * m * n * k,
         updates=batch * m * n * steps_k,
