@@ -71,7 +71,7 @@ _SCHEMES = [
         for rule in E8M0_RULES
     ),
     *(
-        Scheme(f"{name}.{granularity}", element, granularity, None, "fp32", "absmax", source=ABSMAX)  # type: ignore[arg-type]
+        Scheme(f"{name}.{granularity}", element, granularity, None, "fp32", "absmax", source=ABSMAX)
         for name, element in {"int8": "int8", "int4": "int4", "fp8.e4m3": "e4m3", "fp8.e5m2": "e5m2"}.items()
         for granularity in ("tensor", "channel")
     ),
@@ -107,7 +107,8 @@ def flashinfer_fast(reciprocals: NDArray[np.float32]) -> Scheme:
     PTX promises ``rcp.approx.ftz.f32`` within one unit in the last place and no more, so its bits cannot be computed.
 
     Args:
-        reciprocals: float32 [2^23]: entry m is the GPU's result for the float32 with exponent 0 and mantissa m, in (0.5, 1].
+        reciprocals: float32 [2^23]: entry m is the GPU's result for the float32 with exponent 0 and mantissa m, in
+            (0.5, 1].
 
     Raises:
         ArgumentError: another dtype or shape, or an entry that is no reciprocal to one unit in the last place.

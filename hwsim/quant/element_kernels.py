@@ -1,8 +1,9 @@
 """Kernels for elements: to codes, to values, and both at once.
 
-`fake_rows` is the one that must be fast: on 16 elements at a time it multiplies, rounds by `bits.rounded` and multiplies
-again, all in vector registers. Rows are walked backwards, so that what the pass over the maxima read last is still in the
-cache.
+`fake_rows` is the one that must be fast: on 16 elements at a time it multiplies, rounds by `bits.rounded` and
+multiplies again, all in vector registers. Walking rows backwards, to find in the cache what the pass over the maxima
+read last, was tried and rejected: the processor's prefetching follows addresses upwards, and the pass took twice as
+long.
 """
 
 from __future__ import annotations
@@ -15,9 +16,7 @@ from hwsim.jit import njit
 from hwsim.quant.bits import (
     EXPONENT64,
     INF,
-    LANES,
     MAGNITUDE,
-    OPTIONS,
     SIGN,
     ZERO,
     Grid,
@@ -29,6 +28,7 @@ from hwsim.quant.bits import (
     float_of_64,
     rounded,
 )
+from hwsim.quant.lanes import LANES, fake_16, fake_16_divided
 from hwsim.quant.scale_kernels import maxima_row, scale_row
 from hwsim.quant.scheme import Scheme
 
@@ -59,7 +59,6 @@ class ElementConstants:
                     nan_code,
                     form.is_integer,
                     keep_zero,
-                    U(23 - form.mantissa_bits) if not form.is_integer else grid.shift,
                 ),
             ],
             dtype=np.uint32,
@@ -72,16 +71,16 @@ class ElementConstants:
 
 
 @njit(inline="always")
-def _value(x: Any, multiplier: Any, words: Any, floats: Any) -> Any:
-    """An element of the grid, sign included, nearest to x * multiplier."""
-    bits = bits_of(x * multiplier)
+def _value(v: Any, top: Any, low: Any, offset: Any, zero: Any, nan: Any) -> Any:
+    """The element of the grid nearest to v, sign included."""
+    bits = bits_of(v)
     magnitude = U(bits & MAGNITUDE)
-    near = rounded(magnitude if magnitude < words[0] else words[0], words[1], words[2])
+    near = rounded(magnitude if magnitude < top else top, low, offset)
     signed = float_of(U(bits_of(near) | U(bits & SIGN)))
-    return (floats[1] if magnitude > INF else signed) + floats[0]
+    return (nan if magnitude > INF else signed) + zero
 
 
-@njit(**OPTIONS)
+@njit(error_model="numpy")
 def fake_rows(
     start: int,
     stop: int,
@@ -101,7 +100,7 @@ def fake_rows(
     floats: Any,
     out: Any,
 ) -> None:
-    """Quantize and dequantize rows [rows, length], backwards.
+    """Quantize and dequantize rows [rows, length].
 
     `maxima` is uint32 [scale rows, blocks], or has no rows: then every row has scales of its own, made here.
     """
@@ -109,9 +108,10 @@ def fake_rows(
     blocks = (length + block - 1) // block
     own, codes = np.empty(blocks, np.uint32), np.empty(blocks, np.uint8)
     scales, multiplier, decode = np.empty(blocks, F), np.empty(blocks, F), np.empty(blocks, F)
+    top, low, offset, zero, nan = words[0], words[1], words[2], floats[0], floats[1]
     tall = (plane + height - 1) // height
     made = -1
-    for row in range(stop - 1, start - 1, -1):
+    for row in range(start, stop):
         if maxima.shape[0] == 0:
             maxima_row(bits[row], block, ceiling, own)
             scale_row(rule, factor, scale_floats, scale_words, own, codes, scales, multiplier, decode)
@@ -127,66 +127,65 @@ def fake_rows(
             last = min(first + block, length)
             whole = first + (last - first) // LANES * LANES
             if divide:
-                for place in range(first, last):
-                    target[place] = _divided(source[place], m, words, floats) * d
+                for place in range(first, whole, LANES):
+                    fake_16_divided(source, target, place, m, d, top, low, offset, zero, nan)
+                for place in range(whole, last):
+                    target[place] = _value(source[place] / m, top, low, offset, zero, nan) * d
             else:
                 for place in range(first, whole, LANES):
-                    some, there = source[place : place + LANES], target[place : place + LANES]
-                    for lane in range(LANES):
-                        there[lane] = _value(some[lane], m, words, floats) * d
+                    fake_16(source, target, place, m, d, top, low, offset, zero, nan)
                 for place in range(whole, last):
-                    target[place] = _value(source[place], m, words, floats) * d
+                    target[place] = _value(source[place] * m, top, low, offset, zero, nan) * d
 
 
 @njit(inline="always")
-def _divided(x: Any, divisor: Any, words: Any, floats: Any) -> Any:
-    return _value(x / divisor, F(1), words, floats)
-
-
-@njit(inline="always")
-def _code(bits: Any, near: Any, words: Any) -> Any:
+def _code(
+    bits: Any, near: Any, low: Any, shift: Any, base: Any, sign_shift: Any, mask: Any, nan: Any, integer: bool
+) -> Any:
     """The code of a rounded magnitude `near` whose sign and NaN are those of `bits`."""
     negative = U(bits >> U(31))
-    code = coded(near, words[1], words[3], words[4])
-    if words[8]:
-        code = U(U(ZERO - code) & words[6]) if negative else code
+    code = coded(near, low, shift, base)
+    if integer:
+        code = U(U(ZERO - code) & mask) if negative else code
     else:
-        code = U(code | U(U(negative << U(31)) >> words[5]))
-    return words[7] if U(bits & MAGNITUDE) > INF else code
+        code = U(code | U(U(negative << U(31)) >> sign_shift))
+    return nan if U(bits & MAGNITUDE) > INF else code
 
 
 @njit(inline="always")
-def _step(magnitude: Any, words: Any) -> Any:
+def _step(magnitude: Any, low: Any, shift: Any) -> Any:
     """The distance of neighbours at a magnitude given as bits."""
-    exponent = U((magnitude if magnitude > words[1] else words[1]) & INF)
-    return float_of(U(exponent - U(U(U(23) - words[10]) << U(23))))
+    exponent = U((magnitude if magnitude > low else low) & INF)
+    return float_of(U(exponent - U(U(U(23) - shift) << U(23))))
 
 
 @njit(inline="always")
-def _stochastic(magnitude: Any, noise: Any, words: Any) -> Any:
+def _stochastic(magnitude: Any, noise: Any, top: Any, low: Any, shift: Any) -> Any:
     size = float_of(magnitude)
-    total = noise * _step(magnitude, words) + size  # the product is exact: contraction to an fma would change nothing
-    step = _step(bits_of(total), words)
+    total = (
+        noise * _step(magnitude, low, shift) + size
+    )  # the product is exact: contraction to an fma would change nothing
+    step = _step(bits_of(total), low, shift)
     down = np.floor(total / step) * step
-    top = float_of(words[0])
-    return down if down < top else top
+    largest = float_of(top)
+    return down if down < largest else largest
 
 
 @njit(inline="always")
-def _quotient(x: Any, S: Any, s: Any, words: Any) -> Any:
-    """|x| S / s rounded once: float64 holds the product exactly and no quotient comes near a tie without being one."""
+def _quotient(x: Any, S: Any, s: Any, top: Any, low: Any, shift: Any) -> Any:
+    """|x| S / s rounded once: float64 holds the product exactly and no quotient comes near a tie without being
+    one."""
     size = np.abs(np.float64(x)) * np.float64(S) / np.float64(s)
     if s == F(0):
         return F(0)
-    top = np.float64(float_of(words[0]))
-    size = size if size < top else top
-    low = np.float64(float_of(words[1]))
-    exponent = bits_of_64(size if size > low else low) & EXPONENT64
-    anchor = float_of_64(np.uint64(exponent + (np.uint64(U(29) + words[3]) << np.uint64(52)) + np.uint64(1 << 51)))
+    largest, smallest = np.float64(float_of(top)), np.float64(float_of(low))
+    size = size if size < largest else largest
+    exponent = bits_of_64(size if size > smallest else smallest) & EXPONENT64
+    anchor = float_of_64(np.uint64(exponent + (np.uint64(U(29) + shift) << np.uint64(52)) + np.uint64(1 << 51)))
     return F((size + anchor) - anchor)
 
 
-@njit(**OPTIONS)
+@njit(error_model="numpy")
 def code_rows(
     start: int,
     stop: int,
@@ -203,12 +202,16 @@ def code_rows(
     noise_unit: Any,
     codes: Any,
 ) -> None:
-    """Codes of rows [rows, length]; `multiplier` [scale rows, blocks]; `noise` [rows, length], or without rows: to nearest.
+    """Codes of rows [rows, length]; `multiplier` [scale rows, blocks]; `noise` [rows, length], or without rows: to
+    nearest.
 
     `prescale` is P for `PRESCALED` and S for `QUOTIENT`.
     """
     length = x.shape[1]
     tall = (plane + height - 1) // height
+    top, low, offset, shift, base = words[0], words[1], words[2], words[3], words[4]
+    sign_shift, mask, nan, integer = words[5], words[6], words[7], words[8] != ZERO
+    keep_zero = words[9] != ZERO
     for row in range(start, stop):
         shared = multiplier[(row // plane) * tall + (row % plane) // height]
         source, target = x[row], codes[row]
@@ -216,15 +219,15 @@ def code_rows(
             m = shared[at]
             first = at * block
             last = min(first + block, length)
-            if mode == MULTIPLY and noise.shape[0] == 0 and words[9] != ZERO:
+            if mode == MULTIPLY and noise.shape[0] == 0 and keep_zero:
                 whole = first + (last - first) // LANES * LANES
                 for place in range(first, whole, LANES):
                     some, there = source[place : place + LANES], target[place : place + LANES]
                     for lane in range(LANES):
                         bits = bits_of(some[lane] * m)
                         size = U(bits & MAGNITUDE)
-                        near = rounded(size if size < words[0] else words[0], words[1], words[2])
-                        there[lane] = _code(bits, near, words)
+                        near = rounded(size if size < top else top, low, offset)
+                        there[lane] = _code(bits, near, low, shift, base, sign_shift, mask, nan, integer)
                 first = whole
             for place in range(first, last):
                 v = source[place]
@@ -236,22 +239,22 @@ def code_rows(
                     v = v * m
                 bits = bits_of(v)
                 size = U(bits & MAGNITUDE)
-                size = size if size < words[0] else words[0]
+                size = size if size < top else top
                 if mode == QUOTIENT:
-                    near = _quotient(v, prescale, m, words)
+                    near = _quotient(v, prescale, m, top, low, shift)
                 elif noise.shape[0] != 0:
-                    near = _stochastic(size, F(noise[row, place] >> noise_shift) * noise_unit, words)
+                    near = _stochastic(size, F(noise[row, place] >> noise_shift) * noise_unit, top, low, shift)
                 else:
-                    near = rounded(size, words[1], words[2])
-                if words[9] == ZERO and U(bits & MAGNITUDE) == ZERO:
+                    near = rounded(size, low, offset)
+                if not keep_zero and U(bits & MAGNITUDE) == ZERO:
                     bits = ZERO
-                target[place] = _code(bits, near, words)
+                target[place] = _code(bits, near, low, shift, base, sign_shift, mask, nan, integer)
 
 
 PLAIN, CODE_FIRST, INVERTED = range(3)
 
 
-@njit(**OPTIONS)
+@njit(error_model="numpy")
 def value_rows(
     start: int,
     stop: int,
@@ -288,7 +291,7 @@ def value_rows(
                     target[place] = (table[source[place]] / d) * P
 
 
-@njit(**OPTIONS)
+@njit(error_model="numpy")
 def four_over_six_rows(
     start: int,
     stop: int,
@@ -310,34 +313,51 @@ def four_over_six_rows(
     """Codes and scale bytes of rows [rows, length] whose blocks each choose the better of two scales."""
     length = x.shape[1]
     s_decode = F(1) / S
+    top, low, offset, shift, base = words[0], words[1], words[2], words[3], words[4]
+    sign_shift, mask, nan, integer = words[5], words[6], words[7], words[8] != ZERO
+    scale_low, scale_offset, scale_shift, scale_base = scale_words[1], scale_words[2], scale_words[3], scale_words[4]
     for row in range(start, stop):
         for at in range(maxima.shape[1]):
             first = at * block
             last = min(first + block, length)
-            base = (float_of(maxima[row, at]) / element_max) * S
+            six = (float_of(maxima[row, at]) / element_max) * S
             best = F(0)
             for candidate in range(2):
-                v = base if candidate == 0 else base * F(1.5)
+                v = six if candidate == 0 else six * F(1.5)
                 v = v if v < limit else limit
-                s = rounded(bits_of(v), scale_words[1], scale_words[2])
+                s = rounded(bits_of(v), scale_low, scale_offset)
                 m = F(1) / (s * s_decode)
                 m = m if m < F(3.4028234663852886e38) else F(3.4028234663852886e38)
                 error = F(0)
                 for place in range(first, last):
-                    code = _nearest(x[row, place] * m, words)
+                    code = _nearest(x[row, place] * m, top, low, offset, shift, base, sign_shift, mask, nan, integer)
                     value = table[code] * s
                     if two_level:
                         value = (value * amax) / product
                     error += np.abs(value - x[row, place])
                 if candidate == 0 or error < best:
                     best = error
-                    scale_codes[row, at] = coded(s, scale_words[1], scale_words[3], scale_words[4])
+                    scale_codes[row, at] = coded(s, scale_low, scale_shift, scale_base)
                     for place in range(first, last):
-                        codes[row, place] = _nearest(x[row, place] * m, words)
+                        codes[row, place] = _nearest(
+                            x[row, place] * m, top, low, offset, shift, base, sign_shift, mask, nan, integer
+                        )
 
 
 @njit(inline="always")
-def _nearest(v: Any, words: Any) -> Any:
+def _nearest(
+    v: Any,
+    top: Any,
+    low: Any,
+    offset: Any,
+    shift: Any,
+    base: Any,
+    sign_shift: Any,
+    mask: Any,
+    nan: Any,
+    integer: bool,
+) -> Any:
     bits = bits_of(v)
     size = U(bits & MAGNITUDE)
-    return _code(bits, rounded(size if size < words[0] else words[0], words[1], words[2]), words)
+    near = rounded(size if size < top else top, low, offset)
+    return _code(bits, near, low, shift, base, sign_shift, mask, nan, integer)

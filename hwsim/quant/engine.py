@@ -1,7 +1,8 @@
 """quantize, dequantize and fake_quantize of whole tensors: layout, maxima, scales, elements.
 
-Every bit is that of `hwsim.quant.reference`, whatever the number of threads. `fake_quantize` is fused where the scheme
-multiplies each element by one factor and rounds to nearest; elsewhere it is, literally, quantize and dequantize.
+Every bit is that of `hwsim.quant.reference`, whatever the number of threads. `fake_quantize` is fused where the
+scheme multiplies each element by one factor and rounds to nearest; elsewhere it is, literally, quantize and
+dequantize.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ from hwsim.quant import element_kernels, reference, scale_kernels
 from hwsim.quant.bits import INF
 from hwsim.quant.catalog import get
 from hwsim.quant.element_kernels import ElementConstants
-from hwsim.quant.layout import Layout, float32_array, layout
+from hwsim.quant.layout import Layout, flat_scales, float32_array, layout, scale_array
 from hwsim.quant.quantized import Quantized
 from hwsim.quant.random_bits import random_words
+from hwsim.quant.reference_scales import NAN_IGNORING_RULES, absolute_mean, decode_factors, decode_scale, tensor_scale
 from hwsim.quant.scale_kernels import ScaleConstants
 from hwsim.quant.scheme import Scheme
 
 F = np.float32
+Floats = NDArray[np.float32]
+Noise = NDArray[np.uint8] | NDArray[np.uint32]
 GRAIN = 1 << 14
 """Elements worth a thread."""
 
@@ -37,76 +41,85 @@ def quantize(
 ) -> Quantized:
     """Codes and scales of `x`.
 
-    NaN and infinity follow the scheme's source. ``te``, ``te_fast``, ``te_4over6``, ``flashinfer_exact``, ``exact``: NaN is
-    ignored by the maxima and becomes +6, as NVIDIA's conversion has it; an infinite tensor maximum makes the tensor scale
-    1. Other rules with small scales: NaN makes the scale of its block, or of the tensor, NaN. E8M0: NaN makes scale 255,
-    whose values are NaN; infinity is the largest power. ``absmax``: NaN or infinity makes every value that shares its
-    scale NaN.
+    NaN and infinity follow the scheme's source. ``te``, ``te_fast``, ``te_4over6``, ``flashinfer_exact``, ``exact``:
+    NaN is ignored by the maxima and becomes +6, as NVIDIA's conversion has it; an infinite tensor maximum makes the
+    tensor scale 1. Other rules with small scales: NaN makes the scale of its block, or of the tensor, NaN. E8M0: NaN
+    makes scale 255, whose values are NaN; infinity is the largest power. ``absmax``: NaN or infinity makes every
+    value that shares its scale NaN.
 
     Args:
         x: real numbers, any shape; rounded to float32 first.
         scheme: a name of `hwsim.quant.names`, or a Scheme.
         axis: along which blocks lie, or which shares a channel's scale. Square blocks need the last.
-        seed: of the random words, 0 to 2^64 - 1; needed for stochastic rounding, of no effect otherwise. The element at
-            place i along the axis of row r takes word, or for up to 8 bits byte, ``r * length + i``.
-        amax: the tensor's largest magnitude where it is known beforehand, as by calibration; for schemes with a tensor
-            scale.
+        seed: of the random words, 0 to 2^64 - 1; needed for stochastic rounding, of no effect otherwise. The element
+            at place i along the axis of row r takes word, or for up to 8 bits byte, ``r * length + i``.
+        amax: the tensor's largest magnitude where it is known beforehand, as by calibration; for schemes with a
+            tensor scale.
 
     Raises:
         UnknownName: no such scheme.
-        ArgumentError: `x` is not real, no such axis, no seed for stochastic rounding, or `amax` is negative, not finite or
-            unused.
+        ArgumentError: `x` is not real, no such axis, no seed for stochastic rounding, or `amax` is negative, not
+            finite or unused.
     """
     scheme = get(scheme)
     array = float32_array(x)
-    where = layout(array, scheme, axis)
+    where = layout(array.shape, scheme, axis)
     given = _given(amax, scheme)
-    noise = _noise(scheme, seed, where)
+    noise = random_noise(scheme, seed, where)
     if array.size == 0 or scheme.scale_rule in ("none", "flashinfer_fast"):
-        random = None if noise is None else (noise >> _noise_shift(noise, scheme)).astype(F)
-        return reference.quantize(array, scheme, axis, given, random)
-    rows = where.to_rows(array)
+        return reference.quantize(
+            array, scheme, axis, given, None if noise is None else noise_integers(noise, scheme)
+        )
     split = _split(where)
-    rows = rows.reshape(split.rows, split.length)
+    rows = where.to_rows(array).reshape(split.rows, split.length)
     maxima = _maxima(rows, scheme, split)
     largest = _largest(maxima) if given is None else given
-    constants = ScaleConstants(scheme, largest)
-    elements = _element_constants(scheme)
-    codes = np.empty(rows.shape, np.uint8)
-    grain = max(1, GRAIN // max(1, split.length))
-    scale_codes = np.empty(maxima.shape, np.uint8)
-    scales = np.empty(maxima.shape, F)
     if scheme.scale_rule == "te_4over6":
-        S, two_level = constants.floats[0], scheme.tensor_scale
-        table, product = _table(scheme), F(scheme.product_max)
-        limit = F(scheme.scale_format_max)
-        parallel_rows(
-            element_kernels.four_over_six_rows, split.rows, rows, split.block, S, F(scheme.element_max), limit, two_level,
-            largest, product, maxima, constants.words, elements.words, table, codes, scale_codes, grain=grain,
-        )  # fmt: skip
+        codes, scales = _four_over_six(rows, scheme, split, maxima, largest)
     else:
-        multiplier, _ = np.empty(maxima.shape, F), None
-        factors = np.empty(maxima.shape, F)
-        parallel_rows(
-            scale_kernels.scale_rows, maxima.shape[0], constants.rule, constants.factor, constants.floats, constants.words,
-            maxima, scale_codes, scales, multiplier, factors, grain=max(1, GRAIN // maxima.shape[1]),
-        )  # fmt: skip
-        prescale = constants.floats[1] if scheme.scale_rule == "fp4atw" else constants.floats[0]
-        random = _NO_NOISE if noise is None else noise.reshape(rows.shape)
-        shift = 0 if noise is None else _noise_shift(noise, scheme)
-        parallel_rows(
-            element_kernels.code_rows, split.rows, rows, split.block, split.height, split.plane, multiplier, elements.mode,
-            prescale, elements.words, random, random.dtype.type(shift), F(2.0**-scheme.sr_bits), codes, grain=grain,
-        )  # fmt: skip
-    stored = scales if scheme.scale_format == "fp32" else scale_codes
+        codes, scales = _codes(rows, scheme, split, maxima, largest, noise)
     return Quantized(
         where.from_rows(codes.reshape(where.rows, where.length), array.shape),
-        reference.scale_array(stored, where, scheme),
-        reference.tensor_scale(largest, scheme),
+        scale_array(scales, where, scheme),
+        tensor_scale(largest, scheme),
         scheme,
         where.axis,
         largest,
     )
+
+
+def _codes(
+    rows: Floats, scheme: Scheme, where: Layout, maxima: NDArray[np.uint32], largest: np.float32, noise: Noise | None
+) -> tuple[NDArray[np.uint8], NDArray]:
+    scale, elements = ScaleConstants(scheme, largest), _element_constants(scheme)
+    scale_codes, codes = np.empty(maxima.shape, np.uint8), np.empty(rows.shape, np.uint8)
+    scales, multiplier, factors = (np.empty(maxima.shape, F) for _ in range(3))
+    parallel_rows(
+        scale_kernels.scale_rows, maxima.shape[0], scale.rule, scale.factor, scale.floats, scale.words, maxima,
+        scale_codes, scales, multiplier, factors, grain=_grain(maxima.shape[1]),
+    )  # fmt: skip
+    prescale = scale.floats[1] if scheme.scale_rule == "fp4atw" else scale.floats[0]
+    random = _NO_NOISE if noise is None else noise.reshape(rows.shape)
+    shift = random.dtype.type(8 * random.dtype.itemsize - scheme.sr_bits if noise is not None else 0)
+    parallel_rows(
+        element_kernels.code_rows, where.rows, rows, where.block, where.height, where.plane, multiplier,
+        elements.mode, prescale, elements.words, random, shift, F(2.0**-scheme.sr_bits), codes,
+        grain=_grain(where.length),
+    )  # fmt: skip
+    return codes, scales if scheme.scale_format == "fp32" else scale_codes
+
+
+def _four_over_six(
+    rows: Floats, scheme: Scheme, where: Layout, maxima: NDArray[np.uint32], largest: np.float32
+) -> tuple[NDArray[np.uint8], NDArray]:
+    scale, elements = ScaleConstants(scheme, largest), _element_constants(scheme)
+    scale_codes, codes = np.empty(maxima.shape, np.uint8), np.empty(rows.shape, np.uint8)
+    parallel_rows(
+        element_kernels.four_over_six_rows, where.rows, rows, where.block, scale.floats[0], F(scheme.element_max),
+        F(scheme.scale_format_max), scheme.tensor_scale, largest, F(scheme.product_max), maxima, scale.words,
+        elements.words, _table(scheme), codes, scale_codes, grain=_grain(where.length),
+    )  # fmt: skip
+    return codes, scale_codes
 
 
 def dequantize(q: Quantized) -> NDArray[np.float32]:
@@ -114,7 +127,7 @@ def dequantize(q: Quantized) -> NDArray[np.float32]:
     scheme = q.scheme
     if scheme.scale_rule == "none" or q.codes.size == 0:
         return reference.dequantize(q)
-    where = layout(q.codes, scheme, q.axis)
+    where = layout(q.codes.shape, scheme, q.axis)
     split = _split(where)
     codes = where.to_rows(q.codes).reshape(split.rows, split.length)
     order = element_kernels.PLAIN
@@ -122,14 +135,14 @@ def dequantize(q: Quantized) -> NDArray[np.float32]:
         order = element_kernels.INVERTED
     elif scheme.decode == "code_first" and scheme.tensor_scale:
         order = element_kernels.CODE_FIRST
-    scales = reference.flat_scales(q.scales, where, scheme)
-    factors = reference.decode_factors(scales, q.amax, scheme).reshape(-1, split.blocks)
+    scales = flat_scales(q.scales, where, scheme)
+    factors = decode_factors(scales, q.amax, scheme).reshape(-1, split.blocks)
     out = np.empty(codes.shape, F)
     with np.errstate(all="ignore"):
-        P = reference.decode_scale(F(q.amax), scheme)
+        P = decode_scale(F(q.amax), scheme)
     parallel_rows(
-        element_kernels.value_rows, split.rows, codes, split.block, split.height, split.plane, factors, order, F(q.amax),
-        F(scheme.product_max), P, _table(scheme), out, grain=max(1, GRAIN // max(1, split.length)),
+        element_kernels.value_rows, split.rows, codes, split.block, split.height, split.plane, factors, order,
+        F(q.amax), F(scheme.product_max), P, _table(scheme), out, grain=_grain(split.length),
     )  # fmt: skip
     return where.from_rows(out.reshape(where.rows, where.length), q.codes.shape)
 
@@ -166,7 +179,7 @@ def fake_quantize(
     if not fused or array.size == 0:
         values = quantize(array, scheme, axis, seed, amax=amax).dequantize()
     else:
-        where = layout(array, scheme, axis)
+        where = layout(array.shape, scheme, axis)
         rows = where.to_rows(array)
         direct = out is not None and out.flags.c_contiguous and where.axis == len(where.shape) - 1
         target = out.reshape(rows.shape) if direct and out is not None else np.empty(rows.shape, F)
@@ -194,7 +207,7 @@ def _fake(
         element_kernels.fake_rows, split.rows, rows, rows.view(np.uint32), split.block, split.height, split.plane,
         _ceiling(scheme), maxima, scale.rule, scale.factor, scale.floats, scale.words,
         elements.mode == element_kernels.DIVIDE, elements.words, elements.floats, out,
-        grain=max(1, GRAIN // split.length),
+        grain=_grain(split.length),
     )  # fmt: skip
 
 
@@ -217,11 +230,11 @@ def _split(where: Layout) -> Layout:
 def _maxima(rows: NDArray[np.float32], scheme: Scheme, where: Layout) -> NDArray[np.uint32]:
     """Bits of the maxima of all blocks [scale rows, blocks]; for ``absmean`` those of the mean."""
     if scheme.scale_rule == "absmean":
-        return np.array([[reference.absolute_mean(rows)]], dtype=F).view(np.uint32)
+        return np.array([[absolute_mean(rows)]], dtype=F).view(np.uint32)
     found = np.empty((where.rows, where.blocks), np.uint32)
     parallel_rows(
         scale_kernels.maxima_rows, where.rows, rows.view(np.uint32), where.block, _ceiling(scheme), found,
-        grain=max(1, GRAIN // max(1, where.length)),
+        grain=_grain(where.length),
     )  # fmt: skip
     if where.height == 1:
         return found
@@ -237,7 +250,7 @@ def _largest(maxima: NDArray[np.uint32]) -> np.float32:
 
 def _ceiling(scheme: Scheme) -> np.uint32:
     """Words above it are not counted by the maxima: NaN where the source ignores it."""
-    return INF if scheme.scale_rule in reference.NAN_IGNORING_RULES else np.uint32(0x7FFFFFFF)
+    return INF if scheme.scale_rule in NAN_IGNORING_RULES else np.uint32(0x7FFFFFFF)
 
 
 def _element_constants(scheme: Scheme) -> ElementConstants:
@@ -255,12 +268,13 @@ def _given(amax: float | None, scheme: Scheme) -> np.float32 | None:
         return None
     if not scheme.tensor_scale:
         raise ArgumentError("amax must be left out where there is no tensor scale", got=amax, where=scheme.name)
-    if not (0 <= amax and np.isfinite(F(amax))):
+    if not (amax >= 0 and np.isfinite(F(amax))):
         raise ArgumentError("amax must be a finite magnitude", got=amax, where=scheme.name)
     return F(amax)
 
 
-def _noise(scheme: Scheme, seed: int | None, where: Layout) -> NDArray[np.uint8] | NDArray[np.uint32] | None:
+def random_noise(scheme: Scheme, seed: int | None, where: Layout) -> Noise | None:
+    """Random bytes for up to 8 bits an element, else words, [rows, length]; None where nothing is random."""
     if scheme.rounding != "sr":
         return None
     if seed is None:
@@ -272,5 +286,11 @@ def _noise(scheme: Scheme, seed: int | None, where: Layout) -> NDArray[np.uint8]
     return words.view(np.uint8)[:count].reshape(where.rows, where.length)
 
 
-def _noise_shift(noise: NDArray, scheme: Scheme) -> int:
-    return 8 * noise.dtype.itemsize - scheme.sr_bits
+def noise_integers(noise: Noise, scheme: Scheme) -> Floats:
+    """The top bits of random words or bytes as integers below 2^sr_bits, float32."""
+    return (noise >> noise.dtype.type(8 * noise.dtype.itemsize - scheme.sr_bits)).astype(F)
+
+
+def _grain(length: int) -> int:
+    """Rows of `length` elements that are worth a thread."""
+    return max(1, GRAIN // max(1, length))

@@ -55,13 +55,13 @@ class Layout:
         return tensor if shape is None else tensor.reshape(shape)
 
 
-def layout(x: NDArray[np.float32], scheme: Scheme, axis: int) -> Layout:
-    """The layout of `x` under `scheme`.
+def layout(tensor: tuple[int, ...], scheme: Scheme, axis: int) -> Layout:
+    """The layout under `scheme` of a tensor of this shape.
 
     Raises:
         ArgumentError: no such axis; square blocks on less than two axes or along another than the last.
     """
-    shape = x.shape or (1,)
+    shape = tensor or (1,)
     if not -len(shape) <= axis < len(shape):
         raise ArgumentError(f"axis must name one of {len(shape)} axes", got=axis, where="axis")
     axis %= len(shape)
@@ -71,9 +71,9 @@ def layout(x: NDArray[np.float32], scheme: Scheme, axis: int) -> Layout:
     if scheme.granularity == "tensor":
         height = max(rows, 1)
     if scheme.granularity == "block2d":
-        if x.ndim < 2 or axis != len(shape) - 1:
+        if len(tensor) < 2 or axis != len(shape) - 1:
             raise ArgumentError(
-                "square blocks must lie on the last two axes of a matrix", got=(x.shape, axis), where="axis"
+                "square blocks must lie on the last two axes of a matrix", got=(tensor, axis), where="axis"
             )
         height, plane = block, max(shape[-2], 1)
     return Layout(shape, axis, rows, length, block, height, plane)
@@ -92,3 +92,19 @@ def float32_array(x: ArrayLike) -> NDArray[np.float32]:
         with np.errstate(over="ignore"):
             array = array.astype(np.float32)
     return array
+
+
+def scale_array(scales: NDArray, where: Layout, scheme: Scheme) -> NDArray:
+    """Scales of all blocks, in the shape that `Quantized` documents."""
+    if scheme.granularity == "tensor":
+        return scales.reshape(-1)[:1].reshape(()) if scales.size else np.ones((), scales.dtype)
+    if scheme.granularity == "block2d":
+        return scales.reshape(*where.shape[:-2], -(-where.shape[-2] // where.height), where.blocks)
+    return where.from_rows(scales.reshape(where.rows, where.blocks))
+
+
+def flat_scales(scales: NDArray, where: Layout, scheme: Scheme) -> NDArray:
+    """The inverse of `scale_array`: one scale a block."""
+    if scheme.granularity in ("tensor", "block2d"):
+        return scales.reshape(-1)
+    return np.ascontiguousarray(np.moveaxis(scales, where.axis, -1)).reshape(-1)

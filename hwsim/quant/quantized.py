@@ -16,10 +16,11 @@ class Quantized:
 
     Args:
         codes: one element an item, the tensor's shape: uint8; uint16 or uint32 for a cast to 16 or 32 bits.
-        scales: block scales as bytes, the tensor's shape with `axis` replaced by the number of blocks (a short last block
-            counts as one; for 16 x 16 blocks both last axes are counts). float32 for ``fp32`` scales: `axis` of length 1
-            for a channel, shape () for a tensor. Empty for a cast.
-        tensor_scale: float32: value = code * scale * tensor_scale up to the scheme's decode order; 1 where there is none.
+        scales: block scales as bytes, the tensor's shape with `axis` replaced by the number of blocks (a short last
+            block counts as one; for 16 x 16 blocks both last axes are counts). float32 for ``fp32`` scales: `axis`
+            of length 1 for a channel, shape () for a tensor. Empty for a cast.
+        tensor_scale: float32: value = code * scale * tensor_scale up to the scheme's decode order; 1 where there is
+            none.
         scheme: what made it.
         axis: the axis along which blocks lie, not negative; 0 for a tensor without axes.
         amax: the largest magnitude of the tensor that the scales are made from, which some decode orders take.

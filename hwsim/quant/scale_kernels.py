@@ -1,7 +1,7 @@
 """Kernels for scales: block maxima, and every scale rule as one loop over the blocks of a row.
 
-The operations are those of `hwsim.quant.reference`, in its order. Maxima are taken on bits, as integers: exact, and fast
-without permission to reorder float operations. A rule is a number here so that all rules are compiled once.
+The operations are those of `hwsim.quant.reference`, in its order. Maxima are taken on bits, as integers: exact, and
+fast without permission to reorder float operations. A rule is a number here so that all rules are compiled once.
 """
 
 from __future__ import annotations
@@ -12,28 +12,26 @@ import numpy as np
 
 from hwsim import formats
 from hwsim.jit import njit
-from hwsim.quant import reference
+from hwsim.quant import reference_scales
 from hwsim.quant.bits import (
     INF,
-    LANES,
     MAGNITUDE,
     NAN,
-    OPTIONS,
     ZERO,
     Grid,
     U,
     bits_of,
     coded,
     float_of,
-    largest_of_16,
     rounded,
 )
+from hwsim.quant.lanes import LANES, largest_of_16
 from hwsim.quant.scheme import Scheme
 
 F = np.float32
 ONE, THREE_HALVES = F(1), F(1.5)
-FLT_MAX = reference.FLT_MAX
-BF16_MAX = F(reference.BF16_MAX)
+FLT_MAX = reference_scales.FLT_MAX
+BF16_MAX = reference_scales.BF16_MAX
 
 (
     TE,
@@ -81,9 +79,9 @@ class ScaleConstants:
     def __init__(self, scheme: Scheme, amax: np.float32) -> None:
         with np.errstate(all="ignore"):
             largest = BF16_MAX if scheme.scale_rule == "te_fast" else FLT_MAX
-            S = reference.te_encode_scale(amax, scheme, largest)
+            S = reference_scales.te_encode_scale(amax, scheme, largest)
             top, product = F(scheme.element_max), F(scheme.product_max)
-            P = reference.decode_scale(amax, scheme)
+            P = reference_scales.decode_scale(amax, scheme)
             small, nan, grid = F(0), 0, Grid(3, -6, 448.0)
             if scheme.scale_format not in ("fp32", "e8m0"):
                 form = formats.get(str(scheme.scale_format))
@@ -108,7 +106,7 @@ class ScaleConstants:
             self.factor = {"te": TIMES_AMAX, "torchao": TIMES_P, "vllm": OVER_S}.get(scheme.decode, TIMES_ONE)
 
 
-@njit(**OPTIONS)
+@njit(error_model="numpy")
 def maxima_row(row: Any, block: int, ceiling: Any, maxima: Any) -> None:
     """The bits of the largest magnitude of each block of a row, uint32; words above `ceiling` count as 0."""
     length = row.size
@@ -129,7 +127,7 @@ def maxima_row(row: Any, block: int, ceiling: Any, maxima: Any) -> None:
         maxima[at] = best
 
 
-@njit(**OPTIONS)
+@njit(error_model="numpy")
 def maxima_rows(start: int, stop: int, bits: Any, block: int, ceiling: Any, maxima: Any) -> None:
     """`maxima_row` of rows [rows, length] into [rows, blocks]."""
     for row in range(start, stop):
@@ -137,13 +135,13 @@ def maxima_rows(start: int, stop: int, bits: Any, block: int, ceiling: Any, maxi
 
 
 @njit(inline="always")
-def _stored(v: Any, words: Any, at: int, codes: Any) -> Any:
-    """A non-negative float32 in the scale format: its byte is stored, its value returned."""
+def _stored(v: Any, top: Any, low: Any, offset: Any, shift: Any, base: Any, nan: Any) -> Any:
+    """A non-negative float32 in the scale format: its value and its code."""
     bits = bits_of(v)
-    value = rounded(bits if bits < words[0] else words[0], words[1], words[2])
+    value = rounded(bits if bits < top else top, low, offset)
+    code = coded(value, low, shift, base)
     lost = bits > INF
-    codes[at] = words[5] if lost else coded(value, words[1], words[3], words[4])
-    return NAN if lost else value
+    return (NAN if lost else value), (nan if lost else code)
 
 
 @njit(inline="always")
@@ -157,7 +155,7 @@ def _or_zero(x: Any) -> Any:
     return F(0) if x == F(0) else ONE / x
 
 
-@njit(**OPTIONS)
+@njit(error_model="numpy")
 def scale_row(
     rule: int,
     factor: int,
@@ -178,8 +176,8 @@ def scale_row(
         maxima: uint32 [blocks], bits.
         codes: uint8 [blocks], written: the stored byte; nothing for float32 scales.
         scales: float32 [blocks], written: the value of the stored scale.
-        multiplier: float32 [blocks], written: what elements are multiplied with (divided by for `reference.DIVIDING`; for
-            `EXACT` the scale itself).
+        multiplier: float32 [blocks], written: what elements are multiplied with (divided by for
+            `reference_scales.DIVIDING`; for `EXACT` the scale itself).
         decode: float32 [blocks], written: what an element's value is multiplied with.
     """
     S, P, top, top_inverse, amax, product_inverse, small = (
@@ -191,12 +189,14 @@ def scale_row(
         floats[5],
         floats[6],
     )
+    big, low, offset, shift, base, nan = words[0], words[1], words[2], words[3], words[4], words[5]
     count = maxima.size
-    if rule == TE or rule == EXACT or rule == FLASHINFER:
+    if rule in (TE, EXACT, FLASHINFER):
         m, s_decode = S * top_inverse, ONE / S
         for at in range(count):
             v = float_of(maxima[at]) * m
-            s = _stored(v if v < FLT_MAX else FLT_MAX, words, at, codes)
+            s, code = _stored(v if v < FLT_MAX else FLT_MAX, big, low, offset, shift, base, nan)
+            codes[at] = code
             scales[at] = s
             multiplier[at] = s if rule == EXACT else _te_multiplier(s, s_decode)
         if rule == FLASHINFER:
@@ -205,7 +205,8 @@ def scale_row(
     elif rule == TE_FAST:
         m = S * top_inverse
         for at in range(count):
-            s = _stored(float_of(maxima[at]) * m, words, at, codes)
+            s, code = _stored(float_of(maxima[at]) * m, big, low, offset, shift, base, nan)
+            codes[at] = code
             scales[at] = s
             inverse = S / s
             bits = bits_of(inverse if inverse < BF16_MAX else BF16_MAX)
@@ -213,30 +214,34 @@ def scale_row(
     elif rule == VLLM:
         s_decode = _or_zero(S)
         for at in range(count):
-            s = _stored(S * (float_of(maxima[at]) * top_inverse), words, at, codes)
+            s, code = _stored(S * (float_of(maxima[at]) * top_inverse), big, low, offset, shift, base, nan)
+            codes[at] = code
             scales[at] = s
             multiplier[at] = _or_zero(s * s_decode)
     elif rule == TORCHAO:
         inverse = ONE / P
         for at in range(count):
             v = (float_of(maxima[at]) / top) / P
-            s = _stored(small if v < small else v, words, at, codes)
+            s, code = _stored(small if v < small else v, big, low, offset, shift, base, nan)
+            codes[at] = code
             scales[at] = s
             multiplier[at] = inverse / s
     elif rule == MODELOPT:
         m = top * P
         for at in range(count):
             v = float_of(maxima[at]) / m
-            s = _stored(ONE if v == F(0) else v, words, at, codes)
+            s, code = _stored(ONE if v == F(0) else v, big, low, offset, shift, base, nan)
+            codes[at] = code
             scales[at] = s
             multiplier[at] = s * P
     elif rule == FP4ATW:
         for at in range(count):
             v = top / (float_of(maxima[at]) / P)
-            s = _stored(ONE if v == F(0) or v == F(np.inf) else v, words, at, codes)
+            s, code = _stored(ONE if v == F(0) or v == F(np.inf) else v, big, low, offset, shift, base, nan)
+            codes[at] = code
             scales[at] = s
             multiplier[at] = s
-    elif rule == ABSMAX or rule == ABSMEAN:
+    elif rule in (ABSMAX, ABSMEAN):
         for at in range(count):
             a = float_of(maxima[at])
             s = a if rule == ABSMEAN else a / top
@@ -256,7 +261,7 @@ def scale_row(
         decode[at] = s
 
 
-@njit(**OPTIONS)
+@njit(error_model="numpy")
 def _power_row(rule: int, top: Any, words: Any, maxima: Any, codes: Any, scales: Any, multiplier: Any) -> None:
     emax, half = np.int32(words[6]), words[7]
     for at in range(maxima.size):
@@ -271,7 +276,7 @@ def _power_row(rule: int, top: Any, words: Any, maxima: Any, codes: Any, scales:
             quotient = bits_of(float_of(bits) / top)
             code = np.int32(quotient >> U(23)) + np.int32((quotient & U(0x7FFFFF)) != ZERO)
             code = np.int32(quotient > U(0x400000)) if quotient < U(0x800000) else code  # 2^-127 is code 0
-        code = np.int32(min(max(code, 0), 254))
+        code = np.int32(0) if code < 0 else np.int32(254) if code > 254 else code
         lost = bits > INF
         exponent = U(code)
         scale = float_of(U(0x400000) if exponent == ZERO else U(exponent << U(23)))
@@ -283,7 +288,7 @@ def _power_row(rule: int, top: Any, words: Any, maxima: Any, codes: Any, scales:
         multiplier[at] = NAN if lost else inverse
 
 
-@njit(**OPTIONS)
+@njit(error_model="numpy")
 def scale_rows(
     start: int,
     stop: int,

@@ -1,9 +1,9 @@
 """What a quantization scheme is: how a tensor becomes codes and scales, and how they become numbers again.
 
 "NVFP4" alone names no bits: libraries compute its scales in different orders and disagree. So a `Scheme` states the
-order: the scale rule (tensor amax -> block scale -> multiplier of an element) and the decode order are named choices, and
-`hwsim.quant.catalog` gives a name to every combination that somebody ships. A dictionary of options handed to every
-operation was rejected: nobody can say what such a dictionary computes.
+order: the scale rule (tensor amax -> block scale -> multiplier of an element) and the decode order are named
+choices, and `hwsim.quant.catalog` gives a name to every combination that somebody ships. A dictionary of options
+handed to every operation was rejected: nobody can say what such a dictionary computes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from hwsim.errors import ArgumentError
 from hwsim.formats import Format
 
 Granularity = Literal["tensor", "channel", "block", "block2d"]
-"""What shares a scale: the tensor; a slice along the axis; `block` neighbours along it; a square of the last two axes."""
+"""What shares a scale: the tensor; a slice along the axis; `block` neighbours along it; a square of the last two
+axes."""
 
 ScaleRule = Literal[
     "te",
@@ -86,9 +87,10 @@ class Scheme:
         rounding: of elements: to nearest even, or stochastic.
         sr_bits: random bits an element, for ``sr``.
         scale_bound: the largest scale that the tensor scale aims at; None: the largest of the scale format.
-        element_bound: the largest element that the scale aims at; None: the largest of the element format, for integers
-            the largest positive one.
-        element_unit: the value of an integer element's code 1: 1 everywhere but in OCP's MXINT8, which counts in 64ths.
+        element_bound: the largest element that the scale aims at; None: the largest of the element format, for
+            integers the largest positive one.
+        element_unit: the value of an integer element's code 1: 1 everywhere but in OCP's MXINT8, which counts in
+            64ths.
         reciprocals: for ``flashinfer_fast`` only: the GPU's reciprocal of 1.m for each of the 2^23 float32 mantissas.
         source: where the order of operations was read.
     """
