@@ -34,6 +34,9 @@ NONE = -2000
 SPAN = 50
 """Scales may lie so far below the largest of their block; products then stay normal float32 numbers."""
 
+ROWS = 256
+"""Rows of a whose running sums of a tile stay in a second-level cache."""
+
 SIGN_29 = -(1 << 29)
 
 
@@ -41,58 +44,60 @@ SIGN_29 = -(1 << 29)
 def prepare(
     start: int,
     stop: int,
-    fixed: Any,
+    codes: Any,
+    halves: Any,
     scale_sig: Any,
     scale_exp: Any,
     block: int,
     normalise: bool,
+    fixed: Any,
     values: Any,
     exponents: Any,
     masks: Any,
-    lowest: Any,
-    highest: Any,
-    wild: Any,
+    bounds: Any,
 ) -> None:
     """Rows start..stop of an operand: values times scales, and per sub-group what decides emax.
 
     Args:
-        fixed: ``[R, K]`` values in halves; K a multiple of 64.
+        codes: ``[R, K]``, K a multiple of 64; `halves`: twice the value of each code, int8 ``[16]``.
         scale_sig, scale_exp: ``[R, K / block]``.
         normalise: divide a block of 64 by the power of two of its largest scale (E8M0, beyond float32's range).
-        values: out, float32 ``[R, K]``.
-        exponents, masks: out, int32 ``[R, K / 16]``: exponent of the scale, NONE where empty; which elements are not 0.
-        lowest, highest: out, int32 ``[R, K / 64]``: range of the exponents of sub-groups that are not empty.
-        wild: out, int32 ``[R, K / 64]``: 1 where a scale is NaN or outside what float32 can hold.
+        fixed: out, int8 ``[R, K]``: values in halves.
+        values: out, float32 ``[K / 64, R, 64]``: rows of a block side by side, as a stride of K would hit few cache sets.
+        exponents, masks: out, int32 ``[K / 64, R, 4]``: exponent of the scale, NONE where empty; which elements are not 0.
+        bounds: out, int32 ``[K / 64, R, 3]``: least and greatest exponent of sub-groups that are not empty, and 1 where a
+            scale is NaN or outside what float32 can hold.
     """
     for r in range(start, stop):
-        for q in range(lowest.shape[1]):
+        for q in range(len(bounds)):
             low, high, odd = 10000, NONE, 0
-            for g in range(4 * q, 4 * q + 4):
-                s = 16 * g // block
+            for g in range(4):
+                s = (64 * q + 16 * g) // block
                 mask = 0
                 for k in range(16):
-                    if fixed[r, 16 * g + k] != 0:
-                        mask |= 1 << k
+                    half = halves[codes[r, 64 * q + 16 * g + k]]
+                    fixed[r, 64 * q + 16 * g + k] = half
+                    mask |= np.int64(half != 0) << k
                 e = np.int64(scale_exp[r, s])
                 if e >= general.INF_E:
                     odd, mask = 1, 0
                 if scale_sig[r, s] == 0:
                     mask = 0
-                masks[r, g] = mask
-                exponents[r, g] = e if mask else NONE
+                masks[q, r, g] = mask
+                exponents[q, r, g] = e if mask else NONE
                 if mask:
                     low, high = min(low, e), max(high, e)
             if normalise and high != NONE and high - low > SPAN:
                 odd = 1
-            lowest[r, q], highest[r, q], wild[r, q] = low, high, odd
+            bounds[q, r, 0], bounds[q, r, 1], bounds[q, r, 2] = low, high, odd
             base = high if normalise and high != NONE else 0
-            for g in range(4 * q, 4 * q + 4):
-                s = 16 * g // block
+            for g in range(4):
+                s = (64 * q + 16 * g) // block
                 factor = np.float32(0)
-                if masks[r, g] and not odd:
-                    factor = np.float32(np.float64(scale_sig[r, s]) * 2.0 ** (exponents[r, g] - base))
+                if masks[q, r, g] and not odd:
+                    factor = np.float32(np.float64(scale_sig[r, s]) * 2.0 ** (exponents[q, r, g] - base))
                 for k in range(16 * g, 16 * g + 16):
-                    values[r, k] = np.float32(fixed[r, k]) * factor
+                    values[q, r, k] = np.float32(fixed[r, 64 * q + k]) * factor
 
 
 @njit
@@ -102,9 +107,7 @@ def panels(
     values: Any,
     exponents: Any,
     masks: Any,
-    lowest: Any,
-    highest: Any,
-    wild: Any,
+    bounds: Any,
     normalise: bool,
     out_values: Any,
     out_exponents: Any,
@@ -112,36 +115,45 @@ def panels(
     out_range: Any,
     out_wild: Any,
 ) -> None:
-    """Tiles start..stop of b: columns innermost, and exponents relative to one base per tile and block of 64.
+    """Tiles start..stop of b, columns innermost: ``[tiles, K / 64, ..., J]``, zero beyond the last column.
 
-    out_range ``[tiles, K / 64, 3]``: least and greatest exponent and the base.
+    Scales are relative to one base per tile and block of 64. out_range ``[tiles, K / 64, 4]``: least and greatest
+    exponent, the base, whether any column is wild.
     """
-    rows, length = values.shape
+    rows = values.shape[1]
     for t in range(start, stop):
         first = t * J
         count = min(J, rows - first)
-        for q in range(lowest.shape[1]):
+        for q in range(len(bounds)):
             low, high = 10000, NONE
             for j in range(count):
-                low, high = min(low, lowest[first + j, q]), max(high, highest[first + j, q])
+                low, high = min(low, bounds[q, first + j, 0]), max(high, bounds[q, first + j, 1])
             base = high if normalise and high != NONE else 0
-            out_range[t, q, 0], out_range[t, q, 1], out_range[t, q, 2], out_range[t, q, 3] = low, high, base, 0
+            any_odd = 0
             for j in range(count):
-                own = highest[first + j, q] if normalise and highest[first + j, q] != NONE else 0
-                odd = wild[first + j, q]
-                if normalise and lowest[first + j, q] < base - SPAN:
+                own = bounds[q, first + j, 1] if normalise and bounds[q, first + j, 1] != NONE else 0
+                odd = bounds[q, first + j, 2]
+                if normalise and bounds[q, first + j, 0] < base - SPAN:
                     odd = 1
+                any_odd |= odd
                 out_wild[t, q, j] = odd
-                out_range[t, q, 3] |= odd
                 factor = np.float32(0) if odd else np.float32(2.0 ** (own - base))
-                for k in range(64 * q, 64 * q + 64):
-                    out_values[t, k, j] = values[first + j, k] * factor
-                for g in range(4 * q, 4 * q + 4):
-                    out_exponents[t, g, j] = exponents[first + j, g]
-                    out_masks[t, g, j] = masks[first + j, g]
+                for k in range(64):
+                    out_values[t, q, k, j] = values[q, first + j, k] * factor
+                for g in range(4):
+                    out_exponents[t, q, g, j] = exponents[q, first + j, g]
+                    out_masks[t, q, g, j] = masks[q, first + j, g]
+            for j in range(count, J):
+                out_wild[t, q, j] = 0
+                for k in range(64):
+                    out_values[t, q, k, j] = np.float32(0)
+                for g in range(4):
+                    out_exponents[t, q, g, j] = NONE
+                    out_masks[t, q, g, j] = 0
+            out_range[t, q, 0], out_range[t, q, 1], out_range[t, q, 2], out_range[t, q, 3] = low, high, base, any_odd
 
 
-@njit(fastmath={"contract"})  # every product and partial sum is exact, so fusing changes no bit
+@njit(inline="always")
 def products(a: Any, b: Any, p: Any) -> None:
     """16 products for each of J columns: a ``[16]``, b ``[16 * J]``, p ``[J]``."""
     a0, a1, a2, a3, a4, a5, a6, a7 = a[0], a[1], a[2], a[3], a[4], a[5], a[6], a[7]
@@ -167,22 +179,27 @@ def products(a: Any, b: Any, p: Any) -> None:
         )
 
 
-@njit
-def exact_sums(p0: Any, p1: Any, p2: Any, p3: Any, unit: float, least: Any, limit: Any, c: Any, out: Any) -> int:
-    """Tier 1. Returns how many elements of c lie outside ``[least, limit)``, where a bit could be cut."""
+@njit(inline="always")
+def reachable(least: Any, limit: Any, c: Any) -> bool:
+    """Whether every element of c is zero or has a magnitude in ``[least, limit)``: outside, a bit could be cut."""
     outside = np.int32(0)
     for j in range(J):
-        x = c[j]
-        size = abs(x)
-        outside += np.int32(not ((size < limit) & ((size >= least) | (size == np.float32(0)))))
+        size = abs(c[j])
+        outside |= np.int32(not ((size < limit) & ((size >= least) | (size == np.float32(0)))))
+    return outside == 0
+
+
+@njit(inline="always")
+def exact_sums(p0: Any, p1: Any, p2: Any, p3: Any, unit: float, c: Any) -> None:
+    """Tier 1, in place."""
+    for j in range(J):
         total = (np.float64(p0[j]) + np.float64(p1[j])) + (np.float64(p2[j]) + np.float64(p3[j]))
-        total = total * unit + np.float64(x) + 0.0  # + 0.0: the unit never gives -0
+        total = total * unit + np.float64(c[j]) + 0.0  # + 0.0: the unit never gives -0
         bits = np.float64(total).view(np.int64) & np.int64(SIGN_29)
-        out[j] = np.float32(np.int64(bits).view(np.float64))
-    return outside
+        c[j] = np.float32(np.int64(bits).view(np.float64))
 
 
-@njit
+@njit(inline="always")
 def cut_sums(
     p0: Any,
     p1: Any,
@@ -199,14 +216,13 @@ def cut_sums(
     m1: Any,
     m2: Any,
     m3: Any,
-    wild_a: int,
     wild_b: Any,
     c: Any,
     c_bits: Any,
     out: Any,
     bad: Any,
 ) -> int:
-    """Tier 2. Marks in `bad` what tier 3 must redo, and returns how many."""
+    """Tier 2. Marks in `bad` what tier 3 must redo, and returns whether there is any."""
     marked = np.int32(0)
     x0, x1, x2, x3 = a_exp[0], a_exp[1], a_exp[2], a_exp[3]
     y0, y1, y2, y3 = a_mask[0], a_mask[1], a_mask[2], a_mask[3]
@@ -231,23 +247,23 @@ def cut_sums(
         value = np.float64(total) * np.int64(np.int64(emax - 35 + 1023) << 52).view(np.float64)
         size = abs(value)
         odd = special | (wild_b[j] != 0) | (size >= 2.0**128) | ((size < 2.0**-126) & (size > 0.0))
-        bad[j] = odd
-        marked += np.int32(odd)
+        bad[j] = np.int32(odd)
+        marked |= np.int32(odd)
         bits = np.float64(value).view(np.int64) & np.int64(SIGN_29)
         out[j] = np.float32(np.int64(bits).view(np.float64))
-    return J if wild_a else marked
+    return marked
 
 
-@njit
+# Every product, sum and scaling by a power of two below is exact in its format, so fusing changes no bit. The one rounded
+# addition, of a promoted chain, has no product to fuse with.
+@njit(fastmath={"contract"})
 def matmul(
     start: int,
     stop: int,
     a: Any,
     a_exp: Any,
     a_mask: Any,
-    a_low: Any,
-    a_high: Any,
-    a_wild: Any,
+    a_bounds: Any,
     b: Any,
     b_exp: Any,
     b_mask: Any,
@@ -262,73 +278,76 @@ def matmul(
     block: int,
     scale_point: int,
     normalise: bool,
-    depth: int,
-    promoted: bool,
+    promote: int,
     out: Any,
 ) -> None:
     """Rows start..stop of out, float32 ``[M, N]``, which holds c and receives the result.
 
-    `depth` blocks of 64 are chained for a row before the next row. With `promoted` each such chain starts from zero and
-    its end is added to out in float32, rounded to nearest.
+    With `promote` > 0 a chain starts from zero every `promote` blocks of 64, and its end is added to out in float32,
+    rounded to nearest. a and b are flat; the other arrays are those of `prepare` and `panels`.
     """
-    columns, blocks = b_fixed.shape[0], a_low.shape[1]
+    columns, blocks, rows = b_fixed.shape[0], len(a_bounds), a_fixed.shape[0]
     unit_exponent = -2 - 2 * scale_point  # of an integer P * S
     p = np.empty((4, J), np.float32)
     p0, p1, p2, p3 = p[0], p[1], p[2], p[3]
-    held = np.empty((2, J), np.float32)
+    new = np.empty(J, np.float32)
+    bad = np.zeros(J, np.int32)
+    held = np.zeros((ROWS, J), np.float32)
     held_bits = held.view(np.int32)
-    bad = np.zeros(J, np.bool_)
-    for t in range(b.shape[0]):
-        first = t * J
-        count = min(J, columns - first)
-        for q0 in range(0, blocks, depth):
-            last = min(q0 + depth, blocks)
-            for i in range(start, stop):
-                c, new = held[0], held[1]
-                c_bits = held_bits[0]
-                for j in range(J):
-                    c[j] = np.float32(0)
-                if not promoted:
-                    for j in range(count):
-                        c[j] = out[i, first + j]
-                for q in range(q0, last):
-                    if a_high[i, q] == NONE and q > 0 and a_wild[i, q] == 0 and b_range[t, q, 3] == 0:
+    for r0 in range(start, stop, ROWS):
+        r1 = min(r0 + ROWS, stop)
+        for t in range(b_range.shape[0]):
+            first = t * J
+            count = min(J, columns - first)
+            for r in range(r1 - r0):
+                for j in range(count):
+                    held[r, j] = np.float32(0) if promote else out[r0 + r, first + j]
+            for q in range(blocks):
+                b_low, b_high, b_base, b_odd = b_range[t, q, 0], b_range[t, q, 1], b_range[t, q, 2], b_range[t, q, 3]
+                fresh = q % promote == 0 if promote else q == 0
+                panel = (t * blocks + q) * 64 * J
+                for i in range(r0, r1):
+                    a_low, a_high, a_odd = a_bounds[q, i, 0], a_bounds[q, i, 1], a_bounds[q, i, 2]
+                    if a_high == NONE and not fresh and a_odd == 0 and b_odd == 0:
                         continue  # nothing to add to a c that has passed the unit
+                    c, c_bits = held[i - r0], held_bits[i - r0]
                     for g in range(4):
-                        k = 64 * q + 16 * g
-                        products(a[i, k : k + 16], b[t, k : k + 16].reshape(16 * J), p[g])
-                    low = a_low[i, q] + b_range[t, q, 0]
-                    high = a_high[i, q] + b_range[t, q, 1]
-                    base = b_range[t, q, 2]
-                    if normalise and a_high[i, q] != NONE:
-                        base += a_high[i, q]
-                    outside = 1
-                    if high - low <= 27 and low >= -90 and high <= 90 and a_wild[i, q] == 0 and b_range[t, q, 3] == 0:
-                        outside = exact_sums(
-                            p0, p1, p2, p3, 2.0 ** (base + unit_exponent), np.float32(2.0 ** (high - 12)),
-                            np.float32(2.0 ** (low + 28)), c, new,
-                        )  # fmt: skip
-                    if outside:
-                        marked = cut_sums(
-                            p0, p1, p2, p3, base + unit_exponent, a_exp[i, 4 * q : 4 * q + 4], a_mask[i, 4 * q : 4 * q + 4],
-                            b_exp[t, 4 * q], b_exp[t, 4 * q + 1], b_exp[t, 4 * q + 2], b_exp[t, 4 * q + 3],
-                            b_mask[t, 4 * q], b_mask[t, 4 * q + 1], b_mask[t, 4 * q + 2], b_mask[t, 4 * q + 3],
-                            a_wild[i, q], b_wild[t, q], c, c_bits, new, bad,
-                        )  # fmt: skip
-                        if marked:
-                            for j in range(count):
-                                if bad[j] or a_wild[i, q]:
-                                    word = general.grouped(
-                                        a_fixed, i, b_fixed, first + j, 64 * q, block, sa_sig, sa_exp, sb_sig, sb_exp,
-                                        scale_point, np.int64(c_bits[j]) & 0xFFFFFFFF, 35, -139,
-                                    )  # fmt: skip
-                                    new[j] = general.word_float(word)
+                        k = (q * rows + i) * 64 + 16 * g
+                        products(a[k : k + 16], b[panel + 16 * g * J : panel + 16 * g * J + 16 * J], p[g])
+                    low, high, base = a_low + b_low, a_high + b_high, b_base
+                    if normalise and a_high != NONE:
+                        base += a_high
+                    if high - low <= 27 and low >= -90 and high <= 90 and a_odd == 0 and b_odd == 0:
+                        # Conversions of powers of two by their exponent fields: 2.0 ** x would call a function.
+                        least = np.int32(np.int32(high - 12 + 127) << 23).view(np.float32)
+                        limit = np.int32(np.int32(low + 28 + 127) << 23).view(np.float32)
+                        unit = np.int64(np.int64(base + unit_exponent + 1023) << 52).view(np.float64)
+                        if reachable(least, limit, c):
+                            exact_sums(p0, p1, p2, p3, unit, c)
+                            continue
+                    marked = cut_sums(
+                        p0, p1, p2, p3, base + unit_exponent, a_exp[q, i], a_mask[q, i],
+                        b_exp[t, q, 0], b_exp[t, q, 1], b_exp[t, q, 2], b_exp[t, q, 3],
+                        b_mask[t, q, 0], b_mask[t, q, 1], b_mask[t, q, 2], b_mask[t, q, 3],
+                        b_wild[t, q], c, c_bits, new, bad,
+                    )  # fmt: skip
+                    if marked or a_odd:
+                        for j in range(count):
+                            if bad[j] or a_odd:
+                                word = general.grouped(
+                                    a_fixed, i, b_fixed, first + j, 64 * q, block, sa_sig, sa_exp, sb_sig, sb_exp,
+                                    scale_point, np.int64(c_bits[j]) & 0xFFFFFFFF, 35, -139,
+                                )  # fmt: skip
+                                new[j] = general.word_float(word)
                     for j in range(J):
                         c[j] = new[j]
-                if promoted:
+                if promote and ((q + 1) % promote == 0 or q + 1 == blocks):
+                    for r in range(r1 - r0):
+                        for j in range(count):
+                            total = out[r0 + r, first + j] + held[r, j]
+                            out[r0 + r, first + j] = general.word_float(0x7FFFFFFF) if total != total else total
+                            held[r, j] = np.float32(0)
+            if not promote:
+                for r in range(r1 - r0):
                     for j in range(count):
-                        total = out[i, first + j] + c[j]
-                        out[i, first + j] = general.word_float(0x7FFFFFFF) if total != total else total
-                else:
-                    for j in range(count):
-                        out[i, first + j] = c[j]
+                        out[r0 + r, first + j] = held[r, j]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.datapaths.tensor_cores import blockfp4, general
-from hwsim.datapaths.tensor_cores.elements import Element, element, parts
+from hwsim.datapaths.tensor_cores.elements import Element, element, parts, tables
 from hwsim.jit import parallel_rows
 
 if TYPE_CHECKING:
@@ -34,10 +34,6 @@ REWRITE_K = 32
 
 # The unpacking of four FP8 codes yields k, k+1 for the first step and k+2, k+3 for the second.
 REWRITE_ORDER = np.array([k for half in (0, 2) for k in range(REWRITE_K) if k % 4 // 2 * 2 == half])
-
-
-DEPTH = 1
-"""Blocks of 64 that a fast kernel chains for one row before the next row: their tile of b stays in cache."""
 
 
 class Operands:
@@ -145,7 +141,7 @@ def dot(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
 
 
 def matmul(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
-    """Every row of a with every row of b; c ``[M, N]``."""
+    """Every row of a with every row of b; c ``[M, N]``, which is the caller's to give away, receives the result."""
     if operands.row.model == "grouped":
         return _grouped(operands, c)
     return _run(operands, c, paired=False)
@@ -153,48 +149,47 @@ def matmul(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
 
 def _grouped(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
     row = operands.row
-    a, _, b, _ = operands.split
     sa_sig, sa_exp, sb_sig, sb_exp = operands.scale_split
     normalise = row.scale == "e8m0"
-    prepared_a = _prepared(a, sa_sig, sa_exp, row.block or 0, normalise)
-    prepared_b = _prepared(b, sb_sig, sb_exp, row.block or 0, normalise)
-    tiles, groups, blocks = -(-len(b) // blockfp4.J), operands.length // 16, operands.length // 64
+    a, *prepared_a = _prepared(operands.codes[0], sa_sig, sa_exp, row.block or 0, normalise)
+    b, *prepared_b = _prepared(operands.codes[1], sb_sig, sb_exp, row.block or 0, normalise)
+    tiles, blocks, columns = -(-len(b) // blockfp4.J), operands.length // 64, blockfp4.J
     panels = (
-        np.zeros((tiles, operands.length, blockfp4.J), np.float32),
-        np.zeros((tiles, groups, blockfp4.J), np.int32),
-        np.zeros((tiles, groups, blockfp4.J), np.int32),
-        np.zeros((tiles, blocks, 4), np.int32),
-        np.zeros((tiles, blocks, blockfp4.J), np.int32),
+        np.empty((tiles, blocks, 64, columns), np.float32),
+        *(np.empty((tiles, blocks, 4, columns), np.int32) for _ in range(2)),
+        np.empty((tiles, blocks, 4), np.int32),
+        np.empty((tiles, blocks, columns), np.int32),
     )
     parallel_rows(blockfp4.panels, tiles, *prepared_b, normalise, *panels)
-    out = c.copy()
-    promote = operands.unit.promote_every
     parallel_rows(
         blockfp4.matmul,
         len(a),
-        *prepared_a,
-        *panels,
+        prepared_a[0].reshape(-1),
+        *prepared_a[1:],
+        panels[0].reshape(-1),
+        *panels[1:],
         a,
         b,
         *operands.scale_split,
         row.block or 0,
         operands.scale_form.mantissa_bits,
         normalise,
-        promote // row.group if promote else DEPTH,
-        promote is not None,
-        out,
+        (operands.unit.promote_every or 0) // row.group,
+        c,
     )
-    return out
+    return c
 
 
 def _prepared(
-    fixed: NDArray[np.int16], scale_sig: NDArray[np.int16], scale_exp: NDArray[np.int16], block: int, normalise: bool
+    codes: NDArray[np.uint8], scale_sig: NDArray[np.int16], scale_exp: NDArray[np.int16], block: int, normalise: bool
 ) -> tuple[NDArray[Any], ...]:
-    rows, length = fixed.shape
+    significands, exponents = tables(element("e2m1"))
+    rows, blocks = len(codes), codes.shape[1] // 64
     prepared = (
-        np.empty((rows, length), np.float32),
-        *(np.empty((rows, length // 16), np.int32) for _ in range(2)),
-        *(np.empty((rows, length // 64), np.int32) for _ in range(3)),
+        np.empty(codes.shape, np.int8),
+        np.empty((blocks, rows, 64), np.float32),
+        *(np.empty((blocks, rows, width), np.int32) for width in (4, 4, 3)),
     )
-    parallel_rows(blockfp4.prepare, rows, fixed, scale_sig, scale_exp, block, normalise, *prepared, grain=16)
+    halves = (significands << exponents).astype(np.int8)
+    parallel_rows(blockfp4.prepare, rows, codes, halves, scale_sig, scale_exp, block, normalise, *prepared, grain=16)
     return prepared

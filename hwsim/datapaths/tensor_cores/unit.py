@@ -179,7 +179,8 @@ class TensorCore(Datapath):
             self._scales(scale_a, codes_a.shape, "matmul.scale_a"),
             self._scales(scale_b, codes_b.shape, "matmul.scale_b"),
         )
-        return runner.matmul(operands, self._c(c, (len(codes_a), len(codes_b)), "matmul.c"))
+        start = self._c(c, (len(codes_a), len(codes_b)), "matmul.c")
+        return runner.matmul(operands, start if c is None else start.copy())
 
     def _codes(self, a: NDArray[Any], b: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         return checked(element(self.a_format), a, "tensor_core.a"), checked(
