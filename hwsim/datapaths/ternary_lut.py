@@ -172,7 +172,9 @@ class TernaryLut(Datapath):
         start = None if c is None else np.broadcast_to(self._float_start(c), shape).reshape(-1)
         dots = math.prod(shape)
         flat_x = np.broadcast_to(x, (*shape, groups, self.group)).reshape(dots, groups, self.group)
-        index, negative = (np.broadcast_to(part, (*shape, groups)).reshape(dots, groups) for part in (index, negative))
+        index, negative = (
+            np.broadcast_to(part, (*shape, groups)).reshape(dots, groups) for part in (index, negative)
+        )
         return float_dots(self._float, flat_x, index, negative, start).reshape(shape)
 
     def matmul(
