@@ -8,21 +8,43 @@ from typing import TYPE_CHECKING, Any
 from hwsim.errors import MissingExtra
 
 if TYPE_CHECKING:
-    from hwsim.nn.capture import capture
+    from hwsim.nn.capturing import capture
+    from hwsim.nn.emulation import emulate
+    from hwsim.nn.metric import Measurement, measure
     from hwsim.nn.models import ModelFile, load_file, load_model
-    from hwsim.nn.train import Recipe, Trained, train
+    from hwsim.nn.recipes import policy_of
+    from hwsim.nn.training import Recipe, Trained, train
+    from hwsim.nn.workload import meta_workload
 
 _HOME = {
-    "capture": "hwsim.nn.capture",
+    "capture": "hwsim.nn.capturing",
+    "emulate": "hwsim.nn.emulation",
+    "Measurement": "hwsim.nn.metric",
+    "measure": "hwsim.nn.metric",
+    "policy_of": "hwsim.nn.recipes",
+    "meta_workload": "hwsim.nn.workload",
     "ModelFile": "hwsim.nn.models",
     "load_file": "hwsim.nn.models",
     "load_model": "hwsim.nn.models",
-    "Recipe": "hwsim.nn.train",
-    "Trained": "hwsim.nn.train",
-    "train": "hwsim.nn.train",
+    "Recipe": "hwsim.nn.training",
+    "Trained": "hwsim.nn.training",
+    "train": "hwsim.nn.training",
 }
 
-__all__ = ["ModelFile", "Recipe", "Trained", "capture", "load_file", "load_model", "train"]
+__all__ = [
+    "Measurement",
+    "ModelFile",
+    "Recipe",
+    "Trained",
+    "capture",
+    "emulate",
+    "load_file",
+    "load_model",
+    "measure",
+    "meta_workload",
+    "policy_of",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -33,5 +55,5 @@ def __getattr__(name: str) -> Any:
     except ImportError as error:
         raise MissingExtra("torch", install="pip install 'hwsim[torch]'", where=f"hwsim.nn.{name}") from error
     value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value  # a submodule of the same name must not hide it
+    globals()[name] = value
     return value

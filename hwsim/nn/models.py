@@ -158,12 +158,18 @@ def load_model(spec: str | Path | nn.Module) -> nn.Module:
     return spec if isinstance(spec, nn.Module) else ModelFile.find(spec).build().eval()
 
 
-def run(model: nn.Module, batch: Any) -> Any:
-    """One forward of `model` on a batch of the form that the module docstring describes."""
+def arguments(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """What a model is called with for a batch of the form that the module docstring describes."""
     if isinstance(batch, Tensor):
-        return model(batch)
+        return (batch,), {}
     if isinstance(batch, dict):
-        return model(**batch)
+        return (), batch
     if isinstance(batch, (tuple, list)) and batch and isinstance(batch[0], Tensor):
-        return model(batch[0])
+        return (batch[0],), {}
     raise ArgumentError("batch must be a tensor, a tuple that begins with one, or a dict", got=type(batch).__name__)
+
+
+def run(model: nn.Module, batch: Any) -> Any:
+    """One forward of `model` on a batch."""
+    args, kwargs = arguments(batch)
+    return model(*args, **kwargs)

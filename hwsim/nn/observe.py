@@ -157,6 +157,7 @@ class _Attention(TorchFunctionMode):
 class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Calls `on_call` for each operator of a model that multiplies matrices. Entered by `observing`."""
 
+    follows_backward = True
     roles: Roles
     layers: Layers
     attention: _Attention
@@ -177,8 +178,8 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """No: torch would import its compiler, which takes seconds, to keep it away from this mode."""
         return False
 
-    def wants(self, name: str) -> bool:
-        """Whether operators called `name` concern this mode now."""
+    def wants(self) -> bool:
+        """Whether the operator under way concerns this mode."""
         return True
 
     def __torch_dispatch__(
@@ -187,15 +188,16 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs = kwargs or {}
         packet = getattr(func, "_overloadpacket", None)
         name = str(packet)
-        if packet is None or hides_products(name):
+        wanted = self.wants()
+        if wanted and (packet is None or hides_products(name)):
             raise CaptureError(
                 "operator must be one whose matrix products can be seen",
                 got=name if packet else str(func),
                 where=self.layers.current or "model",
             )
-        call = as_call(packet, args, kwargs) if self.wants(name) else None
+        call = as_call(packet, args, kwargs) if wanted else None
         if call is None:
-            if func._can_decompose():  # under inference_mode composite operators arrive whole
+            if packet is not None and func._can_decompose():  # under inference_mode composite operators arrive whole
                 with self:
                     decomposed = func.decompose(*args, **kwargs)
                 if decomposed is not NotImplemented:
@@ -220,7 +222,8 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 origin = self._backward_origin(product, roles[1], number)
             else:
                 origin = self._forward_origin(call.op, roles[1])
-                self._remember(origin, inputs)
+                if self.follows_backward:
+                    self._remember(origin, inputs)
             yield Seen(product, origin, *roles)
 
     def _forward_origin(self, op: str, b_role: Role) -> Origin:

@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from hwsim.errors import ArgumentError, CaptureError, ModelError, StorageError
 from hwsim.nn import capture
-from hwsim.nn.capture import spread
+from hwsim.nn.capturing import spread
 from hwsim.trace import load_trace
 
 

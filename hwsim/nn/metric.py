@@ -1,0 +1,63 @@
+"""The metric of a model file, in float32 or on emulated arithmetic: what accuracy ``rerun`` reports."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hwsim.arch import Accelerator, Policy
+from hwsim.errors import ModelError
+from hwsim.nn.capturing import unchanged
+from hwsim.nn.emulation import emulate
+from hwsim.nn.models import ModelFile
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A metric: its name and value, which direction is better, and what else ``metric()`` told (a corpus hash)."""
+
+    name: str
+    value: float
+    lower_is_better: bool
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+def measure(spec: str | Path, recipe: str | Policy | Accelerator | None = None, /, **options: Any) -> Measurement:
+    """Build the model that `spec` means and call its ``metric()``, emulated as `recipe` says, in float32 if None.
+
+    Args:
+        spec: name or path of a model file.
+        recipe: as in `hwsim.emulate`.
+        options: arguments of ``metric()``. Those that it does not take are left out, as one design space serves
+            several models.
+
+    Raises:
+        ModelError: the file has no ``metric``, or it returns neither a number nor a dict that begins with one.
+    """
+    file = ModelFile.find(spec)
+    metric = file.get("metric")
+    if metric is None:
+        raise ModelError("model file must define metric(model)", where=str(file.path))
+    known = {name: value for name, value in options.items() if file.accepts("metric", name)}
+    model = file.build().eval()
+    with unchanged(model):
+        if recipe is None:
+            found = metric(model, **known)
+        else:
+            with emulate(model, recipe):
+                found = metric(model, **known)
+    return _read(found, str(file.path))
+
+
+def _read(found: Any, where: str) -> Measurement:
+    details = dict(found) if isinstance(found, dict) else {"metric": found}
+    name = next(iter(details), "metric")
+    try:
+        value = float(details.pop(name, math.nan))
+    except (TypeError, ValueError):
+        value = math.nan
+    if math.isnan(value):
+        raise ModelError("metric() must return a number, or a dict whose first entry is one", got=found, where=where)
+    return Measurement(str(name), value, bool(details.pop("lower_is_better", False)), details)

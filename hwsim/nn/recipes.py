@@ -1,0 +1,80 @@
+"""Arithmetic by name: what ``emulate(model, "nvfp4")`` means.
+
+A scheme runs on the unit that was built for it. Names without a variant stand for the one below; nothing else is
+ever a default.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hwsim import datapaths, quant
+from hwsim.arch import Accelerator, Numerics, Policy, load_accelerator
+from hwsim.errors import ArgumentError, UnknownName
+
+VARIANTS = {
+    "nvfp4": "nvfp4.te",
+    "mxfp4": "mxfp4.rceil",
+    "mxfp6": "mxfp6.e2m3.rceil",
+    "mxfp8": "mxfp8.e4m3.rceil",
+    "fp8": "fp8.e4m3.channel",
+    "int8": "int8.channel",
+    "int4": "int4.channel",
+    "ternary": "ternary.absmean",
+}
+"""What a short name stands for."""
+
+_TENSOR_CORES = {  # beginning of a scheme's name -> generation, operand
+    "nvfp4.": ("blackwell", "nvfp4"),
+    "mxfp4.": ("blackwell", "mxfp4"),
+    "mxfp6.e2m3.": ("blackwell", "mxfp6.e2m3"),
+    "mxfp6.e3m2.": ("blackwell", "mxfp6.e3m2"),
+    "mxfp8.e4m3.": ("blackwell", "mxfp8.e4m3"),
+    "mxfp8.e5m2.": ("blackwell", "mxfp8.e5m2"),
+    "fp8.e4m3.": ("hopper", "e4m3"),
+    "fp8.e5m2.": ("hopper", "e5m2"),
+    "bf16": ("hopper", "bf16"),
+    "fp16": ("hopper", "fp16"),
+    "tf32": ("hopper", "tf32"),
+}
+
+
+def policy_of(recipe: str | Policy | Accelerator) -> Policy:
+    """The policy that `recipe` means: one itself, a machine's, or that of a scheme by name.
+
+    A scheme quantises both operands, on the tensor core made for it, or for integers on an exact INT unit with 32
+    accumulator bits. A ternary scheme is for weights: activations are ``int8.channel``, attention is INT8. A name
+    that is no scheme is looked up among the machines.
+
+    Raises:
+        UnknownName: neither scheme nor machine.
+        ArgumentError: a scheme for which no unit is known.
+    """
+    if isinstance(recipe, Policy):
+        return recipe
+    if isinstance(recipe, Accelerator):
+        return recipe.policy
+    if not isinstance(recipe, str):
+        raise ArgumentError("recipe must be a scheme's name, a Policy or an Accelerator", got=type(recipe).__name__)
+    name = VARIANTS.get(recipe, recipe)
+    if name not in quant.names():
+        try:
+            return load_accelerator(recipe).policy
+        except UnknownName as error:
+            raise UnknownName("recipe", recipe, [*VARIANTS, *quant.names(), *error.known]) from None
+    scheme: Any = quant.get(name)
+    for beginning, (arch, operand) in _TENSOR_CORES.items():
+        if name.startswith(beginning):
+            return Policy(Numerics(scheme, scheme, datapaths.tensor_core(arch, operand)))
+    wide = _integer("int8.channel", 8)
+    if name.startswith("ternary."):
+        unit = datapaths.ternary_lut(group=3, activation="int8")
+        return Policy(Numerics(wide.activation, scheme, unit), attention=wide)
+    if name.startswith(("int4.", "int8.")):
+        return Policy(_integer(name, int(name[3])))
+    raise ArgumentError("recipe must be a scheme that a unit multiplies", got=recipe)
+
+
+def _integer(name: str, bits: int) -> Numerics:
+    scheme = quant.get(name)
+    return Numerics(scheme, scheme, datapaths.integer(bits, bits, 32))
