@@ -19,10 +19,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwsim.errors import ArgumentError
+from hwsim.jit import njit, parallel_rows
 from hwsim.quant.random_bits import random_words
 
 LEVELS = {"paper": 5, "e3m0": 7, "code": 8}
 """Numbers of powers of two by source."""
+
+_MANTISSA, _ONE = 0x000FFFFFFFFFFFFF, 0x3FF0000000000000
+"""Of float64: the mantissa field, and the exponent of 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +56,11 @@ class LogCodes:
 
     def dequantize(self) -> NDArray[np.float32]:
         """The values, float32, one rounding where alpha times a power leaves float32's range, else exact."""
-        magnitude = (self.codes & ((1 << self.magnitude_bits) - 1)).astype(np.int32)
-        powers = np.where(magnitude > 0, np.ldexp(np.float64(self.alpha), magnitude - 1), 0.0)
-        return np.where(self.codes >> self.magnitude_bits, -powers, powers).astype(np.float32)
+        exponents = np.arange(-1, (1 << self.magnitude_bits) - 1)
+        positive = np.where(exponents >= 0, np.ldexp(np.float64(self.alpha), np.maximum(exponents, 0)), 0.0)
+        with np.errstate(over="ignore"):  # codes beyond n_levels do not occur
+            table = np.concatenate([positive, -positive]).astype(np.float32)
+        return np.asarray(table[self.codes], dtype=np.float32)
 
 
 def smallest_power(maximum: float, n_levels: int, power_of_two: bool = False) -> np.float32:
@@ -105,10 +111,16 @@ def quantize_luq(
 
 
 def encode_log(x: NDArray[np.float32], alpha: np.float32, n_levels: int, words: NDArray[np.uint32]) -> LogCodes:
-    """Stochastic rounding on the grid 0, alpha, 2 alpha, ...: up if ``word + floor(fraction 2^32) >= 2^32``."""
-    below, fraction = _bracket(x, alpha, n_levels)
-    up = words.astype(np.uint64) + (fraction * 2.0**32).astype(np.uint64) >= np.uint64(1 << 32)
-    return _coded(x, below + up, alpha, n_levels)
+    """Stochastic rounding on the grid 0, alpha, 2 alpha, ...: up if ``word + floor(fraction 2^32) >= 2^32``.
+
+    The fraction is where ``|x| / alpha``, one float64 division, lies between its neighbours.
+    """
+    codes = np.empty(x.shape, dtype=np.uint8)
+    flat = np.ascontiguousarray(x).reshape(-1)
+    parallel_rows(
+        _encode, flat.size, flat, np.float64(alpha), n_levels, words.reshape(-1), codes.reshape(-1), grain=1 << 14
+    )
+    return LogCodes(codes, alpha, n_levels)
 
 
 def encode_log_nearest(x: ArrayLike, alpha: np.float32, n_levels: int) -> LogCodes:
@@ -191,3 +203,21 @@ def _maximum(array: NDArray[np.float32], given: float | None) -> float:
     if given is not None:
         return given
     return float(np.abs(array).max()) if array.size else 0.0
+
+
+@njit
+def _encode(begin: int, end: int, x: Any, alpha: float, n_levels: int, words: Any, codes: Any) -> None:
+    sign_bit = 1
+    while sign_bit <= n_levels:
+        sign_bit *= 2
+    for place in range(begin, end):
+        ratio = abs(np.float64(x[place])) / alpha if alpha > 0 else 0.0
+        bits = np.float64(ratio).view(np.int64)
+        exponent = (bits >> 52) - 1023
+        # The significand less one is the fraction: below 1 the value itself, between two powers their distance.
+        inside = np.int64((bits & _MANTISSA) | _ONE).view(np.float64) - 1.0
+        fraction = ratio if exponent < 0 else inside
+        code = min(max(exponent + 1, 0), n_levels)
+        up = np.int64(words[place]) + np.int64(min(fraction, 1.0) * 4294967296.0) >= 4294967296
+        code += np.int64(up and code < n_levels)
+        codes[place] = code | (sign_bit if np.signbit(x[place]) else 0)

@@ -11,24 +11,27 @@ variance.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwsim.errors import ArgumentError
+from hwsim.jit import njit, parallel_rows
 from hwsim.quant.random_bits import random_words
 
 KERNEL_EPSILON = 1.19e-7
 """What the published kernels add to every magnitude of a group, so that no chance is 0 / 0."""
 
 _WORD = 2.0**-32
+_GRAIN = 1 << 10
 
 
 def keep_largest(x: ArrayLike, n: int = 2, m: int = 4) -> NDArray[np.float32]:
     """Zero all but the `n` largest magnitudes of each `m` neighbours of the last axis; of equals the first stay."""
     groups, shape = _groups(x, n, m)
-    order = np.argsort(-np.abs(groups), axis=-1, kind="stable")[:, :n]
-    kept = np.zeros_like(groups)
-    np.put_along_axis(kept, order, np.take_along_axis(groups, order, axis=-1), axis=-1)
+    kept = np.empty_like(groups)
+    parallel_rows(_keep_largest, len(groups), groups, n, kept, grain=_GRAIN)
     return kept.reshape(shape)
 
 
@@ -52,13 +55,10 @@ def sparsify_unbiased(x: ArrayLike, n: int = 2, m: int = 4, *, seed: int, stream
             finite.
     """
     groups, shape = _groups(x, n, m)
-    chances = inclusion_chances(np.abs(groups).astype(np.float64), n)
-    point = random_words(seed, len(groups), stream=stream).astype(np.float64) * _WORD
-    # Element i stays if one of point, point + 1, ... lies in its stretch [before_i, before_i + p_i) of the line.
-    ends = np.minimum(np.cumsum(chances, axis=-1), n)  # rounding must neither add an element nor lose a sure one
-    starts = np.concatenate([np.zeros((len(groups), 1)), ends[:, :-1]], axis=-1)
-    stays = np.ceil(ends - point[:, None]) > np.ceil(starts - point[:, None])
-    return _weighted(groups, stays | (chances >= 1), chances).reshape(shape)
+    words = random_words(seed, len(groups), stream=stream)
+    estimate = np.empty_like(groups)
+    parallel_rows(_systematic, len(groups), groups, n, words, estimate, grain=_GRAIN)
+    return estimate.reshape(shape)
 
 
 def sparsify_2_4_approximate(x: ArrayLike, *, seed: int, stream: int = 0) -> NDArray[np.float32]:
@@ -68,15 +68,10 @@ def sparsify_2_4_approximate(x: ArrayLike, *, seed: int, stream: int = 0) -> NDA
     the chance that it stays, `approximate_chances`. Group number i takes words 2i and 2i + 1.
     """
     groups, shape = _groups(x, 2, 4)
-    weights = np.abs(groups).astype(np.float64) + KERNEL_EPSILON
-    words = random_words(seed, 2 * len(groups), stream=stream).astype(np.float64).reshape(-1, 2) * _WORD
-    first = _drawn(weights, words[:, 0])
-    rest = weights.copy()
-    np.put_along_axis(rest, first[:, None], 0.0, axis=-1)
-    second = _drawn(rest, words[:, 1])
-    stays = np.zeros(groups.shape, dtype=bool)
-    np.put_along_axis(stays, np.stack([first, second], axis=-1), True, axis=-1)
-    return _weighted(groups, stays, approximate_chances(weights)).reshape(shape)
+    words = random_words(seed, 2 * len(groups), stream=stream).reshape(-1, 2)
+    estimate = np.empty_like(groups)
+    parallel_rows(_one_after_the_other, len(groups), groups, words, estimate, grain=_GRAIN)
+    return estimate.reshape(shape)
 
 
 def inclusion_chances(magnitudes: NDArray[np.float64], n: int) -> NDArray[np.float64]:
@@ -86,15 +81,9 @@ def inclusion_chances(magnitudes: NDArray[np.float64], n: int) -> NDArray[np.flo
         magnitudes: float64 ``[groups, m]``, not negative.
         n: below m.
     """
-    chances = np.zeros_like(magnitudes)
-    certain = np.zeros(magnitudes.shape, dtype=bool)
-    for _ in range(n + 1):  # each pass fixes at least one more element of every group that is not settled
-        free = np.where(certain, 0.0, magnitudes)
-        total = free.sum(axis=-1, keepdims=True)
-        left = n - certain.sum(axis=-1, keepdims=True)
-        chances = np.where(certain, 1.0, left * np.divide(free, total, out=np.zeros_like(free), where=total > 0))
-        certain = certain | (chances >= 1)
-    return np.minimum(chances, 1.0)
+    chances = np.empty_like(magnitudes)
+    parallel_rows(_all_chances, len(magnitudes), magnitudes, n, chances, grain=_GRAIN)
+    return chances
 
 
 def approximate_chances(weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -102,33 +91,15 @@ def approximate_chances(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 
     ``p_i = a_i / S + sum over k != i of (a_k / S) a_i / (S - a_k)``; float64 ``[groups, 4]``, positive.
     """
-    total = weights.sum(axis=-1, keepdims=True)
-    # S - a_k as the sum of the others: a difference would lose all digits where one element towers
-    others = np.stack([np.delete(weights, column, axis=-1).sum(axis=-1) for column in range(4)], axis=-1)
-    after = weights / others  # chance weight of k first, to be multiplied by a_i
-    chances: NDArray[np.float64] = weights / total * (1 + after.sum(axis=-1, keepdims=True) - after)
-    return np.minimum(chances, 1.0)
+    chances = np.empty_like(weights)
+    parallel_rows(_all_approximate_chances, len(weights), weights, chances, grain=_GRAIN)
+    return chances
 
 
 def estimate_variance(magnitudes: NDArray[np.float64], chances: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum over a group of the variances of its elements: ``a_i^2 (1 / p_i - 1)``, float64 ``[groups]``."""
     reciprocal = np.divide(1.0, chances, out=np.ones_like(chances), where=chances > 0)
     return np.asarray((magnitudes**2 * (reciprocal - 1)).sum(axis=-1), dtype=np.float64)
-
-
-def _drawn(weights: NDArray[np.float64], point: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The element of each group in whose stretch of the line of weights the point lies."""
-    ends = np.cumsum(weights, axis=-1)
-    drawn: NDArray[np.int64] = (ends <= point[:, None] * ends[:, -1:]).sum(axis=-1)
-    last = weights.shape[-1] - 1 - np.argmax(weights[:, ::-1] > 0, axis=-1)  # rounding may push a point past the end
-    return np.asarray(np.minimum(drawn, last), dtype=np.int64)
-
-
-def _weighted(
-    groups: NDArray[np.float32], stays: NDArray[np.bool_], chances: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    value = np.divide(groups.astype(np.float64), chances, out=np.zeros(groups.shape), where=stays & (chances > 0))
-    return value.astype(np.float32)
 
 
 def _groups(x: ArrayLike, n: int, m: int) -> tuple[NDArray[np.float32], tuple[int, ...]]:
@@ -140,3 +111,115 @@ def _groups(x: ArrayLike, n: int, m: int) -> tuple[NDArray[np.float32], tuple[in
     if not np.isfinite(array).all():
         raise ArgumentError("x must be finite", got=float(array[~np.isfinite(array)][0]))
     return array.reshape(-1, m), array.shape
+
+
+@njit
+def _keep_largest(begin: int, end: int, groups: Any, n: int, kept: Any) -> None:
+    size = groups.shape[1]
+    for row in range(begin, end):
+        for i in range(size):
+            before = 0
+            for j in range(size):
+                larger = abs(groups[row, j]) - abs(groups[row, i])
+                before += larger > 0 or (larger == 0 and j < i)
+            kept[row, i] = groups[row, i] if before < n else np.float32(0)
+
+
+@njit
+def _chances(magnitudes: Any, n: int, chances: Any) -> None:
+    """``min(1, c a_i)`` with sum n: share out the places, settle those above 1, share out what is left."""
+    size = len(magnitudes)
+    chances[:] = 0.0
+    left, settled = n, True
+    while settled and left > 0:
+        settled = False
+        total = 0.0
+        for i in range(size):
+            if chances[i] < 1:
+                total += magnitudes[i]
+        places = left
+        for i in range(size):
+            if chances[i] < 1:
+                chances[i] = places * magnitudes[i] / total if total > 0 else 0.0
+                if chances[i] >= 1:
+                    chances[i] = 1.0
+                    left -= 1
+                    settled = True
+
+
+@njit
+def _all_chances(begin: int, end: int, magnitudes: Any, n: int, chances: Any) -> None:
+    for row in range(begin, end):
+        _chances(magnitudes[row], n, chances[row])
+
+
+@njit
+def _systematic(begin: int, end: int, groups: Any, n: int, words: Any, estimate: Any) -> None:
+    """Element i stays if one of point, point + 1, ... lies in its stretch of the line, from start to stop."""
+    size = groups.shape[1]
+    magnitudes, chances = np.empty(size), np.empty(size)
+    for row in range(begin, end):
+        for i in range(size):
+            magnitudes[i] = abs(groups[row, i])
+        _chances(magnitudes, n, chances)
+        point = words[row] * _WORD
+        line = 0.0
+        for i in range(size):
+            start = min(line, n)  # rounding must neither add an element nor lose a sure one
+            line += chances[i]
+            stays = np.ceil(min(line, n) - point) > np.ceil(start - point) or chances[i] == 1
+            estimate[row, i] = groups[row, i] / chances[i] if stays and chances[i] > 0 else 0.0
+
+
+@njit
+def _pair_chances(weights: Any, chances: Any) -> None:
+    total = 0.0
+    for i in range(4):
+        total += weights[i]
+    for i in range(4):
+        second = 1.0
+        for k in range(4):
+            if k != i:
+                others = 0.0  # S - a_k as a sum: a difference would lose all digits where one element towers
+                for j in range(4):
+                    if j != k:
+                        others += weights[j]
+                second += weights[k] / others
+        chances[i] = min(1.0, weights[i] / total * second)
+
+
+@njit
+def _all_approximate_chances(begin: int, end: int, weights: Any, chances: Any) -> None:
+    for row in range(begin, end):
+        _pair_chances(weights[row], chances[row])
+
+
+@njit
+def _drawn(weights: Any, without: int, point: float) -> int:
+    """The element in whose stretch of the line of weights the point lies, one element left out."""
+    total = 0.0
+    for i in range(4):
+        if i != without:
+            total += weights[i]
+    line, last = 0.0, 0
+    for i in range(4):
+        if i != without:
+            line += weights[i]
+            last = i
+            if line > point * total:
+                break
+    return last
+
+
+@njit
+def _one_after_the_other(begin: int, end: int, groups: Any, words: Any, estimate: Any) -> None:
+    weights, chances = np.empty(4), np.empty(4)
+    for row in range(begin, end):
+        for i in range(4):
+            weights[i] = abs(np.float64(groups[row, i])) + KERNEL_EPSILON
+        _pair_chances(weights, chances)
+        first = _drawn(weights, -1, words[row, 0] * _WORD)
+        second = _drawn(weights, first, words[row, 1] * _WORD)
+        for i in range(4):
+            stays = i in (first, second)
+            estimate[row, i] = groups[row, i] / chances[i] if stays else 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
@@ -114,6 +116,30 @@ def test_nearest_is_its_formula():
     assert_array_equal(
         encode_log_nearest(v, np.float32(1), 7).dequantize(), np.minimum(expected, 64).astype(np.float32)
     )
+
+
+def definition(value, alpha, n_levels, word):
+    """One element in exact arithmetic; only the ratio is a float64, as the contract says."""
+    ratio = Fraction(abs(float(value)) / float(alpha))
+    grid = [Fraction(0)] + [Fraction(2) ** power for power in range(n_levels)]
+    code = max(index for index, point in enumerate(grid) if point <= ratio)
+    if code < n_levels:
+        fraction = (ratio - grid[code]) / (grid[code + 1] - grid[code])
+        code += word + fraction * 2**32 // 1 >= 2**32
+    return code | (np.signbit(value) << n_levels.bit_length())
+
+
+@pytest.mark.parametrize("n_levels", [1, 5, 7, 8, 127])
+def test_codes_equal_the_definition(n_levels, rng):
+    alpha = np.float32(0.7)
+    near = np.float32(alpha) * np.float32(2.0) ** np.arange(-3, 10, dtype=np.float32)
+    x = np.concatenate([near, np.nextafter(near, np.float32(0)), np.nextafter(near, np.float32(99)), near * 1.5])
+    x = np.concatenate([x, [0.0, 1e-45, 1e-38, 3e38], rng.standard_normal(200)]).astype(np.float32)
+    x = np.concatenate([x, -x])
+    words = rng.integers(0, 1 << 32, x.size, dtype=np.uint32)
+    words[::3], words[1::3] = 0xFFFFFFFF, 0
+    expected = [definition(value, alpha, n_levels, int(word)) for value, word in zip(x, words, strict=True)]
+    assert_array_equal(encode_log(x, alpha, n_levels, words).codes, expected)
 
 
 def test_hindsight_maximum():

@@ -148,6 +148,16 @@ def test_approximate_estimate_costs_a_quarter_more_variance(rng):
     assert 1.9 < (drawn / best).max() < 2
 
 
+def test_results_do_not_depend_on_threads(rng, monkeypatch):
+    x = rng.standard_normal((64, 512)).astype(np.float32)
+    methods = (keep_largest, lambda x: sparsify_unbiased(x, seed=1), lambda x: sparsify_2_4_approximate(x, seed=1))
+    monkeypatch.setenv("HWSIM_NUM_THREADS", "1")
+    alone = [method(x) for method in methods]
+    monkeypatch.setenv("HWSIM_NUM_THREADS", "3")
+    for method, expected in zip(methods, alone, strict=True):
+        assert_array_equal(method(x), expected)
+
+
 def test_an_untouched_group_of_two_stays():
     x = np.array([0, 3, 0, -2], np.float32)
     for seed in range(20):
