@@ -213,11 +213,11 @@ def _encode(begin: int, end: int, x: Any, alpha: float, n_levels: int, words: An
     for place in range(begin, end):
         ratio = abs(np.float64(x[place])) / alpha if alpha > 0 else 0.0
         bits = np.float64(ratio).view(np.int64)
-        exponent = (bits >> 52) - 1023
+        exponent: Any = (bits >> 52) - 1023
         # The significand less one is the fraction: below 1 the value itself, between two powers their distance.
         inside = np.int64((bits & _MANTISSA) | _ONE).view(np.float64) - 1.0
         fraction = ratio if exponent < 0 else inside
-        code = min(max(exponent + 1, 0), n_levels)
-        up = np.int64(words[place]) + np.int64(min(fraction, 1.0) * 4294967296.0) >= 4294967296
+        code: Any = min(max(exponent + 1, 0), n_levels)
+        up: Any = np.int64(words[place]) + np.int64(min(fraction, 1.0) * 4294967296.0) >= 4294967296
         code += np.int64(up and code < n_levels)
         codes[place] = code | (sign_bit if np.signbit(x[place]) else 0)
