@@ -199,25 +199,28 @@ def run_serial(  # type: ignore[no-untyped-def]
 
 
 @njit
-def pack(codes, streams, first):  # type: ignore[no-untyped-def]
-    """Bit ``b`` of ``codes[cycle]`` to lane ``cycle`` of ``streams[first + b]``, for all rows that follow `first`.
+def pack(columns, bits, rows):  # type: ignore[no-untyped-def]
+    """Bit ``b`` of ``columns[cycle, element]`` to lane ``cycle`` of ``rows[element * bits + b]``.
 
     The word before the first repeats the first code and the lanes after the last repeat the last: neither toggles.
     """
-    last = codes.size - 1
-    for row in range(first, streams.shape[0]):
-        bit = np.uint64(row - first)
-        streams[row, 0] = ((codes[0] >> bit) & np.uint64(1)) << np.uint64(63)
-        for w in range(1, streams.shape[1]):
-            word = np.uint64(0)
-            base = (w - 1) * 64
-            if base + 64 <= codes.size:
+    group = np.empty(64, np.uint64)
+    for element in range(columns.shape[1]):
+        base = element * bits
+        for b in range(bits):
+            rows[base + b, 0] = ((columns[0, element] >> np.uint64(b)) & np.uint64(1)) << np.uint64(63)
+    for w in range(1, rows.shape[1]):
+        first = (w - 1) * 64
+        held = min(64, columns.shape[0] - first)
+        for element in range(columns.shape[1]):
+            base = element * bits
+            for lane in range(64):
+                group[lane] = columns[first + min(lane, held - 1), element]
+            for b in range(bits):
+                word = np.uint64(0)
                 for lane in range(64):
-                    word |= ((codes[base + lane] >> bit) & np.uint64(1)) << np.uint64(lane)
-            else:
-                for lane in range(64):
-                    word |= ((codes[min(base + lane, last)] >> bit) & np.uint64(1)) << np.uint64(lane)
-            streams[row, w] = word
+                    word |= ((group[lane] >> np.uint64(b)) & np.uint64(1)) << np.uint64(lane)
+                rows[base + b, w] = word
 
 
 @njit

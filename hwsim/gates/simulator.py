@@ -72,6 +72,15 @@ class Program:
     following: NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Stimulus:
+    """Streams packed for one netlist, states derived: `rows` is uint64 [inputs and states, words + 1]."""
+
+    netlist: Netlist
+    rows: NDArray[np.uint64]
+    cycles: int
+
+
 def simulate_operands(
     netlist: Netlist,
     streams: Mapping[str, ArrayLike],
@@ -79,46 +88,58 @@ def simulate_operands(
     delay: Delay = "zero",
     states: Mapping[str, ArrayLike] | None = None,
 ) -> Toggles:
-    """Transitions while the operand streams pass the netlist, one vector a cycle.
+    """Transitions while the operand streams pass the netlist: `stimulus`, then `count`."""
+    return count(stimulus(netlist, streams, states=states), delay)
+
+
+def evaluate(
+    netlist: Netlist, streams: Mapping[str, ArrayLike], *, states: Mapping[str, ArrayLike] | None = None
+) -> dict[str, NDArray[np.uint64]]:
+    """Codes of every output port in every cycle: `stimulus`, then `outputs`."""
+    return outputs(stimulus(netlist, streams, states=states))
+
+
+def stimulus(
+    netlist: Netlist, streams: Mapping[str, ArrayLike], *, states: Mapping[str, ArrayLike] | None = None
+) -> Stimulus:
+    """The streams as lanes, one vector a cycle, with the states that follow from them.
 
     Args:
         netlist: the circuit.
         streams: for every input port except the clock, integer codes [cycles], or [cycles, elements] where the port
             is a row of elements of equal width, element 0 in the lowest bits. Negative values are two's complement.
-            An entry [1] is held for all cycles.
-        delay: ``"zero"`` or ``"unit"``.
+            A stream of one code is held for all cycles.
         states: what named registers hold in each cycle, from an emulator; others start at 0 and are derived.
 
     Raises:
         ArgumentError: a stream has the wrong shape, a code does not fit its port, or a supplied state differs from
             what the gates compute. UnknownName: a port or a state does not exist.
     """
+    rows, cycles = _streams(netlist, compile_netlist(netlist), streams, states or {})
+    return Stimulus(netlist, rows, cycles)
+
+
+def count(stimulus: Stimulus, delay: Delay = "zero") -> Toggles:
+    """Transitions of every net, without glitches (``"zero"``) or with those of unit gate delays (``"unit"``)."""
     if delay not in ("zero", "unit"):
         raise ArgumentError("delay must be 'zero' or 'unit'", got=delay, where="delay")
+    netlist, unit = stimulus.netlist, delay == "unit"
     program = compile_netlist(netlist)
-    rows, cycles = _streams(netlist, program, streams, states or {})
-    unit = delay == "unit"
-    toggles = _run(program, rows, unit_delay=unit, count=True)[0]
+    toggles = _run(program, stimulus.rows, unit_delay=unit, count=True)[0]
     per_cycle = len(program.schedule) if unit else len(netlist.gates)
-    return Toggles(netlist, delay, cycles, toggles[: len(netlist.nets)], per_cycle * cycles)
+    return Toggles(netlist, delay, stimulus.cycles, toggles[: len(netlist.nets)], per_cycle * stimulus.cycles)
 
 
-def evaluate(
-    netlist: Netlist, streams: Mapping[str, ArrayLike], *, states: Mapping[str, ArrayLike] | None = None
-) -> dict[str, NDArray[np.uint64]]:
-    """Codes of every output port, uint64 [cycles], or [cycles, words] of 64 bits each for wider ports.
-
-    Arguments and errors are those of `simulate_operands`.
-    """
-    program = compile_netlist(netlist)
-    rows, cycles = _streams(netlist, program, streams, states or {})
+def outputs(stimulus: Stimulus) -> dict[str, NDArray[np.uint64]]:
+    """Codes of every output port, uint64 [cycles], or [cycles, words] of 64 bits each for wider ports."""
+    netlist = stimulus.netlist
     watched = np.array([net for bits in netlist.outputs.values() for net in bits], np.int64)
-    collected = _run(program, rows, watched=watched)[1]
+    collected = _run(compile_netlist(netlist), stimulus.rows, watched=watched)[1]
     found, first = {}, 0
     for port, bits in netlist.outputs.items():
-        words = np.empty((cycles, -(-len(bits) // 64)), np.uint64)
+        words = np.empty((stimulus.cycles, -(-len(bits) // 64)), np.uint64)
         for column in range(words.shape[1]):
-            codes = np.empty(cycles, np.uint64)
+            codes = np.empty(stimulus.cycles, np.uint64)
             kernels.unpack(collected[first + 64 * column : first + min(64 * column + 64, len(bits))], codes)
             words[:, column] = codes
         found[port] = words[:, 0] if words.shape[1] == 1 else words
@@ -282,18 +303,15 @@ def _codes(values: ArrayLike, width: int, where: str) -> NDArray[np.uint64]:
     low, high = int(columns.min()), int(columns.max())
     if high >= 1 << bits or low < -(1 << (bits - 1)):
         raise ArgumentError(f"a code must fit {bits} bits", got=high if high >= 1 << bits else low, where=where)
-    if array.dtype.kind == "i":
+    if array.dtype.kind == "i":  # two's complement, wider than the port: bits above it are not packed
         columns = columns.astype(np.int64).view(np.uint64)
     return np.ascontiguousarray(columns, np.uint64)
 
 
 def _pack(columns: NDArray[np.uint64], rows: NDArray[np.uint64], cycles: int) -> None:
-    bits = len(rows) // columns.shape[1]
-    for element in range(columns.shape[1]):
-        codes = np.ascontiguousarray(columns[:, element])
-        if len(codes) != cycles:
-            codes = np.full(cycles, codes[0], np.uint64)
-        kernels.pack(codes, rows[element * bits : (element + 1) * bits], 0)
+    if len(columns) != cycles:
+        columns = np.repeat(columns, cycles, axis=0)
+    kernels.pack(columns, len(rows) // columns.shape[1], rows)
 
 
 def _derive_states(program: Program, rows: NDArray[np.uint64], guess: NDArray[np.uint64], cycles: int) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hwsim.gates.liberty import read_liberty
-from hwsim.gates.simulator import _streams, compile_netlist
+from hwsim.gates.simulator import stimulus
 from hwsim.gates.verilog import cut_sources, gate_verilog
 from hwsim.rtl import tools
 
@@ -101,8 +101,9 @@ def icarus_toggles():
         pytest.skip("needs iverilog")
 
     def count(netlist, streams, *, unit_delay, states=None):
-        rows, cycles = _streams(netlist, compile_netlist(netlist), streams, states or {})
-        bits = np.unpackbits(rows[:, 1:].view(np.uint8), axis=1, bitorder="little")[:, :cycles]
+        packed = stimulus(netlist, streams, states=states)
+        cycles = packed.cycles
+        bits = np.unpackbits(packed.rows[:, 1:].view(np.uint8), axis=1, bitorder="little")[:, :cycles]
         flips = [flip for register in netlist.registers for _, flip in register.q]
         bits[len(bits) - len(flips) :] ^= np.array(flips, np.uint8).reshape(-1, 1)
         lines = ["".join("01"[bit] for bit in column[::-1]) for column in bits.T]
