@@ -77,7 +77,7 @@ WRONG = [
      "here: parameters.acc_bits.when: unit must be able to take the value, got 'int9'"),
     (("machine", "array", "rowz"), 3, None),
 ]
-# fmt: on  # fmt: skip
+# fmt: on
 
 
 @pytest.mark.parametrize(("path", "value", "message"), WRONG, ids=lambda part: str(part)[:40])
