@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, log2
+from typing import Any
 
 from hwsim import formats
 from hwsim.arch import Accelerator, Activity, Numerics
@@ -201,11 +202,11 @@ def pann_flips(datapath: Datapath) -> tuple[float, float, float]:
         inside = wide * (a + b)
         return wide * pann.multiplier_flips(a, b), inside + window + 0.5 * datapath.accumulator_bits, 0.0
     if datapath.family == "ternary_lut":
-        unit = datapath
-        width = formats.get(unit.a_format).bits + int(unit.group) - 1  # type: ignore[attr-defined]
-        tables = int(unit.luts)  # type: ignore[attr-defined]
-        entry = width + ceil(log2(tables))
-        return 0.5 * width * tables, 0.5 * unit.accumulator_bits + entry, 1.0 * width * int(unit.entries) * tables  # type: ignore[attr-defined]
+        unit: Any = datapath
+        operand = formats.get(unit.a_format)
+        width = operand.bits + (unit.group - 1 if operand.is_integer else 0)  # sums of floats keep the format
+        fetched = width + ceil(log2(unit.luts))
+        return 0.5 * width * unit.luts, 0.5 * unit.accumulator_bits + fetched, float(width * unit.entries * unit.luts)
     raise ArgumentError(
         "must be of a family that PANN's formulas cover: integer, tensor_core, ternary_lut",
         got=datapath.name,

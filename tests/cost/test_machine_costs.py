@@ -39,6 +39,39 @@ def test_trace_energy_by_hand() -> None:
     }  # fmt: skip
 
 
+def test_trace_energy_of_a_block_unit_by_hand() -> None:
+    """64 products an update: 64 x (4 + 4) operand bits, four scale bytes a side, a 32-bit sum."""
+    machine = load_accelerator("edge-nvfp4")
+    done = activity(SHAPE, machine)
+    flips = replace(FLIPS, a_element=2.0, b_element=2.0, a_scale=1.5, b_scale=1.0, addend=0.0, sum=10.0)
+    parts = energy_pj(machine, done, flips, "trace").parts
+    macs, loads, updates = 64 * 96 * 128, 96 * 128, 64 * 96 * 2
+    assert done.updates == updates
+    assert parts["products"].value == pytest.approx((2 * macs + 2 * loads) / 256 * 4 * 2870 * 1e-3)
+    scales = (1.5 * macs + 1.0 * loads) / 16
+    assert parts["registers"].value == pytest.approx((2 * macs + 2 * loads + 10 * updates + scales) * 5.06 * 1e-3)
+    edges = done.compute_cycles * 16 * (64 * 4 + 4 * 8 + 32) + loads / 64 * (64 * 4 + 4 * 8)
+    assert parts["clock"].value == pytest.approx(edges * 8.6 * 1e-3)
+    assert {"scaling", "alignment", "accumulation"} <= set(parts)
+
+
+def test_trace_energy_of_a_lookup_unit_by_hand() -> None:
+    """Three weights a fetch; tables are rebuilt for every group of activations that a row takes."""
+    machine = load_accelerator("edge-ternary")
+    done = activity(SHAPE, machine)
+    parts = energy_pj(machine, done, FLIPS, "trace").parts
+    updates, groups = 64 * 96 * 43, 64 * 128 * 3 / 3  # 96 columns on 32: each activation is read three times
+    assert (done.updates, done.a_reads) == (updates, 3 * 64 * 128)
+    assert parts["products"].value == pytest.approx(updates * 234e-3)
+    assert parts["tables"].value == pytest.approx(groups * 4 / 4 * 10 * 10 * 8.84e-3)
+    assert parts["accumulation"].value == pytest.approx(updates * (16 * 15.193 + 8 * 8.555) * 1e-3)
+    edges = done.compute_cycles * 16 * 32 * 32 + 96 * 128 / 3 * 5 + groups * 130
+    assert parts["clock"].value == pytest.approx(edges * 8.6 * 1e-3)
+    held = replace(machine, dataflow="is")
+    fetch = energy_pj(held, activity(SHAPE, held), replace(FLIPS, dataflow="is"), "trace")["products"]
+    assert fetch.value == pytest.approx(updates * 162e-3)
+
+
 def test_pann_energy_by_hand() -> None:
     parts = energy_pj(INT8, activity(SHAPE, INT8)).parts
     macs = 64 * 96 * 128
@@ -79,6 +112,26 @@ def test_every_machine_has_every_price(name: str, dataflow: str) -> None:
     area = area_um2(machine)
     assert area.fidelity == "composed"
     assert all(part.value > 0 and part.source for part in area.parts.values())
+
+
+def test_float_tables_have_float_adders() -> None:
+    """Groups of three FP16 activations: ten adders a table, one to accumulate."""
+    base = load_accelerator("edge-ternary")
+    numerics = Numerics(quant.get("fp16"), quant.get("ternary.absmean"), datapaths.ternary_lut(3, "fp16"))
+    machine = replace(base, policy=Policy(numerics, base.policy.attention))
+    units, rows = base.rows * base.cols, base.rows
+    int8_units = area_um2(replace(base, policy=Policy(base.policy.attention or base.policy.default)))
+    area = area_um2(machine)
+    assert area["tables"].value == pytest.approx(rows * 10 * 717)
+    assert area["accumulation"].value == pytest.approx(units * 717 + int8_units["accumulation"].value)
+    done = activity(SHAPE, machine)
+    for energy in (energy_pj(machine, done), energy_pj(machine, done, FLIPS, "trace")):
+        assert all(part.value > 0 for part in energy.parts.values())
+    brain = Numerics(quant.get("bf16"), quant.get("ternary.absmean"), datapaths.ternary_lut(3, "bf16"))
+    with pytest.raises(
+        ArgumentError, match=r"^cost.datapath: activation must be int8 or fp16, whose adders were measured"
+    ):
+        area_um2(replace(base, policy=Policy(brain, base.policy.attention)))
 
 
 def test_area_by_hand() -> None:

@@ -131,6 +131,18 @@ def test_a_lookup_unit_adds_groups() -> None:
     assert counted.b_element == pytest.approx(mean(along(keys, 1)) / 3, rel=1e-12)
 
 
+def test_float_tables_run_through_their_unit() -> None:
+    numerics = Numerics(quant.get("fp16"), quant.get("ternary.absmean"), datapaths.ternary_lut(3, "fp16", luts=2))
+    product = gemm(4, 5, 14)
+    counted = count_toggles(product, numerics, "os")
+    a = quant.quantize(product.a.values[0], "fp16").codes
+    keys = numerics.prepare_b(product.b.values[0]).words
+    totals = [numerics.datapath.matmul(a[:, :end], keys[:, : -(-end // 3)]) for end in (6, 12, 14)]
+    words = np.ascontiguousarray(np.stack(totals)).view(np.uint16)
+    expected = mean((words[at, i, j], words[at + 1, i, j]) for at in range(2) for i in range(4) for j in range(5))
+    assert counted.sum == pytest.approx(expected, rel=1e-12)
+
+
 def test_equal_rows_flip_nothing() -> None:
     product = gemm(6, 6, 16)
     still = Operand(np.repeat(product.a.values[:, :1], 6, 1), "activation", 6)
