@@ -299,6 +299,25 @@ def float_word(value: Any) -> int:
 
 
 @njit
+def half_of(word: int) -> int:
+    """The float16 word of a float32 word that holds a float16's number."""
+    significand, e = split_word(word, RNE_FP32)
+    if e >= INF_E:
+        return special_word(significand > 0, significand < 0, e == NAN_E, RNE_FP16)
+    half = rounded(significand, e - 23, RNE_FP16)
+    return 0x8000 if word == 0x80000000 else half
+
+
+@njit
+def float_of_half(word: int) -> int:
+    """The float32 word of a float16 word."""
+    significand, e = split_word(word, RNE_FP16)
+    if e >= INF_E:
+        return special_word(significand > 0, significand < 0, e == NAN_E, RNE_FP32)
+    return rounded(significand, e - 10, RNE_FP32)
+
+
+@njit
 def cut_sum(
     a_sig: Any,
     a_exp: Any,

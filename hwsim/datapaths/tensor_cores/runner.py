@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.datapaths.tensor_cores import blockfp4, general
+from hwsim.datapaths.tensor_cores import fused_gemm, general, grouped_gemm
 from hwsim.datapaths.tensor_cores.elements import Element, element, parts, tables
 from hwsim.jit import parallel_rows
 
@@ -144,6 +144,8 @@ def matmul(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
     """Every row of a with every row of b; c ``[M, N]``, which is the caller's to give away, receives the result."""
     if operands.row.model == "grouped":
         return _grouped(operands, c)
+    if operands.row.model == "fused":
+        return _fused(operands, c)
     return _run(operands, c, paired=False)
 
 
@@ -153,16 +155,16 @@ def _grouped(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
     normalise = row.scale == "e8m0"
     a, *prepared_a = _prepared(operands.codes[0], sa_sig, sa_exp, row.block or 0, normalise)
     b, *prepared_b = _prepared(operands.codes[1], sb_sig, sb_exp, row.block or 0, normalise)
-    tiles, blocks, columns = -(-len(b) // blockfp4.J), operands.length // 64, blockfp4.J
+    tiles, blocks, columns = -(-len(b) // grouped_gemm.J), operands.length // 64, grouped_gemm.J
     panels = (
         np.empty((tiles, blocks, 64, columns), np.float32),
         *(np.empty((tiles, blocks, 4, columns), np.int32) for _ in range(2)),
         np.empty((tiles, blocks, 4), np.int32),
         np.empty((tiles, blocks, columns), np.int32),
     )
-    parallel_rows(blockfp4.panels, tiles, *prepared_b, normalise, *panels)
+    parallel_rows(grouped_gemm.panels, tiles, *prepared_b, normalise, *panels)
     parallel_rows(
-        blockfp4.matmul,
+        grouped_gemm.matmul,
         len(a),
         prepared_a[0].reshape(-1),
         *prepared_a[1:],
@@ -191,5 +193,63 @@ def _prepared(
         *(np.empty((blocks, rows, width), np.int32) for width in (4, 4, 3)),
     )
     halves = (significands << exponents).astype(np.int8)
-    parallel_rows(blockfp4.prepare, rows, codes, halves, scale_sig, scale_exp, block, normalise, *prepared, grain=16)
+    parallel_rows(grouped_gemm.prepare, rows, codes, halves, scale_sig, scale_exp, block, normalise, *prepared, grain=16)
     return prepared
+
+
+def _fused(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
+    row, (form_a, form_b) = operands.row, operands.forms
+    a_sig, a_exp, b_sig, b_exp = operands.split
+    _, sa_exp, _, sb_exp = operands.scale_split
+    a = _laid_out(a_sig, a_exp, row.group, form_a.mantissa_bits)
+    b = _laid_out(b_sig, b_exp, row.group, form_b.mantissa_bits)
+    groups, _, width = a[0].shape
+    tiles, columns = -(-len(b_sig) // fused_gemm.J), fused_gemm.J
+    panels = (
+        np.empty((tiles, groups, width, columns), np.float32),
+        np.empty((tiles, groups, width, columns), np.int16),
+        np.empty((tiles, groups, columns), np.int32),
+        np.empty((tiles, groups, columns), np.int32),
+    )
+    parallel_rows(fused_gemm.panels, tiles, *b, sb_exp, *panels)
+    out = c.astype(np.float32, copy=False)
+    parallel_rows(
+        fused_gemm.matmul,
+        len(a_sig),
+        a[0].reshape(-1),
+        a[1].reshape(-1),
+        a[2],
+        sa_exp,
+        panels[0].reshape(-1),
+        panels[1].reshape(-1),
+        *panels[2:],
+        *operands.split,
+        row.group,
+        width,
+        row.fraction_bits,
+        operands.point,
+        operands.unit.e_zero,
+        ROUNDINGS[operands.unit.rounding],
+        operands.outside // row.group,
+        out,
+    )
+    if operands.unit.out == "fp32":
+        return out
+    with np.errstate(invalid="ignore"):
+        result = out.astype(np.float16)
+    result.view(np.uint16)[np.isnan(out)] = 0x7FFF
+    return result
+
+
+def _laid_out(
+    significands: NDArray[np.int16], exponents: NDArray[np.int16], group: int, mantissa: int
+) -> tuple[NDArray[Any], ...]:
+    rows, groups = len(significands), significands.shape[1] // group
+    width = -(-group // fused_gemm.STEP) * fused_gemm.STEP
+    laid_out = (
+        np.empty((groups, rows, width), np.float32),
+        np.empty((groups, rows, width), np.int16),
+        np.empty((groups, rows), np.int32),
+    )
+    parallel_rows(fused_gemm.prepare, rows, significands, exponents, group, mantissa, *laid_out, grain=16)
+    return laid_out

@@ -1,0 +1,325 @@
+"""Matrix products of the units that cut every product (T-FDPA, ST-FDPA), fast and bit-equal to `general.fused`.
+
+A group of L products and c is cut at ``2^(emax - F)``, so emax of every element comes first. Per row, group and tile:
+
+1. The largest exponent sum in 16-bit lanes. A zero operand carries an exponent so low that its product never decides.
+2. Products in float32, exact as significands have at most 11 bits each, times ``2^(F - emax)``: exact or far below one.
+   Conversion to int32 truncates, which is the unit's cut. At most 16 products of below 2^27 (32 of below 2^15 where F is
+   13) share an int32; such sums and c are added in float64, exact below 2^53.
+3. Scaling back by a power of two, and truncation as a mask of float64's low bits, or rounding to float16's 11 bits.
+
+Elements with special operands or scales, a special c, an emax that float32 cannot scale by, or a result that is
+subnormal or overflows go through `general.fused`, one by one. Groups of 4 are padded to 8 with zeros.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hwsim.datapaths.tensor_cores import general
+from hwsim.jit import njit
+
+J = 128
+"""Columns of a tile."""
+
+ROWS = 256
+"""Rows of a whose running sums of a tile stay in a second-level cache."""
+
+NONE = -8192
+"""Exponent of a zero operand."""
+
+LOWEST = -4000
+"""Below it lies every exponent sum with a zero operand, and above it every other."""
+
+STEP = 8
+"""Products written out in one expression; groups are padded to a multiple."""
+
+
+@njit
+def look_up(
+    start: int, stop: int, codes: Any, significand_of: Any, exponent_of: Any, significands: Any, exponents: Any
+) -> None:
+    """Rows start..stop of codes as significands and exponents, by table."""
+    for r in range(start, stop):
+        for k in range(codes.shape[1]):
+            significands[r, k] = significand_of[codes[r, k]]
+            exponents[r, k] = exponent_of[codes[r, k]]
+
+
+@njit(inline="always")
+def power_of_two(e: int) -> Any:
+    """``2^e`` as float64, for normal numbers."""
+    return np.int64(np.int64(e + 1023) << 52).view(np.float64)
+
+
+@njit
+def prepare(
+    start: int,
+    stop: int,
+    sig: Any,
+    exp: Any,
+    group: int,
+    mantissa: int,
+    values: Any,
+    exponents: Any,
+    special: Any,
+) -> None:
+    """Rows start..stop of a as ``[groups, R, W]`` float32 values and exponents, and which groups hold a special.
+
+    Padding and special elements count as zeros here.
+    """
+    width = values.shape[2]
+    for r in range(start, stop):
+        for g in range(values.shape[0]):
+            odd = 0
+            for w in range(width):
+                value, e = np.float32(0), NONE
+                if w < group:
+                    s, x = np.int64(sig[r, g * group + w]), np.int64(exp[r, g * group + w])
+                    if x >= general.INF_E:
+                        odd = 1
+                    elif s != 0:
+                        value, e = np.float32(np.float64(s) * power_of_two(x - mantissa)), x
+                values[g, r, w] = value
+                exponents[g, r, w] = e
+            special[g, r] = odd
+
+
+@njit
+def panels(
+    start: int,
+    stop: int,
+    values: Any,
+    exponents: Any,
+    special: Any,
+    scale_exp: Any,
+    out_values: Any,
+    out_exponents: Any,
+    out_special: Any,
+    out_scale: Any,
+) -> None:
+    """Tiles start..stop of b, columns innermost: ``[tiles, groups, W, J]``; nothing beyond the last column."""
+    groups, rows, width = values.shape
+    scaled = scale_exp.shape[0] == rows and scale_exp.shape[1] == groups
+    for t in range(start, stop):
+        first = t * J
+        count = min(J, rows - first)
+        for g in range(groups):
+            for j in range(J):
+                out_special[t, g, j] = 0
+                out_scale[t, g, j] = 0
+                if j < count:
+                    out_special[t, g, j] = special[g, first + j]
+                    if scaled:
+                        out_scale[t, g, j] = scale_exp[first + j, g]
+            for w in range(width):
+                for j in range(J):
+                    out_values[t, g, w, j] = values[g, first + j, w] if j < count else np.float32(0)
+                    out_exponents[t, g, w, j] = exponents[g, first + j, w] if j < count else NONE
+
+
+@njit(inline="always")
+def to_half(value: Any) -> Any:
+    """A float64 rounded to float16's numbers, to nearest even, kept in float64."""
+    size = abs(value)
+    bits = np.float64(value).view(np.int64)
+    bits = (bits + np.int64((1 << 41) - 1) + ((bits >> np.int64(42)) & np.int64(1))) & np.int64(-(1 << 42))
+    normal = np.int64(bits).view(np.float64)
+    magic = np.float64(1.5 * 2.0**28)  # its last place is 2^-24, the distance of float16's subnormals
+    small = (value + magic) - magic
+    if size < 2.0**-14:
+        return small
+    if size < 65520.0:
+        return normal
+    return value * np.inf  # NaN stays NaN
+
+
+@njit(inline="always")
+def largest(a: Any, k: int, b: Any, place: int, width: int, top: Any) -> None:
+    """top ``[J]``: the largest sum of exponents over a group."""
+    for w in range(0, width, STEP):
+        x0, x1, x2, x3 = a[k + w], a[k + w + 1], a[k + w + 2], a[k + w + 3]
+        x4, x5, x6, x7 = a[k + w + 4], a[k + w + 5], a[k + w + 6], a[k + w + 7]
+        p = b[place + w * J : place + (w + STEP) * J]
+        for j in range(J):
+            low = max(
+                max(np.int16(x0 + p[j]), np.int16(x1 + p[j + J])),
+                max(np.int16(x2 + p[j + 2 * J]), np.int16(x3 + p[j + 3 * J])),
+            )
+            high = max(
+                max(np.int16(x4 + p[j + 4 * J]), np.int16(x5 + p[j + 5 * J])),
+                max(np.int16(x6 + p[j + 6 * J]), np.int16(x7 + p[j + 7 * J])),
+            )
+            here = max(low, high)
+            top[j] = here if w == 0 else max(top[j], here)
+
+
+@njit(inline="always")
+def cut_products(a: Any, k: int, b: Any, place: int, scale: Any, more: bool, sums: Any) -> None:
+    """sums ``[J]``, int32: STEP products in units of the cut, truncated and added; `more` keeps what sums holds."""
+    x0, x1, x2, x3 = a[k], a[k + 1], a[k + 2], a[k + 3]
+    x4, x5, x6, x7 = a[k + 4], a[k + 5], a[k + 6], a[k + 7]
+    p = b[place : place + STEP * J]
+    for j in range(J):
+        s = scale[j]
+        total = np.int32((x0 * p[j]) * s)
+        total += np.int32((x1 * p[j + J]) * s)
+        total += np.int32((x2 * p[j + 2 * J]) * s)
+        total += np.int32((x3 * p[j + 3 * J]) * s)
+        total += np.int32((x4 * p[j + 4 * J]) * s)
+        total += np.int32((x5 * p[j + 5 * J]) * s)
+        total += np.int32((x6 * p[j + 6 * J]) * s)
+        total += np.int32((x7 * p[j + 7 * J]) * s)
+        sums[j] = total + (sums[j] if more else np.int32(0))
+
+
+@njit(inline="always")
+def align(
+    top: Any,
+    scale_a: int,
+    scale_b: Any,
+    special_a: int,
+    special_b: Any,
+    c: Any,
+    c_bits: Any,
+    fraction: int,
+    e_zero: int,
+    least_e: int,
+    emax: Any,
+    scale: Any,
+    c_cut: Any,
+    bad: Any,
+) -> None:
+    """emax of each column, the factor of its products, c in units of the cut, and which columns need `general.fused`."""
+    for j in range(J):
+        biased = (c_bits[j] >> np.int32(23)) & np.int32(255)
+        zero = (c_bits[j] & np.int32(0x7FFFFFFF)) == 0
+        e_c = np.int32(e_zero) if zero else max(biased - np.int32(127), np.int32(least_e))
+        some = np.int32(top[j]) >= np.int32(LOWEST)
+        blocks = np.int32(scale_a) + scale_b[j]
+        e = max(e_c, np.int32(top[j]) + blocks if some else np.int32(e_zero))
+        e = max(e, np.int32(e_zero))
+        emax[j] = e
+        odd = (biased == np.int32(255)) | (special_a != 0) | (special_b[j] != 0) | (e > np.int32(126)) | (blocks > np.int32(10000))
+        odd = odd | ((e < np.int32(-100)) & (some | (not zero)))
+        bad[j] = np.int32(odd)
+        power = max(min(np.int32(fraction) - e + blocks, np.int32(127)), np.int32(-126))
+        scale[j] = np.int32((power + np.int32(127)) << np.int32(23)).view(np.float32)
+        power = max(min(np.int32(fraction) - e, np.int32(127)), np.int32(-126))
+        term = np.float32(0) if odd else c[j]
+        c_cut[j] = np.int32(term * np.int32((power + np.int32(127)) << np.int32(23)).view(np.float32))
+
+
+@njit
+def matmul(
+    start: int,
+    stop: int,
+    a: Any,
+    a_exponents: Any,
+    a_special: Any,
+    a_scale: Any,
+    b: Any,
+    b_exponents: Any,
+    b_special: Any,
+    b_scale: Any,
+    a_sig: Any,
+    a_exp: Any,
+    b_sig: Any,
+    b_exp: Any,
+    group: int,
+    width: int,
+    fraction: int,
+    point: int,
+    e_zero: int,
+    rounding: int,
+    outside: int,
+    out: Any,
+) -> None:
+    """Rows start..stop of out, float32 ``[M, N]`` (float16's numbers for RNE_FP16): holds c, receives the result.
+
+    With `outside` > 0 a chain starts from zero every `outside` groups and its end is added to out, rounded to nearest
+    even. a, b and their exponents are flat, as laid out by `prepare` and `panels`; a_scale ``[M, groups]`` or ``[1, 1]``.
+    """
+    rows, columns, groups = a_sig.shape[0], b_sig.shape[0], b_special.shape[1]
+    half = rounding == general.RNE_FP16
+    keep = np.int64(-(1 << 39)) if rounding == general.RZ_E8M13 else np.int64(-(1 << 29))
+    run = 4 if fraction == 13 else 2  # steps of products that share an int32
+    least_e = -14 if half else -126
+    scaled = a_scale.shape[0] == rows and a_scale.shape[1] == groups
+    top = np.empty(J, np.int16)
+    emax = np.empty(J, np.int32)
+    scale = np.empty(J, np.float32)
+    c_cut = np.empty(J, np.int32)
+    bad = np.empty(J, np.int32)
+    sums = np.empty(J, np.int32)
+    totals = np.empty(J, np.float64)
+    new = np.empty(J, np.float32)
+    held = np.zeros((ROWS, J), np.float32)
+    held_bits = held.view(np.int32)
+    for r0 in range(start, stop, ROWS):
+        r1 = min(r0 + ROWS, stop)
+        for t in range(b_special.shape[0]):
+            first = t * J
+            count = min(J, columns - first)
+            for r in range(r1 - r0):
+                for j in range(count):
+                    held[r, j] = np.float32(0) if outside else out[r0 + r, first + j]
+            for g in range(groups):
+                panel = (t * groups + g) * width * J
+                for i in range(r0, r1):
+                    c, c_bits = held[i - r0], held_bits[i - r0]
+                    k = (g * rows + i) * width
+                    largest(a_exponents, k, b_exponents, panel, width, top)
+                    block = np.int64(a_scale[i, g]) if scaled else np.int64(0)
+                    align(
+                        top, block, b_scale[t, g], a_special[g, i], b_special[t, g], c, c_bits, fraction, e_zero, least_e,
+                        emax, scale, c_cut, bad,
+                    )  # fmt: skip
+                    for j in range(J):
+                        totals[j] = np.float64(c_cut[j])
+                    for w in range(0, width, STEP):
+                        part = w // STEP % run
+                        cut_products(a, k + w, b, panel + w * J, scale, part > 0, sums)
+                        if part == run - 1 or w + STEP == width:
+                            for j in range(J):
+                                totals[j] += np.float64(sums[j])
+                    marked = np.int32(0)
+                    for j in range(J):
+                        value = totals[j] * power_of_two(emax[j] - fraction)
+                        size = abs(value)
+                        if half:
+                            new[j] = np.float32(to_half(value))
+                        else:
+                            bits = np.float64(value).view(np.int64) & keep
+                            new[j] = np.float32(np.int64(bits).view(np.float64))
+                            bad[j] |= np.int32((size >= 2.0**128) | ((size < 2.0**-126) & (size > 0.0)))
+                        marked |= bad[j]
+                    if marked:
+                        for j in range(count):
+                            if bad[j]:
+                                word = np.int64(c_bits[j]) & 0xFFFFFFFF
+                                if half:
+                                    word = general.half_of(word)
+                                word = general.fused(
+                                    a_sig, a_exp, i, b_sig, b_exp, first + j, g * group, (g + 1) * group,
+                                    block + b_scale[t, g, j], word,
+                                    fraction, point, e_zero, rounding,
+                                )  # fmt: skip
+                                new[j] = general.word_float(general.float_of_half(word) if half else word)
+                    for j in range(J):
+                        c[j] = new[j]
+                if outside and ((g + 1) % outside == 0 or g + 1 == groups):
+                    for r in range(r1 - r0):
+                        for j in range(count):
+                            if half:
+                                total = np.float32(to_half(np.float64(out[r0 + r, first + j]) + np.float64(held[r, j])))
+                            else:
+                                total = out[r0 + r, first + j] + held[r, j]
+                            out[r0 + r, first + j] = general.word_float(0x7FFFFFFF) if total != total else total
+                            held[r, j] = np.float32(0)
+            if not outside:
+                for r in range(r1 - r0):
+                    for j in range(count):
+                        out[r0 + r, first + j] = held[r, j]
