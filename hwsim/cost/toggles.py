@@ -192,7 +192,9 @@ def _running(
             None if scales_a is None else scales_a[few_a, scales],
             None if b.scales is None else b.scales[few_b, scales],
         )
-        sums.append(_unsigned(total))
+        # a lookup unit returns its 16-bit register widened to float32
+        held = formats.get(unit.a_format).encode(total) if unit.family == "ternary_lut" else _unsigned(total)
+        sums.append(held)
     register = np.stack(sums, -1)
     return np.zeros_like(register), register
 

@@ -138,7 +138,7 @@ def test_float_tables_run_through_their_unit() -> None:
     a = quant.quantize(product.a.values[0], "fp16").codes
     keys = numerics.prepare_b(product.b.values[0]).words
     totals = [numerics.datapath.matmul(a[:, :end], keys[:, : -(-end // 3)]) for end in (6, 12, 14)]
-    words = np.ascontiguousarray(np.stack(totals)).view(np.uint16)
+    words = np.ascontiguousarray(np.stack(totals)).astype(np.float16).view(np.uint16)
     expected = mean((words[at, i, j], words[at + 1, i, j]) for at in range(2) for i in range(4) for j in range(5))
     assert counted.sum == pytest.approx(expected, rel=1e-12)
 
