@@ -13,14 +13,30 @@ from typing import Any
 
 from hwsim.datapaths.base import Datapath
 from hwsim.datapaths.integer import Integer as integer  # noqa: N813  (the design's name of the factory)
+from hwsim.datapaths.pann import Pann as pann  # noqa: N813
+from hwsim.datapaths.shift import Shift as shift  # noqa: N813
+from hwsim.datapaths.softmax import Softmax as softmax  # noqa: N813
 from hwsim.datapaths.tensor_cores import tensor_core
 from hwsim.datapaths.ternary_lut import TernaryLut as ternary_lut  # noqa: N813
 from hwsim.errors import ArgumentError, UnknownName
 
-__all__ = ["FAMILIES", "Datapath", "from_spec", "integer", "tensor_core", "ternary_lut"]
+__all__ = [
+    "FAMILIES",
+    "Datapath",
+    "from_spec",
+    "integer",
+    "pann",
+    "shift",
+    "softmax",
+    "tensor_core",
+    "ternary_lut",
+]
 
 FAMILIES: dict[str, Callable[..., Any]] = {
     "integer": integer,
+    "pann": pann,
+    "shift": shift,
+    "softmax": softmax,
     "tensor_core": tensor_core,
     "ternary_lut": ternary_lut,
 }

@@ -180,7 +180,7 @@ def wrapping_matmul(
 ) -> NDArray[Any]:
     """x ``[M, K]`` times w ``[N, K]`` transposed, plus c, modulo 2^acc_bits: int32, int64 where that is too small.
 
-    x and w are integer arrays with magnitudes up to 2^16.
+    x and w are integer arrays whose products stay below 2^53.
     """
     from hwsim.datapaths.integer_kernels import fold
     from hwsim.jit import parallel_rows

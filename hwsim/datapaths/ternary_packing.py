@@ -101,7 +101,7 @@ class TL1:
         tiles = packed.reshape(*outer, self.inner // 16, by // 4, 16).transpose(0, 2, 4, 6, 1, 3, 5)
         return _from_nibbles(tiles.reshape(m, k // 4))
 
-    def _tiles(self, quads: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def _tiles(self, quads: NDArray[Any]) -> NDArray[np.uint8]:
         """``[M, K / 4]`` -> ``[M/BM, BM/bm, bm/16, 16, K/BK, BK/by, by/4]``."""
         m, quads_per_row = quads.shape
         _must_divide(self.rows, m, "M")
