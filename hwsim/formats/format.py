@@ -154,9 +154,7 @@ class Format:
     @property
     def max(self) -> float:
         """The largest finite value."""
-        if self.is_integer:
-            return float(self.max_magnitude)
-        return float(self._magnitude_value(self.max_magnitude))
+        return _largest(self)
 
     @property
     def min(self) -> float:
@@ -251,6 +249,13 @@ class Format:
         from hwsim.formats.codec import encode
 
         return encode(self, values, rounding, random_bits, saturate, sr_bits)
+
+
+@cache  # asked for by every quantization, and exact fractions are slow
+def _largest(form: Format) -> float:
+    if form.is_integer:
+        return float(form.max_magnitude)
+    return float(form._magnitude_value(form.max_magnitude))
 
 
 @cache

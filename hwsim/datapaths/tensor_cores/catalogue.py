@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from types import MappingProxyType
 from typing import Literal
 
@@ -190,6 +191,7 @@ def legal(arch: str, out: str = "fp32") -> list[str]:
     return [name for row in rows for name in row.operands]
 
 
+@cache  # asked for by every product
 def find(arch: str, operand: str | tuple[str, str], out: str) -> Row:
     """The row of a combination; the errors name what is legal.
 
