@@ -129,11 +129,19 @@ class TernaryLut(Datapath):
 
         An index above the last entry reads as zeros, as the multiplexer's default does.
         """
+        from hwsim.datapaths.ternary_kernels import expand_rows
+        from hwsim.jit import parallel_rows
+
         keys = self._checked_keys(keys, "decode.keys")
-        weights: NDArray[np.int8] = key_weights(self.group)[keys].reshape(
-            *keys.shape[:-1], keys.shape[-1] * self.group
-        )
-        return weights if k is None else weights[..., :k]
+        groups = keys.shape[-1]
+        k = groups * self.group if k is None else k
+        if not 0 <= k <= groups * self.group:
+            raise ArgumentError(f"k must lie in 0..{groups * self.group}", got=k, where="decode")
+        rows = math.prod(keys.shape[:-1])
+        out = np.empty((rows, k), np.int8)
+        flat = np.ascontiguousarray(keys).reshape(rows, groups)
+        parallel_rows(expand_rows, rows, flat, key_weights(self.group), out, grain=64)
+        return out.reshape(*keys.shape[:-1], k)
 
     def dot(
         self,
