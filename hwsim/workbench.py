@@ -55,3 +55,10 @@ def find(folder: str, name: str | Path, suffix: str = "") -> Path:
     if path.exists() and path.name:
         return path
     raise UnknownName(_KINDS.get(folder, folder), str(name), names(folder, suffix))
+
+
+def shown(path: str | Path) -> str:
+    """`path` as a reader knows it: relative to the current folder where it lies below, else whole."""
+    path = Path(path).absolute()
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -24,7 +24,7 @@ from hwsim.nn import load_file as load_python
 CHECKPOINT = Path(__file__).with_suffix(".safetensors")
 
 gpt = load_python(Path(__file__).with_name("gpt.py"))
-batches, loss, metric = gpt.batches, gpt.loss, gpt.metric
+batches, loss, metric, provenance = gpt.batches, gpt.loss, gpt.metric, gpt.provenance
 
 
 def straight_through(value: Tensor, rounded: Tensor) -> Tensor:

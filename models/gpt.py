@@ -147,6 +147,11 @@ def metric(model: nn.Module, bytes: int | None = None) -> dict[str, float | int 
     }
 
 
+def provenance() -> dict[str, str]:
+    """What a trace records beside versions: the text that `batches` reads."""
+    return {"corpus": stdlib().hash}
+
+
 def recipe(model: nn.Module) -> Recipe:
     """Muon for the matrices of the blocks, AdamW for embedding and head; the rate falls over the last 60 %."""
     text = torch.from_numpy(stdlib().train.copy())
