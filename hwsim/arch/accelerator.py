@@ -27,6 +27,7 @@ from hwsim.errors import DesignError
 
 Dataflow = Literal["ws", "os", "is"]
 Overlap = Literal["none", "fill", "ideal"]
+Handover = Literal["dram", "chip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class Accelerator:
         port_bits: width of each memory port, a power of two.
         output_bits: bits of a stored result, 8, 16 or 32. `Numerics.gemm` returns 32; fewer is a wish that the
             accuracy does not see.
+        handover: where activations are between two GEMMs: ``"dram"`` always, or ``"chip"`` wherever all of them fit
+            one buffer of their memory. Weights always come from DRAM.
         dram: kind of DRAM, a name in the table of `hwsim.cost`.
         dram_gbyte_s: bandwidth, 10^9 byte/s.
         dram_pj_per_bit: energy that replaces the table's, or None.
@@ -69,6 +72,7 @@ class Accelerator:
     output_kib: int = 128
     port_bits: int = 256
     output_bits: int = 32
+    handover: Handover = "dram"
     dram: str = "lpddr4"
     dram_gbyte_s: float = 25.6
     dram_pj_per_bit: float | None = None
@@ -86,6 +90,7 @@ class Accelerator:
         for field in ("activation_kib", "weight_kib", "output_kib", "port_bits"):
             power_of_two(getattr(self, field), f"{self.name}.memory.{field}")
         one_of(self.output_bits, (8, 16, 32), f"{self.name}.memory.output_bits")
+        one_of(self.handover, ("dram", "chip"), f"{self.name}.memory.handover")
         positive(self.dram_gbyte_s, f"{self.name}.memory.dram_gbyte_s")
         if self.dram_pj_per_bit is not None:
             positive(self.dram_pj_per_bit, f"{self.name}.memory.dram_pj_per_bit")

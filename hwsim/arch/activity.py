@@ -41,10 +41,10 @@ class Activity:
         b_reads: the same for operand b.
         a_loads: elements written into operand registers of side a, all units together.
         b_loads: the same for side b.
-        sram_read_bits: bits read from each memory by the array.
-        sram_write_bits: bits written into each memory by the array.
-        dram_read_bits: bits fetched from DRAM; each is also written once into its memory.
-        dram_write_bits: bits sent to DRAM; each is also read once from the output memory.
+        sram_read_bits: bits read from each memory: by the array, and results that leave.
+        sram_write_bits: bits written into each memory: operands that enter, and sums.
+        dram_read_bits: bits fetched from DRAM.
+        dram_write_bits: bits sent to DRAM.
         sram_cycles: cycles of the busiest memory port.
         dram_cycles: cycles of the DRAM channel.
         first_load_cycles: cycles before the first tile is on chip.

@@ -22,6 +22,7 @@
     output_kib = 128
     port_bits = 256
     output_bits = 32
+    handover = "dram"                # optional: "dram" | "chip"
     dram = "lpddr4"
     dram_gbyte_s = 25.6
     dram_pj_per_bit = 8.0            # optional
@@ -57,13 +58,14 @@ _MEMORY = {
     "output_kib": int,
     "port_bits": int,
     "output_bits": int,
+    "handover": str,
     "dram": str,
     "dram_gbyte_s": float,
     "dram_pj_per_bit": float,
 }
 _TECHNOLOGY = {"clock_ghz": float, "node_nm": int, "voltage": float}
 _FIELDS: dict[str, dict[str, type]] = {"array": _ARRAY, "memory": _MEMORY, "technology": _TECHNOLOGY}
-_OPTIONAL = ("dram_pj_per_bit", "voltage")
+_OPTIONAL = ("handover", "dram_pj_per_bit", "voltage")
 
 
 def load_accelerator(name_or_path: str | Path) -> Accelerator:

@@ -14,8 +14,9 @@ The counts of reads and results are SCALE-Sim's; it leaves out reading partial s
 counted here. A partial sum has the accumulator's width, a result the machine's `output_bits`.
 
 Time is the bound of a double-buffered pipeline: the slowest of array, busiest memory port and DRAM channel, plus the
-DRAM time of the first fold's operands and of the last fold's results, which nothing hides. Every GEMM starts from and
-ends in DRAM; keeping results on chip for the next one is not modelled.
+DRAM time of the first fold's operands and of the last fold's results, which nothing hides. Between two GEMMs,
+activations go through DRAM, or, where the machine's `handover` is ``"chip"``, stay in their memory if all of the
+batch fits one of its buffers; what else happens to them on the way (normalisation, quantisation) is not modelled.
 """
 
 from __future__ import annotations
@@ -88,24 +89,29 @@ def _counts(batch: int, m: int, n: int, k: int, b_role: Role, machine: Accelerat
         )
     results = batch * m * n * machine.output_bits
     spilled = batch * tiling.partial * sum_bits
-    from_dram = Buffers(
-        ceil(batch * a_bits * (tiling.a / (m * k))), ceil(batch * b_bits * (tiling.b / (n * k))), spilled
-    )
-    to_dram = Buffers(0, 0, results + spilled)
+    filled_a = ceil(batch * a_bits * (tiling.a / (m * k)))
+    filled_b = ceil(batch * b_bits * (tiling.b / (n * k)))
+    room_a, room_b, room_out = _halves(machine) if machine.handover == "chip" else (0.0, 0.0, 0.0)
+    stays_a = batch * a_bits <= room_a
+    stays_b = b_role != "weight" and batch * b_bits <= room_b
+    stays_out = results <= room_out
+    from_dram = Buffers(0 if stays_a else filled_a, 0 if stays_b else filled_b, spilled)
+    to_dram = Buffers(0, 0, (0 if stays_out else results) + spilled)
     partial = batch * m * n * (visits - 1) * sum_bits
     read = Buffers(
         ceil(batch * a_bits * (a_reads / (m * k))),
         ceil(batch * b_bits * (b_reads / (n * k))),
-        partial + to_dram.output,
+        partial + results + spilled,
     )
-    written = Buffers(from_dram.activation, from_dram.weight, partial + results + spilled)
+    written = Buffers(filled_a, filled_b, partial + results + spilled)
 
     port = machine.port_bits
     sram_cycles = max(ceil(bits / port) for bits in (*read, *written))
     dram_bits = from_dram.total + to_dram.total
     dram_cycles = ceil(dram_bits / machine.dram_bits_per_cycle)
-    first = granule[0] * granule[2] * a_bits / (m * k) + granule[1] * granule[2] * b_bits / (n * k)
-    last = granule[0] * granule[1] * machine.output_bits
+    first_a = 0.0 if stays_a else granule[0] * granule[2] * a_bits / (m * k)
+    first = first_a + (0.0 if stays_b else granule[1] * granule[2] * b_bits / (n * k))
+    last = 0 if stays_out else granule[0] * granule[1] * machine.output_bits
     first_cycles, last_cycles = ceil(first / machine.dram_bits_per_cycle), ceil(last / machine.dram_bits_per_cycle)
     return Activity(
         layer="",

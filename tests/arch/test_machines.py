@@ -120,6 +120,7 @@ def broken(path: str, value: object) -> dict[str, Any]:
         ("memory.weight_kib", 48, "edge-int8.memory.weight_kib: must be a power of two, got 48"),
         ("memory.port_bits", 96, "edge-int8.memory.port_bits: must be a power of two, got 96"),
         ("memory.output_bits", 12, "edge-int8.memory.output_bits: must be one of 8, 16, 32, got 12"),
+        ("memory.handover", "air", "edge-int8.memory.handover: must be one of dram, chip, got 'air'"),
         ("memory.dram_gbyte_s", 0.0, "edge-int8.memory.dram_gbyte_s: must be positive and finite, got 0.0"),
         ("technology.voltage", -1.0, "edge-int8.technology.voltage: must be positive and finite, got -1.0"),
         (

@@ -110,6 +110,21 @@ def test_a_weight_serves_the_batch_and_an_activation_does_not() -> None:
     assert heads.macs == alone.macs
 
 
+def test_activations_that_fit_stay_on_chip() -> None:
+    """64 x 128 bytes and their scales fit half of 128 KiB; 64 x 96 sums of 32 bits fit half of 128 KiB, not of 32."""
+    gemm, chip = shape(64, 96, 128), replace(INT8, handover="chip")
+    through, stays = activity(gemm, INT8), activity(gemm, chip)
+    assert stays.dram_read_bits == through.dram_read_bits._replace(activation=0)
+    assert stays.dram_write_bits.total == 0
+    assert (stays.sram_read_bits, stays.sram_write_bits) == (through.sram_read_bits, through.sram_write_bits)
+    assert stays.latency_cycles < through.latency_cycles
+    small = activity(gemm, replace(chip, output_kib=32))
+    assert small.dram_write_bits.output == 64 * 96 * 32
+    heads = shape(64, 64, 32, batch=8, role="activation")
+    assert activity(heads, chip).dram_read_bits.total == 0
+    assert activity(heads, replace(chip, weight_kib=32)).dram_read_bits.weight > 0
+
+
 def test_attention_runs_on_its_own_unit() -> None:
     machine = load_accelerator("edge-ternary")
     linear, attention = activity(shape(64, 64, 64), machine), activity(shape(64, 64, 64, role="activation"), machine)
@@ -149,8 +164,9 @@ def test_memories_too_small_for_a_fold() -> None:
 
 sizes = st.integers(1, 300)
 machines = st.builds(
-    lambda machine, rows, cols, flow, overlap, gbyte, kib: replace(
+    lambda machine, rows, cols, flow, overlap, gbyte, kib, handover: replace(
         machine,
+        handover=handover,
         rows=rows,
         cols=cols,
         dataflow=flow,
@@ -167,6 +183,7 @@ machines = st.builds(
     st.sampled_from(["none", "fill", "ideal"]),
     st.sampled_from([1.0, 12.8, 100.0]),
     st.sampled_from([16, 32, 128]),
+    st.sampled_from(["dram", "chip"]),
 )
 
 
@@ -181,8 +198,12 @@ def test_bounds_and_monotone(m: int, n: int, k: int, batch: int, role: str, mach
     numerics = machine.policy.for_gemm("layer", role)  # type: ignore[arg-type]
     assert numerics is not None
     least_b = storage_bits(numerics, role, n, k) * (batch if role == "activation" else 1)  # type: ignore[arg-type]
-    assert done.dram_read_bits.weight >= least_b
-    assert done.dram_write_bits.output >= gemm.batch * m * n * machine.output_bits
+    if machine.handover == "dram":
+        assert done.dram_read_bits.weight >= least_b
+        assert done.dram_write_bits.output >= gemm.batch * m * n * machine.output_bits
+    elif role == "weight":
+        assert done.dram_read_bits.weight >= least_b
+    assert done.sram_write_bits.weight >= least_b
     total = done.dram_read_bits.total + done.dram_write_bits.total
     assert done.latency_cycles * machine.dram_bits_per_cycle >= total
 
