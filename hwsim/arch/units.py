@@ -20,13 +20,17 @@ TENSOR_SCALE_BITS = 32
 
 def lanes(datapath: Datapath) -> int:
     """Elements along K that one unit takes a cycle: 64 for NVFP4, 32 for Hopper's FP8, µ·L for ternary tables, 1 for
-    integer, add-only and shift units."""
+    integer and shift units.
+
+    Raises:
+        ArgumentError: a family with no such number, such as add-only units, whose cycles depend on the weights.
+    """
     if datapath.family == "tensor_core":
         return int(datapath.row.group)  # type: ignore[attr-defined]
     if datapath.family == "ternary_lut":
         spec = datapath.spec()
         return int(spec["group"] * spec["luts"])
-    if datapath.family in ("integer", "pann", "shift"):
+    if datapath.family in ("integer", "shift"):
         return 1
     raise ArgumentError(
         "a unit of this family must multiply matrices", got=datapath.family, where="numerics.datapath"
