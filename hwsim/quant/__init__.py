@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from hwsim.quant.catalog import block_scheme, get, names
+from hwsim.quant.catalog import block_scheme, flashinfer_fast, get, names
 from hwsim.quant.quantized import Quantized
 from hwsim.quant.scheme import Scheme
 
@@ -54,6 +54,7 @@ __all__ = [
     "block_scheme",
     "exaq_clip",
     "fake_quantize",
+    "flashinfer_fast",
     "get",
     "hadamard",
     "hindsight_maximum",

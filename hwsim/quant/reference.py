@@ -127,6 +127,7 @@ def _exact_elements(x: Floats, scales: NDArray, A: np.float32, scheme: Scheme) -
     S = np.float64(te_encode_scale(A, scheme, FLT_MAX))
     s = formats.get(str(scheme.scale_format)).decode(scales).astype(np.float64)[:, None]
     quotient = np.where(s == 0, np.where(np.isnan(x), x, np.copysign(F(0), x)), x.astype(np.float64) * S / s)
+    quotient = np.where(np.isnan(quotient), quotient, np.clip(quotient, -scheme.element_max, scheme.element_max))
     nearest = quotient.astype(np.float32)
     # round to odd: float32 has more than two bits beyond any element, so the second rounding then sees the right side
     off = (nearest != quotient) & np.isfinite(quotient) & np.isfinite(nearest)

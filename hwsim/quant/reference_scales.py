@@ -26,8 +26,10 @@ DIVIDING = ("modelopt", "absmax")
 
 def maximum(x: Floats, axis: int, ignore_nan: bool) -> Floats:
     """The largest magnitude along `axis`, 0 of nothing; NaN is ignored as ``fmaxf`` does, or wins."""
-    reduce = np.fmax.reduce if ignore_nan else np.maximum.reduce
-    return np.asarray(reduce(np.abs(x), axis=axis, initial=F(0)), dtype=np.float32)
+    size = np.abs(x)
+    if ignore_nan:  # not np.fmax, which lets a signalling NaN through
+        size = np.where(np.isnan(size), F(0), size)
+    return np.asarray(np.max(size, axis=axis, initial=F(0)), dtype=np.float32)
 
 
 def absolute_mean(x: Floats) -> np.float32:
