@@ -100,7 +100,11 @@ def evaluate(
 
 
 def stimulus(
-    netlist: Netlist, streams: Mapping[str, ArrayLike], *, states: Mapping[str, ArrayLike] | None = None
+    netlist: Netlist,
+    streams: Mapping[str, ArrayLike],
+    *,
+    states: Mapping[str, ArrayLike] | None = None,
+    linked: bool = True,
 ) -> Stimulus:
     """The streams as lanes, one vector a cycle, with the states that follow from them.
 
@@ -110,12 +114,14 @@ def stimulus(
             is a row of elements of equal width, element 0 in the lowest bits. Negative values are two's complement.
             A stream of one code is held for all cycles.
         states: what named registers hold in each cycle, from an emulator; others start at 0 and are derived.
+        linked: whether a state follows from the cycle before. If not, as in a systolic array where the sum comes from
+            the neighbour's register, `states` must name every register and is taken as it is.
 
     Raises:
         ArgumentError: a stream has the wrong shape, a code does not fit its port, or a supplied state differs from
             what the gates compute. UnknownName: a port or a state does not exist.
     """
-    rows, cycles = _streams(netlist, compile_netlist(netlist), streams, states or {})
+    rows, cycles = _streams(netlist, compile_netlist(netlist), streams, states or {}, linked)
     return Stimulus(netlist, rows, cycles)
 
 
@@ -247,7 +253,11 @@ def _run(
 
 
 def _streams(
-    netlist: Netlist, program: Program, streams: Mapping[str, ArrayLike], states: Mapping[str, ArrayLike]
+    netlist: Netlist,
+    program: Program,
+    streams: Mapping[str, ArrayLike],
+    states: Mapping[str, ArrayLike],
+    linked: bool,
 ) -> tuple[NDArray[np.uint64], int]:
     """Words [inputs and states, words + 1] of the streams, states derived, and the number of cycles."""
     for port in streams:
@@ -269,13 +279,20 @@ def _streams(
         first += len(bits)
     if netlist.registers:
         guess = np.zeros((len(netlist.registers), rows.shape[1]), np.uint64)
+        known: set[int] = set()
         for name, columns in held.items():
             bits = _state(netlist, name)
             packed = np.zeros((len(bits), rows.shape[1]), np.uint64)
             _pack(columns, packed, cycles)
             guess[list(bits)] = packed
-        _derive_states(program, rows, guess, cycles)
-        _check_states(netlist, program, rows, guess, held)
+            known.update(bits)
+        if linked:
+            _derive_states(program, rows, guess, cycles)
+            _check_states(netlist, program, rows, guess, held)
+        elif len(known) < len(netlist.registers):
+            raise ArgumentError("unlinked cycles must name every register", got=sorted(held), where=netlist.name)
+        else:
+            _place(program, rows, guess)
     return rows, cycles
 
 

@@ -203,7 +203,7 @@ def _synth_script(top: str, keep_modules: bool) -> str:
             f"hierarchy -check -top {top}",
             f"synth {'' if keep_modules else '-flatten '}-top {top}",
             "flatten",
-            "opt -full",
+            "opt",  # not -full: its opt_share of Yosys 0.23 makes wrong gates of shared operands
             "techmap",  # of the word-level multiplexers that opt makes
             "dfflibmap -liberty cells.lib",
             "abc -liberty cells.lib",

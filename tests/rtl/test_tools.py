@@ -146,3 +146,13 @@ def test_toggles_are_counted_by_bit_without_first_values_and_zero_width_pulses()
     toggles = tools.count_toggles(design, bench, "tb.dut")
     # a: 00 01 10 11. z pulses for one step on each rise of a[0] (twice: 4 changes); y's pulses have no width.
     assert toggles == {"a[0]": 3, "a[1]": 1, "n": 3, "y": 0, "slow": 3, "z": 4}
+
+
+def test_gates_of_shared_operands_are_right():
+    """``opt -full`` of Yosys 0.23 got this circuit wrong: a Booth digit selects a, 2a, -a or -2a."""
+    from hwsim.gates.synth_report import gate_mismatches, synth
+    from hwsim.rtl.multipliers import multiplier
+    from hwsim.rtl.unit import every_input
+
+    unit = multiplier(4, 4, True, "booth")
+    assert gate_mismatches(unit, synth(unit).netlist, every_input(unit)) == 0
