@@ -73,9 +73,10 @@ class _Emulator(ProductMode):  # type: ignore[no-untyped-call]
 
     def on_call(self, name: str, call: Call, seen: tuple[Seen, ...], compute: Callable[[], Any]) -> Any:
         chosen = [self.policy.for_gemm(one.origin.layer, _role(one)) for one in seen]
-        empty = any(0 in (*one.product.a.shape, *one.product.b.shape) for one in seen)
-        if call.finish is None or empty or all(numerics is None for numerics in chosen):
+        if call.finish is None or all(numerics is None for numerics in chosen):
             return compute()
+        if not all(one.product.fits and one.product.macs for one in seen):
+            return compute()  # nothing to multiply, or a mistake for which torch has the right words
         return call.finish([self._product(one, numerics) for one, numerics in zip(seen, chosen, strict=True)])
 
     def _product(self, seen: Seen, numerics: Numerics | None) -> Tensor:

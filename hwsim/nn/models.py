@@ -75,10 +75,11 @@ def _guarded(path: Path, rule: str, function: Callable[..., Any], *args: Any, **
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model file and the name of its building function."""
+    """A model file, the name of its building function, and the name that it was found by, None for a path."""
 
     path: Path
     function: str
+    known_as: str | None = None
 
     @classmethod
     def find(cls, spec: str | Path) -> ModelFile:
@@ -87,12 +88,13 @@ class ModelFile:
         head, colon, tail = text.rpartition(":")
         if not (colon and tail.isidentifier() and len(head) > 1):
             head, tail = text, "build"
-        return cls(workbench.find("models", head, ".py"), tail)
+        path = workbench.find("models", head, ".py")
+        return cls(path, tail, head if path.name == f"{head}.py" and not Path(head).suffix else None)
 
     @property
     def spec(self) -> str:
-        """What a trace records to find the model again: ``"path/to/file.py:function"``."""
-        return f"{self.path.resolve()}:{self.function}"
+        """What a trace records to find the model again: ``"name:function"`` or ``"/path/to/file.py:function"``."""
+        return f"{self.known_as or self.path.resolve()}:{self.function}"
 
     @property
     def name(self) -> str:

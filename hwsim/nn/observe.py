@@ -189,7 +189,8 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         packet = getattr(func, "_overloadpacket", None)
         name = str(packet)
         wanted = self.wants()
-        if wanted and (packet is None or hides_products(name)):
+        composite = packet is not None and func._can_decompose()
+        if wanted and (packet is None or (hides_products(name) and not composite)):
             raise CaptureError(
                 "operator must be one whose matrix products can be seen",
                 got=name if packet else str(func),
@@ -197,7 +198,7 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             )
         call = as_call(packet, args, kwargs) if wanted else None
         if call is None:
-            if packet is not None and func._can_decompose():  # under inference_mode composite operators arrive whole
+            if composite:  # under inference_mode composite operators arrive whole
                 with self:
                     decomposed = func.decompose(*args, **kwargs)
                 if decomposed is not NotImplemented:

@@ -81,6 +81,11 @@ class Product:
         """Multiply-accumulates."""
         return self.batch * int(self.a.shape[1]) * int(self.b.shape[1]) * int(self.a.shape[2])
 
+    @property
+    def fits(self) -> bool:
+        """Whether the operands agree in batch and K."""
+        return self.a.shape[::2] == self.b.shape[::2]
+
     def swap(self) -> Product:
         """The same product with b first."""
         return replace(self, a=self.b, b=self.a, of=self.of[::-1], swapped=not self.swapped)
@@ -128,11 +133,33 @@ def _addmm(bias: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float 
 
 
 def _bmm(a: Tensor, b: Tensor, **_: Any) -> Call:
-    return Call((Product(a, b.mT, (a, b)),), "matmul", lambda outs: outs[0].to(a.dtype))
+    product = _batched(a, b)
+    return Call((product,), "matmul", lambda outs: _unfolded(outs[0], a, b).to(a.dtype))
 
 
 def _baddbmm(bias: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: float = 1, **_: Any) -> Call:
-    return Call((Product(a, b.mT, (a, b)),), "matmul", lambda outs: _added(outs[0], bias, beta, alpha).to(a.dtype))
+    def finish(outs: Sequence[Tensor]) -> Tensor:
+        return _added(_unfolded(outs[0], a, b), bias, beta, alpha).to(a.dtype)
+
+    return Call((_batched(a, b),), "matmul", finish)
+
+
+def _batched(a: Tensor, b: Tensor) -> Product:
+    """A batch of products, or one where torch repeated one operand to make a batch of it."""
+    if len(a) == len(b) > 1 and b.stride(0) == 0:
+        return Product(a.reshape(1, -1, a.shape[2]), b[:1].mT, (a, b))
+    if len(a) == len(b) > 1 and a.stride(0) == 0:
+        return Product(a[:1], b.mT.reshape(1, -1, b.shape[1]), (a, b))
+    return Product(a, b.mT, (a, b))
+
+
+def _unfolded(out: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """The result of the product of `_batched` as ``[batch, M, N]``."""
+    if len(out) == len(a):
+        return out
+    if b.stride(0) == 0:
+        return out.reshape(len(a), a.shape[1], b.shape[2])
+    return out.reshape(a.shape[1], len(b), b.shape[2]).transpose(0, 1)
 
 
 def _mv(a: Tensor, b: Tensor, **_: Any) -> Call:

@@ -1,0 +1,303 @@
+"""Emulation: each product of a forward on the policy's arithmetic, and nothing else changed."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from hwsim import load_accelerator, quant
+from hwsim.arch import Policy
+from hwsim.errors import ArgumentError, CaptureError, DesignError, UnknownName
+from hwsim.nn import capture, emulate, meta_workload, policy_of
+
+
+class Only:
+    """A policy of one arithmetic for some layers, which notes what it was asked."""
+
+    def __init__(self, numerics, layers=None):
+        self.numerics, self.layers, self.asked = numerics, layers, []
+
+    def for_gemm(self, layer, b_role):
+        self.asked.append((layer, b_role))
+        return self.numerics if self.layers is None or layer in self.layers else None
+
+
+class Exact:
+    """Numerics that multiply in float32: what remains is the plumbing."""
+
+    key = "exact"
+
+    def prepare_b(self, b, role):
+        return b
+
+    def gemm(self, a, b, b_role):
+        assert a.dtype == b.dtype == np.float32
+        return (torch.from_numpy(a) @ torch.from_numpy(np.ascontiguousarray(b)).mT).numpy()
+
+
+class Doubled(Exact):
+    key = "doubled"
+
+    def gemm(self, a, b, b_role):
+        return 2 * super().gemm(a, b, b_role)
+
+
+class Everything(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(6, 8, 3, stride=2, padding=2, dilation=2, groups=2)
+        self.up = nn.ConvTranspose1d(8, 4, 3, stride=2, padding=1, output_padding=1, groups=2)
+        self.linear = nn.Linear(4, 16)
+        self.multihead = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.first = nn.Parameter(torch.randn(5, 16))
+
+    def forward(self, x):
+        x = self.up(functional.relu(self.conv(x))).transpose(1, 2)
+        x = torch.tanh(self.linear(x))
+        q = x.unflatten(-1, (4, 4)).transpose(1, 2)
+        x = x + functional.scaled_dot_product_attention(q, q, q, is_causal=True).transpose(1, 2).flatten(2)
+        x = x + self.multihead(x, x, x)[0]
+        x = torch.einsum("btc,bsc->bts", x, x).softmax(-1) @ x
+        y = torch.stack([self.first @ some.mT for some in x])
+        return torch.baddbmm(y[:, :1, :1], y, x, beta=0.5, alpha=2)
+
+
+CONVOLUTIONS = [
+    (nn.Conv2d(3, 4, (3, 2), stride=(2, 3), padding=(1, 0)), (2, 3, 9, 8)),
+    (nn.Conv2d(6, 6, 3, groups=6, dilation=2, bias=False), (2, 6, 9, 8)),
+    (nn.Conv3d(2, 3, 2, padding=1), (2, 2, 4, 3, 5)),
+    (nn.Conv1d(3, 4, 3), (3, 17)),
+    (nn.ConvTranspose2d(4, 6, (3, 2), stride=2, padding=1, output_padding=1, dilation=(1, 2)), (2, 4, 5, 4)),
+    (nn.ConvTranspose2d(4, 6, 3, stride=(1, 3), groups=2, bias=False), (2, 4, 5, 4)),
+    (nn.ConvTranspose3d(2, 3, 2, stride=2), (1, 2, 3, 2, 2)),
+]
+
+
+@pytest.mark.parametrize(("layer", "shape"), CONVOLUTIONS, ids=lambda value: str(value)[:60])
+def test_a_convolution_is_put_together_again(layer, shape):
+    torch.manual_seed(0)
+    x = torch.randn(*shape)
+    wanted = layer(x)
+    with emulate(layer, policy=Only(Exact())):
+        found = layer(x)
+    assert found.dtype == wanted.dtype
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)  # float32 sums in another order
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_every_product_is_put_together_again(mode):
+    torch.manual_seed(0)
+    model, x = Everything().eval(), torch.randn(2, 6, 11)
+    policy = Only(Exact())
+    with mode():
+        wanted = model(x)
+        with emulate(model, policy=policy):
+            found = model(x)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)  # float32 sums in another order
+    assert policy.asked == [
+        ("conv", "weight"),
+        ("up", "weight"),
+        ("linear", "weight"),
+        ("qk", "activation"),
+        ("pv", "activation"),
+        ("multihead", "weight"),
+        ("multihead.qk", "activation"),
+        ("multihead.pv", "activation"),
+        ("multihead", "weight"),
+        ("", "activation"),
+        ("", "activation"),
+        ("", "weight"),
+        ("", "weight"),
+        ("", "activation"),
+    ]
+
+
+def test_what_is_asked_is_what_a_capture_names(tmp_path):
+    model, x = Everything(), torch.randn(2, 6, 11)
+    policy = Only(None)
+    with emulate(model, policy=policy), torch.no_grad():
+        model(x)
+    trace = capture(model, tmp_path / "t", [x])
+    assert policy.asked == [
+        (gemm.layer, "weight" if gemm.b_role == "weight" else "activation") for gemm in trace.workload.gemms
+    ]
+
+
+def test_a_layer_left_in_float32_keeps_its_bits():
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 4)), torch.randn(3, 8)
+    with torch.no_grad():
+        inner, wanted = model[0](x), model(x)
+        with emulate(model, policy=Only(Doubled(), {"1"})):
+            found = model(x)
+        with emulate(model, policy=Only(None)):
+            assert torch.equal(model(x), wanted)
+    torch.testing.assert_close(found, 2 * (inner @ model[1].weight.mT) + model[1].bias)
+
+
+def test_a_linear_layer_is_the_numerics_of_its_operands_bit_by_bit():
+    torch.manual_seed(0)
+    layer, x = nn.Linear(64, 24), torch.randn(3, 5, 64)
+    policy = policy_of("nvfp4")
+    with torch.no_grad(), emulate(layer, "nvfp4"):
+        found = layer(x)
+    product = policy.default.gemm(x.reshape(15, 64).numpy(), layer.weight.detach().numpy(), "weight")
+    wanted = torch.from_numpy(product) + layer.bias
+    assert torch.equal(found.reshape(15, 24).view(torch.int32), wanted.detach().view(torch.int32))
+
+
+def test_attention_products_are_quantized_head_by_head():
+    torch.manual_seed(0)
+
+    class Attend(nn.Module):
+        def forward(self, q, k, v):
+            return functional.scaled_dot_product_attention(q, k, v, scale=1.0)
+
+    q, k, v = torch.randn(3, 2, 4, 16, 32)
+    numerics = policy_of("mxfp4").default
+    with emulate(Attend(), "mxfp4") as model:
+        found = model(q, k, v)
+    for batch in range(2):
+        for head in range(4):
+            place = batch, head
+            scores = numerics.gemm(q[place].numpy(), k[place].numpy(), "activation")
+            weights = torch.from_numpy(scores).softmax(-1)
+            wanted = numerics.gemm(weights.numpy(), v[place].mT.contiguous().numpy(), "activation")
+            np.testing.assert_array_equal(found[place].numpy(), wanted)
+
+
+def test_gradients_pass_straight_through_unquantized_operands():
+    torch.manual_seed(0)
+    model, x = nn.Linear(32, 8, bias=False), torch.randn(4, 32, requires_grad=True)
+    with emulate(model, "int4"):
+        y = model(x)
+        y.sum().backward()
+    assert not torch.equal(y, model(x))
+    torch.testing.assert_close(x.grad, model.weight.detach().sum(0).expand(4, 32))
+    torch.testing.assert_close(model.weight.grad, x.detach().sum(0).expand(8, 32))
+
+
+def test_a_model_trains_on_emulated_arithmetic():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 2))
+    x = torch.randn(256, 16)
+    y = (x[:, 0] * x[:, 1] > 0).long()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
+    losses = []
+    with emulate(model, "int4"):
+        for _ in range(60):
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            losses.append(float(loss.detach()))
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_weights_are_quantized_once_and_again_when_they_change():
+    class Counting(Exact):
+        prepared = 0
+
+        def prepare_b(self, b, role):
+            Counting.prepared += 1
+            return super().prepare_b(b, role)
+
+    model, x = nn.Linear(8, 4), torch.randn(3, 8)
+    with torch.no_grad(), emulate(model, policy=Only(Counting())):
+        model(x)
+        model(x)
+        assert Counting.prepared == 1
+        model.weight.data[0, 0] += 1  # below the version counter
+        torch.testing.assert_close(model(x), x @ model.weight.mT + model.bias)
+        assert Counting.prepared == 2
+
+
+def test_only_the_forward_of_this_model_is_emulated():
+    one, other = nn.Linear(8, 4), nn.Linear(8, 4)
+    x = torch.randn(3, 8)
+    with torch.no_grad(), emulate(one, policy=Only(Doubled())):
+        assert torch.equal(other(x), functional.linear(x, other.weight, other.bias))
+        assert not torch.equal(one(x), functional.linear(x, one.weight, one.bias))
+        torch.bilinear(torch.randn(2, 3), torch.randn(2, 4), torch.randn(5, 3, 4), None)
+
+
+def test_the_model_is_as_it_was_even_after_an_error():
+    model, x = Everything().eval(), torch.randn(2, 6, 11)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    wanted = model(x)
+    with pytest.raises(RuntimeError), emulate(model, "int8"):
+        model(torch.randn(2, 5, 11))
+    assert torch.equal(model(x), wanted)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_half_precision_results_keep_their_type():
+    model, x = nn.Linear(8, 4), torch.randn(3, 8)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        wanted = model(x)
+        with emulate(model, policy=Only(Exact())):
+            found = model(x)
+    assert found.dtype == wanted.dtype == torch.bfloat16
+    torch.testing.assert_close(found, wanted)
+
+
+def test_hidden_products_are_an_error_inside_the_model():
+    model = nn.Bilinear(3, 4, 5)
+    with pytest.raises(CaptureError, match=r"got 'aten\._trilinear'$"), emulate(model, "int8"):
+        model(torch.randn(2, 3), torch.randn(2, 4))
+
+
+@pytest.mark.parametrize("name", [n for n in quant.names() if not n.startswith("mxint8") and n != "fp32"])
+def test_every_scheme_with_a_unit_has_a_policy(name):
+    if name == "nvfp4.fp4atw":
+        with pytest.raises(DesignError, match=r"scales must be factors, blackwell\.nvfp4 divides by none"):
+            policy_of(name)
+        return
+    policy = policy_of(name)
+    assert quant.get(name) in (policy.default.weight, policy.default.activation)
+
+
+def test_recipes():
+    machine = load_accelerator("edge-nvfp4")
+    assert policy_of(machine) is machine.policy
+    assert policy_of(machine.policy) is machine.policy
+    assert policy_of("edge-nvfp4").key == machine.policy.key
+    assert policy_of("nvfp4").key == policy_of("nvfp4.te").key
+    assert isinstance(policy_of("ternary"), Policy)
+    with pytest.raises(UnknownName, match=re.escape("recipe must be one of nvfp4")):
+        policy_of("nvpf4")
+    with pytest.raises(
+        ArgumentError, match=r"recipe must be a scheme's name, a Policy or an Accelerator, got 'int'$"
+    ):
+        policy_of(4)
+    with pytest.raises(ArgumentError, match=r"recipe must be a scheme that a unit multiplies, got 'mxint8\.rceil'$"):
+        policy_of("mxint8.rceil")
+    with pytest.raises(ArgumentError, match=r"emulate: either recipe or policy must be given$"), emulate(nn.ReLU()):
+        pass
+
+
+def test_a_workload_is_the_shapes_of_a_capture(tmp_path):
+    model, x = Everything().eval(), torch.randn(2, 6, 11)
+    workload = meta_workload(model, [x])
+    assert workload.gemms == capture(model, tmp_path / "t", [x]).workload.gemms
+    assert workload.name == "Everything"
+    assert not next(model.parameters()).is_meta
+
+
+def test_a_model_larger_than_memory_has_a_workload():
+    class Large(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(*[nn.Linear(65536, 65536, bias=False) for _ in range(16)])
+
+        def forward(self, x):
+            return self.layers(x)
+
+    workload = meta_workload(Large, [torch.empty(2, 65536)])
+    assert workload.macs == 2 * 16 * 65536**2  # 256 GiB of weights
+    assert [gemm.layer for gemm in workload.gemms[:2]] == ["layers.0", "layers.1"]
