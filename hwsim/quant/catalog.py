@@ -76,6 +76,8 @@ _SCHEMES = [
         for granularity in ("tensor", "channel")
     ),
     Scheme("ternary.absmean", "int2", "tensor", None, "fp32", "absmean", element_bound=1.0, source=BITNET),
+    # for weights that a model has made ternary itself: kept as they are, where the mean would shrink them
+    Scheme("ternary.absmax", "int2", "tensor", None, "fp32", "absmax", element_bound=1.0, source=ABSMAX),
     *(Scheme(name, name, "tensor", source=CAST) for name in ("fp32", "tf32", "bf16", "fp16")),
 ]
 
