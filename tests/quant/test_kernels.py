@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from hwsim import formats, quant
 from hwsim.quant import Quantized, Scheme, engine, reference
+from hwsim.quant.element_kernels import MULTIPLY, ElementConstants, code_rows
 from hwsim.quant.layout import layout
 
 F = np.float32
@@ -166,6 +167,47 @@ def test_any_shape_and_axis(name: str, shape: tuple[int, ...], axis: int, rng: n
     x = np.asarray(rng.standard_normal(shape), dtype=F)
     assert_kernels_equal_reference(x, quant.get(name), axis, f"{shape} along {axis}")
     assert quant.quantize(x, name, axis, seed=0).codes.shape == shape
+
+
+def converted(x: NDArray[np.float32], element: str) -> NDArray[np.uint8]:
+    """Codes of `x` [rows, length] by the kernel, under a scale of 1."""
+    scheme = Scheme("x", element, "channel", None, "fp32", "absmax")
+    constants = ElementConstants(scheme, int(scheme.element_format.encode(F(np.nan))))
+    codes, ones, no_noise = np.empty(x.shape, np.uint8), np.ones((len(x), 1), F), np.empty((0, 0), np.uint8)
+    rows, length = x.shape
+    code_rows(
+        *(0, rows, x, length, 1, rows, ones, MULTIPLY, F(1), constants.words, no_noise, np.uint8(0), F(1), codes)
+    )
+    return codes
+
+
+ELEMENTS = ["e2m1", "e1m2", "e2m3", "e3m2", "e3m4", "e4m3", "e4m3_ieee", "e5m2", "int2", "int4", "int8"]
+
+
+def assert_converts(words: NDArray[np.uint32], element: str) -> None:
+    form = formats.get(element)
+    x = words.view(F)
+    want = form.encode(x)
+    if form.is_integer:  # a scheme is symmetric: the most negative code is not used
+        want = np.where(want == 1 << (form.bits - 1), (1 << (form.bits - 1)) + 1, want)
+    assert_same_bits(converted(x, element), want.astype(np.uint8), element)
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_rounding_by_addition_equals_the_format(element: str) -> None:
+    """Every upper half of a float32, with the lower halves that lie at and around ties."""
+    low = np.array([0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF], np.uint32)
+    assert_converts(np.arange(1 << 16, dtype=np.uint32)[:, None] << np.uint32(16) | low, element)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_rounding_by_addition_equals_the_format_on_many_more(element: str) -> None:
+    """2^24 float32: every upper half with 256 lower halves."""
+    low = np.arange(0, 1 << 16, 257, dtype=np.uint32)
+    for start in range(0, 1 << 16, 1 << 12):
+        upper = np.arange(start, start + (1 << 12), dtype=np.uint32)[:, None] << np.uint32(16)
+        assert_converts(upper | low, element)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (40, 33), (3, 20, 48), (2, 1, 1), (0, 16), (2, 16, 0)])
