@@ -201,7 +201,7 @@ def _simulate(verilog: str, testbench: str, files: Mapping[str, str], timeout_s:
 _ABC_SCRIPT = "strash; dc2; dretime; strash; &get -n; &dch -f; &nf; &put"
 
 
-# Yosys' own script but for its first sweep, &fraig -x, which does not end on deep circuits such as a float dot product.
+# Yosys' own script but for its first sweep, &fraig -x, which does not end on deep circuits such as float dot units.
 _ABC = "+strash;ifraig;scorr;dc2;strash;&get,-n;&dch,-f;&nf;&put"
 
 
