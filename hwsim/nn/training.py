@@ -12,7 +12,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,8 @@ def train(
     steps = recipe.steps if steps is None else steps
     identity = {"model": file.name, "steps": steps, "seed": seed}
     first = _restore(state_path, identity, network, recipe.optimizers) if resume else 0
+    if first == 0:
+        _save_state(state_path, identity, 0, network, recipe.optimizers)  # so that no training ends in a full disk
     losses = _steps(network, recipe, first, steps, seed)
     step, mean, saved = first, float("nan"), time.monotonic()
     try:
@@ -169,7 +171,8 @@ def _replacing(path: Path) -> Iterator[Path]:
     except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
         raise StorageError(f"file must be writable, {error}", where=str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def _save_state(
@@ -213,5 +216,13 @@ def _save_checkpoint(path: Path, identity: dict[str, Any], network: nn.Module, r
         "metric": json.dumps(metric),
     }
     with _replacing(path) as temporary:
-        temporary.write_bytes(save(rounded, metadata=notes))
+        temporary.write_bytes(_ordered(save(rounded, metadata=notes)))
     return metric
+
+
+def _ordered(data: bytes) -> bytes:
+    """A safetensors file with its header sorted: the library writes the metadata in a new order each time."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + length :]
