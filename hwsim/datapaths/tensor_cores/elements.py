@@ -100,7 +100,7 @@ def split(form: Element, codes: NDArray[Any]) -> tuple[NDArray[np.int16], NDArra
         exponent = np.where(magnitude == (1 << form.magnitude_bits) - 1, NAN, exponent)
     elif form.specials == "fnuz":
         exponent = np.where(negative & (magnitude == 0), NAN, exponent)
-    return significand.astype(np.int16), exponent.astype(np.int16)
+    return significand.astype(np.int16, order="C"), exponent.astype(np.int16, order="C")
 
 
 @cache

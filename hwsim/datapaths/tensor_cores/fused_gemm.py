@@ -33,6 +33,9 @@ NONE = -8192
 LOWEST = -4000
 """Below it lies every exponent sum with a zero operand, and above it every other."""
 
+CARED = -20000
+"""In place of an exponent sum: the column has gone through `general.fused`."""
+
 STEP = 8
 """Products written out in one expression; groups are padded to a multiple."""
 
@@ -62,29 +65,32 @@ def prepare(
     exp: Any,
     group: int,
     mantissa: int,
+    scale_exp: Any,
     values: Any,
     exponents: Any,
-    special: Any,
+    scales: Any,
 ) -> None:
-    """Rows start..stop of a as ``[groups, R, W]`` float32 values and exponents, and which groups hold a special.
+    """Rows start..stop of an operand as ``[groups, R, W]`` float32 values and exponents, and ``[groups, R]`` scales.
 
-    Padding and special elements count as zeros here.
+    Padding and special elements count as zeros here; the scale of a group with specials is an exponent that no sum
+    reaches (general.INF_E), as is that of NaN. Without block scales (`scale_exp` of another shape) the rest are 0.
     """
-    width = values.shape[2]
+    groups, rows, width = values.shape
+    scaled = scale_exp.shape[0] == rows and scale_exp.shape[1] == groups
     for r in range(start, stop):
-        for g in range(values.shape[0]):
-            odd = 0
+        for g in range(groups):
+            scale = np.int64(scale_exp[r, g]) if scaled else np.int64(0)
             for w in range(width):
                 value, e = np.float32(0), NONE
                 if w < group:
                     s, x = np.int64(sig[r, g * group + w]), np.int64(exp[r, g * group + w])
                     if x >= general.INF_E:
-                        odd = 1
+                        scale = np.int64(general.INF_E)
                     elif s != 0:
                         value, e = np.float32(np.float64(s) * power_of_two(x - mantissa)), x
                 values[g, r, w] = value
                 exponents[g, r, w] = e
-            special[g, r] = odd
+            scales[g, r] = scale
 
 
 @njit
@@ -93,31 +99,26 @@ def panels(
     stop: int,
     values: Any,
     exponents: Any,
-    special: Any,
-    scale_exp: Any,
+    scales: Any,
     out_values: Any,
     out_exponents: Any,
-    out_special: Any,
-    out_scale: Any,
+    out_scales: Any,
 ) -> None:
-    """Tiles start..stop of b, columns innermost: ``[tiles, groups, W, J]``; nothing beyond the last column."""
+    """Tiles start..stop of b, columns innermost: ``[tiles, groups, W, J]``; zeros beyond the last column."""
     groups, rows, width = values.shape
-    scaled = scale_exp.shape[0] == rows and scale_exp.shape[1] == groups
     for t in range(start, stop):
         first = t * J
         count = min(J, rows - first)
         for g in range(groups):
             for j in range(J):
-                out_special[t, g, j] = 0
-                out_scale[t, g, j] = 0
-                if j < count:
-                    out_special[t, g, j] = special[g, first + j]
-                    if scaled:
-                        out_scale[t, g, j] = scale_exp[first + j, g]
+                out_scales[t, g, j] = scales[g, first + j] if j < count else 0
             for w in range(width):
-                for j in range(J):
-                    out_values[t, g, w, j] = values[g, first + j, w] if j < count else np.float32(0)
-                    out_exponents[t, g, w, j] = exponents[g, first + j, w] if j < count else NONE
+                for j in range(count):
+                    out_values[t, g, w, j] = values[g, first + j, w]
+                    out_exponents[t, g, w, j] = exponents[g, first + j, w]
+                for j in range(count, J):
+                    out_values[t, g, w, j] = np.float32(0)
+                    out_exponents[t, g, w, j] = NONE
 
 
 @njit(inline="always")
@@ -157,8 +158,8 @@ def largest(a: Any, k: int, b: Any, place: int, width: int, top: Any) -> None:
 
 
 @njit(inline="always")
-def cut_products(a: Any, k: int, b: Any, place: int, scale: Any, more: bool, sums: Any) -> None:
-    """sums ``[J]``, int32: STEP products in units of the cut, truncated and added; `more` keeps what sums holds."""
+def cut_products(a: Any, k: int, b: Any, place: int, scale: Any, sums: Any) -> None:
+    """Add STEP products, each truncated to the unit of the cut, to sums ``[J]``, int32."""
     x0, x1, x2, x3 = a[k], a[k + 1], a[k + 2], a[k + 3]
     x4, x5, x6, x7 = a[k + 4], a[k + 5], a[k + 6], a[k + 7]
     p = b[place : place + STEP * J]
@@ -172,7 +173,7 @@ def cut_products(a: Any, k: int, b: Any, place: int, scale: Any, more: bool, sum
         total += np.int32((x5 * p[j + 5 * J]) * s)
         total += np.int32((x6 * p[j + 6 * J]) * s)
         total += np.int32((x7 * p[j + 7 * J]) * s)
-        sums[j] = total + (sums[j] if more else np.int32(0))
+        sums[j] += total
 
 
 @njit(inline="always")
@@ -180,36 +181,39 @@ def align(
     top: Any,
     scale_a: int,
     scale_b: Any,
-    special_a: int,
-    special_b: Any,
     c: Any,
     c_bits: Any,
     fraction: int,
     e_zero: int,
     least_e: int,
-    emax: Any,
     scale: Any,
+    back: Any,
     c_cut: Any,
-    bad: Any,
-) -> None:
-    """emax of each column, the factor of its products, c in units of the cut, and which columns need `general.fused`."""
+) -> int:
+    """Factors of products, ``2^(fraction - emax)`` with block scales, and of the result; c in units of the cut.
+
+    Returns whether some column needs `general.fused`: see `needs_care`.
+    """
+    marked = np.int32(0)
     for j in range(J):
-        biased = (c_bits[j] >> np.int32(23)) & np.int32(255)
-        zero = (c_bits[j] & np.int32(0x7FFFFFFF)) == 0
-        e_c = np.int32(e_zero) if zero else max(biased - np.int32(127), np.int32(least_e))
-        some = np.int32(top[j]) >= np.int32(LOWEST)
+        magnitude = c_bits[j] & np.int32(0x7FFFFFFF)
+        e = max((magnitude >> np.int32(23)) - np.int32(127), np.int32(least_e))
+        e = np.int32(e_zero) if magnitude == 0 else e
         blocks = np.int32(scale_a) + scale_b[j]
-        e = max(e_c, np.int32(top[j]) + blocks if some else np.int32(e_zero))
-        e = max(e, np.int32(e_zero))
-        emax[j] = e
-        odd = (biased == np.int32(255)) | (special_a != 0) | (special_b[j] != 0) | (e > np.int32(126)) | (blocks > np.int32(10000))
-        odd = odd | ((e < np.int32(-100)) & (some | (not zero)))
-        bad[j] = np.int32(odd)
-        power = max(min(np.int32(fraction) - e + blocks, np.int32(127)), np.int32(-126))
+        e = max(e, np.int32(top[j]) + blocks)
+        marked |= np.int32(needs_care(e, magnitude, top[j]))
+        e = max(e, np.int32(-101))  # further down all terms are zero, or the column needs care
+        power = max(np.int32(fraction) - e + blocks, np.int32(-126))  # lower, every product is below one in any case
         scale[j] = np.int32((power + np.int32(127)) << np.int32(23)).view(np.float32)
-        power = max(min(np.int32(fraction) - e, np.int32(127)), np.int32(-126))
-        term = np.float32(0) if odd else c[j]
-        c_cut[j] = np.int32(term * np.int32((power + np.int32(127)) << np.int32(23)).view(np.float32))
+        c_cut[j] = np.int32(c[j] * np.int32((np.int32(fraction + 127) - e) << np.int32(23)).view(np.float32))
+        back[j] = np.int32((e - np.int32(fraction - 127)) << np.int32(23)).view(np.float32)
+    return marked
+
+
+@njit(inline="always")
+def needs_care(e: Any, magnitude: Any, top: Any) -> bool:
+    """Whether emax lies where float32 factors or results would not be normal; specials have exponents far above."""
+    return (e > np.int32(100)) | ((e < np.int32(-100)) & ((magnitude != 0) | (top >= np.int16(LOWEST))))
 
 
 @njit
@@ -218,16 +222,16 @@ def matmul(
     stop: int,
     a: Any,
     a_exponents: Any,
-    a_special: Any,
     a_scale: Any,
     b: Any,
     b_exponents: Any,
-    b_special: Any,
     b_scale: Any,
     a_sig: Any,
     a_exp: Any,
     b_sig: Any,
     b_exp: Any,
+    sa_exp: Any,
+    sb_exp: Any,
     group: int,
     width: int,
     fraction: int,
@@ -240,27 +244,25 @@ def matmul(
     """Rows start..stop of out, float32 ``[M, N]`` (float16's numbers for RNE_FP16): holds c, receives the result.
 
     With `outside` > 0 a chain starts from zero every `outside` groups and its end is added to out, rounded to nearest
-    even. a, b and their exponents are flat, as laid out by `prepare` and `panels`; a_scale ``[M, groups]`` or ``[1, 1]``.
+    even. a, b and their exponents are flat, as laid out by `prepare` and `panels`.
     """
-    rows, columns, groups = a_sig.shape[0], b_sig.shape[0], b_special.shape[1]
-    half = rounding == general.RNE_FP16
-    keep = np.int64(-(1 << 39)) if rounding == general.RZ_E8M13 else np.int64(-(1 << 29))
+    rows, columns, groups = a_sig.shape[0], b_sig.shape[0], b_scale.shape[1]
+    half, narrow = rounding == general.RNE_FP16, rounding == general.RZ_E8M13
     run = 4 if fraction == 13 else 2  # steps of products that share an int32
     least_e = -14 if half else -126
-    scaled = a_scale.shape[0] == rows and a_scale.shape[1] == groups
+    scaled = sa_exp.shape[1] == groups and sa_exp.shape[0] == rows
     top = np.empty(J, np.int16)
-    emax = np.empty(J, np.int32)
     scale = np.empty(J, np.float32)
+    back = np.empty(J, np.float32)
     c_cut = np.empty(J, np.int32)
-    bad = np.empty(J, np.int32)
     sums = np.empty(J, np.int32)
     totals = np.empty(J, np.float64)
-    new = np.empty(J, np.float32)
+    redone = np.empty(J, np.float32)
     held = np.zeros((ROWS, J), np.float32)
     held_bits = held.view(np.int32)
     for r0 in range(start, stop, ROWS):
         r1 = min(r0 + ROWS, stop)
-        for t in range(b_special.shape[0]):
+        for t in range(b_scale.shape[0]):
             first = t * J
             count = min(J, columns - first)
             for r in range(r1 - r0):
@@ -272,44 +274,58 @@ def matmul(
                     c, c_bits = held[i - r0], held_bits[i - r0]
                     k = (g * rows + i) * width
                     largest(a_exponents, k, b_exponents, panel, width, top)
-                    block = np.int64(a_scale[i, g]) if scaled else np.int64(0)
-                    align(
-                        top, block, b_scale[t, g], a_special[g, i], b_special[t, g], c, c_bits, fraction, e_zero, least_e,
-                        emax, scale, c_cut, bad,
-                    )  # fmt: skip
-                    for j in range(J):
-                        totals[j] = np.float64(c_cut[j])
-                    for w in range(0, width, STEP):
-                        part = w // STEP % run
-                        cut_products(a, k + w, b, panel + w * J, scale, part > 0, sums)
-                        if part == run - 1 or w + STEP == width:
-                            for j in range(J):
-                                totals[j] += np.float64(sums[j])
-                    marked = np.int32(0)
-                    for j in range(J):
-                        value = totals[j] * power_of_two(emax[j] - fraction)
-                        size = abs(value)
-                        if half:
-                            new[j] = np.float32(to_half(value))
-                        else:
-                            bits = np.float64(value).view(np.int64) & keep
-                            new[j] = np.float32(np.int64(bits).view(np.float64))
-                            bad[j] |= np.int32((size >= 2.0**128) | ((size < 2.0**-126) & (size > 0.0)))
-                        marked |= bad[j]
+                    marked = align(
+                        top, a_scale[g, i], b_scale[t, g], c, c_bits, fraction, e_zero, least_e, scale, back, c_cut
+                    )
                     if marked:
                         for j in range(count):
-                            if bad[j]:
+                            magnitude = c_bits[j] & np.int32(0x7FFFFFFF)
+                            e = max((magnitude >> np.int32(23)) - 127, least_e) if magnitude else e_zero
+                            e = max(e, np.int64(top[j]) + np.int64(a_scale[g, i]) + np.int64(b_scale[t, g, j]))
+                            redone[j] = c[j]
+                            if needs_care(e, magnitude, top[j]):
+                                blocks = np.int64(0)
+                                if scaled:
+                                    blocks = np.int64(sa_exp[i, g]) + np.int64(sb_exp[first + j, g])
                                 word = np.int64(c_bits[j]) & 0xFFFFFFFF
                                 if half:
                                     word = general.half_of(word)
                                 word = general.fused(
-                                    a_sig, a_exp, i, b_sig, b_exp, first + j, g * group, (g + 1) * group,
-                                    block + b_scale[t, g, j], word,
+                                    a_sig, a_exp, i, b_sig, b_exp, first + j, g * group, (g + 1) * group, blocks, word,
                                     fraction, point, e_zero, rounding,
                                 )  # fmt: skip
-                                new[j] = general.word_float(general.float_of_half(word) if half else word)
-                    for j in range(J):
-                        c[j] = new[j]
+                                redone[j] = general.word_float(general.float_of_half(word) if half else word)
+                                top[j] = CARED
+                    if narrow:
+                        for w in range(0, width, STEP):
+                            cut_products(a, k + w, b, panel + w * J, scale, c_cut)
+                        for j in range(J):
+                            # Below 2^21, so exact in float32; its low 10 bits are beyond 13 fraction bits.
+                            bits = np.float32(c_cut[j]).view(np.int32) & np.int32(-1024)
+                            value = np.int32(bits).view(np.float32) * back[j]
+                            c[j] = redone[j] if marked and top[j] == CARED else value
+                    else:
+                        for j in range(J):
+                            totals[j] = np.float64(c_cut[j])
+                        for w in range(0, width, STEP):
+                            if w // STEP % run == 0:
+                                for j in range(J):
+                                    sums[j] = 0
+                            cut_products(a, k + w, b, panel + w * J, scale, sums)
+                            if w // STEP % run == run - 1 or w + STEP == width:
+                                for j in range(J):
+                                    totals[j] += np.float64(sums[j])
+                        if half:
+                            for j in range(J):
+                                c[j] = np.float32(to_half(totals[j] * np.float64(back[j])))
+                        else:
+                            for j in range(J):
+                                bits = np.float64(totals[j]).view(np.int64) & np.int64(-(1 << 29))
+                                c[j] = np.float32(np.int64(bits).view(np.float64)) * back[j]
+                        if marked:
+                            for j in range(count):
+                                if top[j] == CARED:
+                                    c[j] = redone[j]
                 if outside and ((g + 1) % outside == 0 or g + 1 == groups):
                     for r in range(r1 - r0):
                         for j in range(count):

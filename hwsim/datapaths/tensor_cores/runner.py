@@ -76,8 +76,7 @@ class Operands:
     @cached_property
     def split(self) -> tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int16], NDArray[np.int16]]:
         """Significands and exponents of a and of b; for a grouped unit the significands are fixed-point."""
-        (a, b), (form_a, form_b) = self.codes, self.forms
-        a_sig, a_exp, b_sig, b_exp = *parts(form_a, a), *parts(form_b, b)
+        a_sig, a_exp, b_sig, b_exp = *_split(self.forms[0], self.codes[0]), *_split(self.forms[1], self.codes[1])
         if self.row.model == "grouped":
             a_sig, b_sig = a_sig << a_exp, b_sig << b_exp
         return a_sig, a_exp, b_sig, b_exp
@@ -106,6 +105,15 @@ class Operands:
     def outside(self) -> int:
         """Elements after which the sum leaves the unit; 0 for never."""
         return REWRITE_K if self.row.rewrite else self.unit.promote_every or 0
+
+
+def _split(form: Element, codes: NDArray[Any]) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """`elements.parts`, by a parallel table look-up."""
+    if form.word_bits > 16:
+        return parts(form, codes)
+    split = np.empty(codes.shape, np.int16), np.empty(codes.shape, np.int16)
+    parallel_rows(fused_gemm.look_up, len(codes), codes, *tables(form), *split, grain=16)
+    return split
 
 
 def _run(operands: Operands, c: NDArray[Any], paired: bool) -> NDArray[Any]:
@@ -201,17 +209,16 @@ def _fused(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
     row, (form_a, form_b) = operands.row, operands.forms
     a_sig, a_exp, b_sig, b_exp = operands.split
     _, sa_exp, _, sb_exp = operands.scale_split
-    a = _laid_out(a_sig, a_exp, row.group, form_a.mantissa_bits)
-    b = _laid_out(b_sig, b_exp, row.group, form_b.mantissa_bits)
+    a = _laid_out(a_sig, a_exp, row.group, form_a.mantissa_bits, sa_exp)
+    b = _laid_out(b_sig, b_exp, row.group, form_b.mantissa_bits, sb_exp)
     groups, _, width = a[0].shape
     tiles, columns = -(-len(b_sig) // fused_gemm.J), fused_gemm.J
     panels = (
         np.empty((tiles, groups, width, columns), np.float32),
         np.empty((tiles, groups, width, columns), np.int16),
         np.empty((tiles, groups, columns), np.int32),
-        np.empty((tiles, groups, columns), np.int32),
     )
-    parallel_rows(fused_gemm.panels, tiles, *b, sb_exp, *panels)
+    parallel_rows(fused_gemm.panels, tiles, *b, *panels)
     out = c.astype(np.float32, copy=False)
     parallel_rows(
         fused_gemm.matmul,
@@ -219,11 +226,12 @@ def _fused(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
         a[0].reshape(-1),
         a[1].reshape(-1),
         a[2],
-        sa_exp,
         panels[0].reshape(-1),
         panels[1].reshape(-1),
-        *panels[2:],
+        panels[2],
         *operands.split,
+        sa_exp,
+        sb_exp,
         row.group,
         width,
         row.fraction_bits,
@@ -242,7 +250,11 @@ def _fused(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
 
 
 def _laid_out(
-    significands: NDArray[np.int16], exponents: NDArray[np.int16], group: int, mantissa: int
+    significands: NDArray[np.int16],
+    exponents: NDArray[np.int16],
+    group: int,
+    mantissa: int,
+    scale_exp: NDArray[np.int16],
 ) -> tuple[NDArray[Any], ...]:
     rows, groups = len(significands), significands.shape[1] // group
     width = -(-group // fused_gemm.STEP) * fused_gemm.STEP
@@ -251,5 +263,5 @@ def _laid_out(
         np.empty((groups, rows, width), np.int16),
         np.empty((groups, rows), np.int32),
     )
-    parallel_rows(fused_gemm.prepare, rows, significands, exponents, group, mantissa, *laid_out, grain=16)
+    parallel_rows(fused_gemm.prepare, rows, significands, exponents, group, mantissa, scale_exp, *laid_out, grain=16)
     return laid_out
