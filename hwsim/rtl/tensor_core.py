@@ -329,6 +329,7 @@ def _fused_text(top: str, title: str, row: Row, form: Element) -> str:
     term = row.fraction_bits + 2  # products are below 4
     widths = _Widths.of(row, least, greatest, row.group + 1, term)
     ew, offset = widths.exponent_bits, widths.offset
+    constant = f"{ew}'d{(base + offset) % (1 << ew)}"  # the sum of two exponent fields is at least 2
     lane = f"product_{form.name}"
     pick, pick_text = largest(row.group + 1, ew)
     move, move_text = align(2 * m + 2, term, ew)
@@ -337,9 +338,9 @@ def _fused_text(top: str, title: str, row: Row, form: Element) -> str:
     scaled = {
         "SCALED": " * scale_a * scale_b" if scale else "",
         "SCALE_PORTS": ", input [7:0] scale_a, input [7:0] scale_b" if scale else "",
-        "SCALE_EXPONENT": f"  wire [{ew - 1}:0] base = scale_a + scale_b + {ew}'d{base + offset};" if scale else "",
+        "SCALE_EXPONENT": f"  wire [{ew - 1}:0] base = scale_a + scale_b + {constant};" if scale else "",
         "SCALE_NAN": " | (&scale_a) | (&scale_b)" if scale else "",
-        "BASE": "+ base" if scale else f"+ {ew}'d{base + offset}",
+        "BASE": "+ base" if scale else f"+ {constant}",
     }
     return join(
         _decode_text(element("fp32"), 32),

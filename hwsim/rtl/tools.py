@@ -116,7 +116,6 @@ def synthesize(
         here = Path(folder)
         (here / "design.v").write_text(verilog)
         (here / "cells.lib").symlink_to(library)
-        (here / "map.abc").write_text(_ABC_SCRIPT)
         (here / "synth.ys").write_text(_synth_script(top, keep_modules))
         try:
             _run([yosys, "-q", "-s", "synth.ys"], cwd=here, timeout_s=timeout_s)
@@ -197,10 +196,6 @@ def _simulate(verilog: str, testbench: str, files: Mapping[str, str], timeout_s:
         return stdout, dump.read_text() if dump.exists() else ""
 
 
-# The script of Yosys without its SAT sweeps (&fraig, scorr): minutes on a unit of 10^4 gates, for areas within 6 %.
-_ABC_SCRIPT = "strash; dc2; dretime; strash; &get -n; &dch -f; &nf; &put"
-
-
 # Yosys' own script but for its first sweep, &fraig -x, which does not end on deep circuits such as float dot units.
 _ABC = "+strash;ifraig;scorr;dc2;strash;&get,-n;&dch,-f;&nf;&put"
 
@@ -215,7 +210,7 @@ def _synth_script(top: str, keep_modules: bool) -> str:
             "opt",  # not -full: its opt_share of Yosys 0.23 makes wrong gates of shared operands
             "techmap",  # of the word-level multiplexers that opt makes
             "dfflibmap -liberty cells.lib",
-            "abc -liberty cells.lib -script map.abc",
+            f"abc -liberty cells.lib -script {_ABC}",
             "setundef -zero",
             "opt_clean -purge",
             "read_liberty -lib -ignore_miss_func cells.lib",  # gives the cells of the JSON their port directions
