@@ -52,15 +52,15 @@ def run(arguments: list[str]) -> int:
     try:
         app(arguments, standalone_mode=True)
     except HwsimError as error:
-        print(f"hwsim: {error}", file=sys.stderr)  # noqa: T201
+        typer.echo(f"hwsim: {error}", err=True)
         return 2
     except KeyboardInterrupt:
-        print("hwsim: interrupted; what is finished is kept, --resume goes on from there", file=sys.stderr)  # noqa: T201
+        typer.echo("hwsim: interrupted; what is finished is kept, --resume goes on from there", err=True)
         return 130
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
             raise
-        print(f"hwsim: {error.filename}: the file must be writable, got {error.strerror!r}", file=sys.stderr)  # noqa: T201
+        typer.echo(f"hwsim: {error.filename}: the file must be writable, got {error.strerror!r}", err=True)
         return 2
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else 1

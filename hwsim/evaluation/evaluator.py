@@ -1,8 +1,8 @@
 """Designs priced one after another, with what depends on numerics alone computed once.
 
-Accuracy depends on the policy and on nothing else of a machine; counted toggles depend on the policy and the
-dataflow. Both are kept in the `Memo`, so that a search over arrays and memories pays for each arithmetic once, and
-every other price of a design is a closed form.
+Accuracy depends on the policy and on nothing else of a machine; counted toggles depend on the policy and the order
+of the dataflow. Both are kept in the `Memo`, so that a search over arrays and memories pays for each arithmetic once,
+and every other price of a design is a closed form.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Evaluator:
 
     Raises:
         ArgumentError: an unknown kind of accuracy or energy, or a trace without forward GEMMs.
+        TraceError: an operand of the trace is not what was written.
     """
 
     def __init__(
@@ -61,10 +62,11 @@ class Evaluator:
         self.trace, self.accuracy_kind, self.energy_kind = trace, accuracy, energy
         self.metric_options = metric_options or {}
         self.memo = memo or Memo()
+        trace.verify()  # remembered values are looked up by the index: damaged operands must not hide behind them
         self.shapes = [shape for shape in trace.workload.gemms if shape.phase == "forward"]
         if not self.shapes:
             raise ArgumentError("a trace must hold forward GEMMs", got=str(trace.path), where="evaluate")
-        self._toggles: dict[str, list[Toggles]] = {}
+        self._toggles: dict[str, dict[str, list[Toggles]]] = {}
         self._model: str | None = None
 
     @property
@@ -108,20 +110,24 @@ class Evaluator:
 
     def toggles(self, policy: Policy, dataflow: str) -> list[Toggles]:
         """Flips of every forward GEMM of the trace, in the order of the dataflow."""
+        if policy.key not in self._toggles:
+            counted: list[dict[str, Any]] = self.memo.get(
+                f"toggles:{self.trace.digest}:{policy.key}", lambda: self._count(policy)
+            )
+            self._toggles[policy.key] = {
+                flow: [cost.Toggles(**gemm[flow]) for gemm in counted] for flow in counted[0]
+            }
+        return self._toggles[policy.key][dataflow]
 
-        def count() -> list[dict[str, Any]]:
-            counted = []
-            for gemm in self.trace.gemms("forward"):
-                numerics = policy.for_gemm(gemm.layer, "weight" if gemm.b.role == "weight" else "activation")
-                if numerics is None:
-                    raise DesignError("a layer in float32 has no unit whose bits toggle", where=gemm.layer)
-                counted.append(dataclasses.asdict(cost.count_toggles(gemm, numerics, dataflow)))
-            return counted
-
-        key = f"toggles:{self.trace.digest}:{dataflow}:{policy.key}"
-        if key not in self._toggles:
-            self._toggles[key] = [cost.Toggles(**record) for record in self.memo.get(key, count)]
-        return self._toggles[key]
+    def _count(self, policy: Policy) -> list[dict[str, Any]]:
+        counted = []
+        for gemm in self.trace.gemms("forward"):
+            numerics = policy.for_gemm(gemm.layer, "weight" if gemm.b.role == "weight" else "activation")
+            if numerics is None:
+                raise DesignError("a layer in float32 has no unit whose bits toggle", where=gemm.layer)
+            by_dataflow = cost.count_by_dataflow(gemm, numerics)
+            counted.append({flow: dataclasses.asdict(toggles) for flow, toggles in by_dataflow.items()})
+        return counted
 
     def accuracy(self, policy: Policy) -> float:
         """The accuracy of `policy`, measured once."""

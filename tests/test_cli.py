@@ -1,0 +1,140 @@
+"""The command line as a user meets it: the whole line on a user's own model, and one clear line for each mistake."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hwsim import cli
+
+MODEL = Path(__file__).parent / "models" / "digits_cnn.py"
+
+
+def _run(capsys, *arguments):
+    status = cli.run([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli") / "digits"
+    assert cli.run(["capture", f"{MODEL}:build", "--out", str(folder), "--max-rows", "64"]) == 0
+    return folder
+
+
+def test_a_users_model_goes_through_capture_evaluate_explore_unchanged(digits, tmp_path, capsys):
+    status, out, _ = _run(capsys, "evaluate", digits, "edge-int8", "--accuracy", "rerun", "--json")
+    assert status == 0
+    values = json.loads(out)["values"]
+    assert values["metric"] > 0.9
+    status, out, _ = _run(capsys, "explore", "edge-lm", "--trace", digits, "--trials", 20, "--out", tmp_path / "run")
+    assert status == 0
+    assert (tmp_path / "run" / "report.html").stat().st_size > 50_000
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["objectives"] == ["metric", "energy_uj", "area_mm2", "latency_ms"]
+    assert manifest["left_out"] == ["unit=ternary (model bitnet)"]
+    status, out, _ = _run(capsys, "report", tmp_path / "run")
+    assert (status, "report.html" in out) == (0, True)
+
+
+def test_evaluate_shows_every_number_with_its_error_and_source(digits, capsys):
+    status, out, _ = _run(capsys, "evaluate", digits, "edge-nvfp4")
+    assert status == 0
+    for name in ("sqnr_db", "energy_uj", "area_mm2", "latency_ms", "power_mw", "dram", "±"):
+        assert name in out
+
+
+def _write(path, text):
+    path.write_text(text)
+    return path
+
+
+def test_mistakes_are_one_line_and_status_2(digits, tmp_path, capsys):
+    machine = Path(__file__).parent.parent / "dse" / "machines" / "edge-int8.toml"
+    space = Path(__file__).parent.parent / "dse" / "edge-lm.toml"
+    out = tmp_path / "out"
+    wrong_scheme = _write(tmp_path / "m.toml", machine.read_text().replace('"int8.channel"', '"int8.chanel"'))
+    wrong_key = _write(tmp_path / "s.toml", space.read_text().replace("[constraints]", "[constriants]"))
+    no_build = _write(tmp_path / "empty.py", "x = 1\n")
+    nan = _write(
+        tmp_path / "nan.py",
+        "import torch\n\ndef build():\n    m = torch.nn.Linear(4, 4)\n"
+        "    m.weight.data[0, 0] = float('nan')\n    return m\n",
+    )
+    cases = {
+        ("evaluate", digits, wrong_scheme): "int8.channel",
+        ("evaluate", digits, "edge-nvfp5"): "edge-nvfp4",
+        ("evaluate", tmp_path / "nowhere", "edge-int8"): "trace",
+        ("explore", wrong_key, "--trace", digits, "--out", out): "did you mean 'constraints'",
+        ("explore", "edge-lm", "--trace", digits, "--trials", 0, "--out", out): "trials must be at least 1, got 0",
+        ("capture", f"{no_build}:build", "--out", out): "build",
+        ("capture", nan, "--out", out): "NaN",
+        ("capture", tmp_path / "absent.py", "--out", out): "absent.py",
+        ("report", tmp_path): "manifest.json",
+        ("train", no_build): "recipe",
+    }
+    for arguments, told in cases.items():
+        status, _, err = _run(capsys, *arguments)
+        assert status == 2, arguments
+        assert told in err
+        assert len(err.strip().splitlines()) == 1
+        assert err.startswith("hwsim: ")
+        assert "Traceback" not in err
+
+
+def test_a_corrupt_trace_is_named_with_its_record(digits, tmp_path, capsys):
+    import shutil
+
+    spoilt = tmp_path / "spoilt"
+    shutil.copytree(digits, spoilt)
+    segment = spoilt / "seg-00000.bin"
+    content = bytearray(segment.read_bytes())
+    content[100] ^= 1
+    segment.write_bytes(content)
+    status, _, err = _run(capsys, "evaluate", spoilt, "edge-int8")
+    assert status == 2
+    assert "CRC-32 of record" in err
+    assert str(segment) in err
+
+
+def test_a_full_disk_is_one_line_and_loses_nothing(digits, tmp_path, capsys, monkeypatch):
+    from hwsim.search import study
+
+    arguments = ("explore", "edge-lm", "--trace", digits, "--trials", 10, "--out", tmp_path / "run")
+    assert _run(capsys, *arguments)[0] == 0
+    whole = (tmp_path / "run" / "points.jsonl").read_bytes()
+
+    class Full:
+        def __init__(self, path):
+            self.path = path
+
+        def open(self, *_, **__):
+            raise OSError(28, "No space left on device", str(self.path))
+
+        def __getattr__(self, name):
+            return getattr(self.path, name)
+
+        def __fspath__(self):
+            return str(self.path)
+
+    original = study.PointLog.__init__
+
+    def init(self, folder):
+        original(self, folder)
+        self.path = Full(self.path)
+
+    monkeypatch.setattr(study.PointLog, "__init__", init)
+    status, _, err = _run(capsys, *arguments[:-4], "--trials", 40, "--out", tmp_path / "run", "--resume")
+    assert (status, "No space left on device" in err, len(err.strip().splitlines()) >= 1) == (2, True, True)
+    assert (tmp_path / "run" / "points.jsonl").read_bytes() == whole
+
+
+def test_help_lists_every_command():
+    done = subprocess.run([sys.executable, "-m", "hwsim", "--help"], capture_output=True, text=True, check=True)
+    for command in ("capture", "evaluate", "explore", "report", "train"):
+        assert command in done.stdout
