@@ -116,7 +116,7 @@ def synthesize(
         here = Path(folder)
         (here / "design.v").write_text(verilog)
         (here / "cells.lib").symlink_to(library)
-        (here / "synth.ys").write_text(_synth_script(top, keep_modules))
+        (here / "synth.ys").write_text(synth_script(top, keep_modules))
         try:
             _run([yosys, "-q", "-s", "synth.ys"], cwd=here, timeout_s=timeout_s)
         except ToolError as refusal:
@@ -200,7 +200,8 @@ def _simulate(verilog: str, testbench: str, files: Mapping[str, str], timeout_s:
 _ABC = "+strash;ifraig;scorr;dc2;strash;&get,-n;&dch,-f;&nf;&put"
 
 
-def _synth_script(top: str, keep_modules: bool) -> str:
+def synth_script(top: str, keep_modules: bool = True) -> str:
+    """What Yosys runs for `synthesize`: with the text, the library and the version, all that a netlist depends on."""
     return "\n".join(
         [
             "read_verilog design.v",
