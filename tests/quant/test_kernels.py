@@ -193,21 +193,25 @@ def assert_converts(words: NDArray[np.uint32], element: str) -> None:
     assert_same_bits(converted(x, element), want.astype(np.uint8), element)
 
 
-@pytest.mark.parametrize("element", ELEMENTS)
-def test_rounding_by_addition_equals_the_format(element: str) -> None:
-    """Every upper half of a float32, with the lower halves that lie at and around ties."""
-    low = np.array([0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF], np.uint32)
-    assert_converts(np.arange(1 << 16, dtype=np.uint32)[:, None] << np.uint32(16) | low, element)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("element", ELEMENTS)
-def test_rounding_by_addition_equals_the_format_on_many_more(element: str) -> None:
-    """2^24 float32: every upper half with 256 lower halves."""
-    low = np.arange(0, 1 << 16, 257, dtype=np.uint32)
+def assert_converts_all(low: NDArray[np.uint32], element: str) -> None:
+    """Every upper half of a float32 with each of these lower halves."""
     for start in range(0, 1 << 16, 1 << 12):
         upper = np.arange(start, start + (1 << 12), dtype=np.uint32)[:, None] << np.uint32(16)
         assert_converts(upper | low, element)
+
+
+@pytest.mark.parametrize("element", ELEMENTS)
+def test_rounding_by_addition_equals_the_format(element: str) -> None:
+    """Lower halves at and around ties, and others: 2^24 float32."""
+    around = np.array([0, 1, 0x7FFF, 0x8000, 0x8001, 0xFFFF])
+    assert_converts_all(np.union1d(around, np.arange(0, 1 << 16, 262)).astype(np.uint32), element)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("element", ["e2m1", "e4m3", "int8"])
+def test_rounding_by_addition_equals_the_format_on_every_float32(element: str) -> None:
+    for start in range(0, 1 << 16, 1 << 8):
+        assert_converts_all(np.arange(start, start + (1 << 8), dtype=np.uint32), element)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (40, 33), (3, 20, 48), (2, 1, 1), (0, 16), (2, 16, 0)])
