@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwsim.report.style import GRID, INK, MUTED, colours, styled, to_svg
+from hwsim.report.style import GRID, INK, MUTED, colours, styled, to_png, to_svg
 
 if TYPE_CHECKING:
     from hwsim.search.study import Point, Study
@@ -19,9 +19,7 @@ LABELS = {
     "latency_ms": "latency, ms per pass",
     "power_mw": "power, mW",
     "sqnr_db": "SQNR, dB",
-    "accuracy": "accuracy",
 }
-_LINEAR = {"sqnr_db", "accuracy", "bits_per_byte"}
 
 
 def label(name: str) -> str:
@@ -51,33 +49,54 @@ def pareto_view(study: Study, x: str, y: str, view: str) -> str:
         import matplotlib.pyplot as plt
 
         figure, axes = plt.subplots(figsize=(5.4, 4.0))
-        shade = colours(families(study))
-        shown = [point for point in study.points if point.feasible]
-        on_front = {point.number for point in study.pareto}
-        for name, colour in shade.items():
-            for member, marks in (("all", False), ("front", True)):
-                group = [point for point in shown if family(point) == name and (point.number in on_front) == marks]
-                dots = axes.scatter(
-                    [point.values[x] for point in group],
-                    [point.values[y] for point in group],
-                    s=34 if marks else 11,
-                    c=colour,
-                    alpha=0.95 if marks else 0.35,
-                    edgecolors="white" if marks else "none",
-                    linewidths=0.7,
-                    zorder=3 if marks else 2,
-                    label=name if marks else None,
-                )
-                dots.set_gid(f"{view}:{member}:{name}")
-        _staircase(axes, study, shown, x, y)
-        for axis, name in ((axes.xaxis, x), (axes.yaxis, y)):
-            values = np.array([point.values[name] for point in shown])
-            if name not in _LINEAR and len(values) and values.min() > 0 and values.max() / values.min() > 5:
-                axis.axes.set_xscale("log") if axis is axes.xaxis else axes.set_yscale("log")
-        _baseline(axes, study, x, y, shown)
-        axes.set_xlabel(label(x))
-        axes.set_ylabel(label(y))
+        _draw_view(axes, study, x, y, view)
         return to_svg(figure)
+
+
+def overview(study: Study) -> bytes:
+    """A PNG for a README: the first objective over each of the others, side by side."""
+    with styled():
+        import matplotlib.pyplot as plt
+
+        first, *rest = study.objectives
+        rest = rest[:3] or [first]
+        figure, row = plt.subplots(1, len(rest), figsize=(4.6 * len(rest), 4.1), sharey=True, squeeze=False)
+        for axes, x in zip(row[0], rest, strict=True):
+            _draw_view(axes, study, x, first, "overview")
+            axes.set_ylabel(label(first) if axes is row[0][0] else "")
+        handles, names = row[0][0].get_legend_handles_labels()
+        figure.legend(handles, names, loc="upper center", ncols=len(names), fontsize=9, bbox_to_anchor=(0.5, 1.06))
+        figure.tight_layout()
+        return to_png(figure)
+
+
+def _draw_view(axes: Any, study: Study, x: str, y: str, view: str) -> None:
+    shade = colours(families(study))
+    shown = [point for point in study.points if point.feasible]
+    on_front = {point.number for point in study.pareto}
+    for name, colour in shade.items():
+        for member, marks in (("all", False), ("front", True)):
+            group = [point for point in shown if family(point) == name and (point.number in on_front) == marks]
+            dots = axes.scatter(
+                [point.values[x] for point in group],
+                [point.values[y] for point in group],
+                s=34 if marks else 11,
+                c=colour,
+                alpha=0.95 if marks else 0.35,
+                edgecolors="white" if marks else "none",
+                linewidths=0.7,
+                zorder=3 if marks else 2,
+                label=name if marks else None,
+            )
+            dots.set_gid(f"{view}:{member}:{name}")
+    _staircase(axes, study, shown, x, y)
+    for name, set_scale in ((x, axes.set_xscale), (y, axes.set_yscale)):
+        values = np.array([point.values[name] for point in shown])
+        if name != study.manifest["metric"] and values.min() > 0 and values.max() / values.min() > 5:
+            set_scale("log")
+    _frame_metric(axes, study, shown, x, y)
+    axes.set_xlabel(label(x))
+    axes.set_ylabel(label(y))
 
 
 def _staircase(axes: Any, study: Study, shown: Sequence[Point], x: str, y: str) -> None:
@@ -92,18 +111,20 @@ def _staircase(axes: Any, study: Study, shown: Sequence[Point], x: str, y: str) 
     axes.step(*zip(*steps, strict=True), where="post", color=INK, linewidth=1.0, alpha=0.6, zorder=1)
 
 
-def _baseline(axes: Any, study: Study, x: str, y: str, shown: Sequence[Point]) -> None:
+def _frame_metric(axes: Any, study: Study, shown: Sequence[Point], x: str, y: str) -> None:
     """The float32 model as a dotted line where an axis is its metric; the axis is cut where designs are useless."""
-    name = study.objectives[0] if "accuracy" in study.manifest.get("roles", {"accuracy": None}) else None
+    name = study.manifest["metric"]
     reference = next(iter(study.manifest["baseline"].values()))
     for axis, draw, limit in ((y, axes.axhline, axes.set_ylim), (x, axes.axvline, axes.set_xlim)):
-        if axis != name or not shown:
+        if axis != name or reference is None:
             continue
         draw(reference, color=MUTED, linestyle=":", linewidth=1.1, zorder=1)
-        values = np.array([point.values[axis] for point in shown])
-        if study.manifest["goals"][axis] == "min":
-            top = max(np.quantile(values, 0.9), reference * 1.02)
-            limit(min(reference, values.min()) - 0.04 * (top - reference), top + 0.06 * (top - reference))
+        sign = -1.0 if study.manifest["goals"][name] == "max" else 1.0
+        costs = sign * np.array([point.values[name] for point in shown])
+        best = min(sign * reference, costs.min())
+        worst = max(np.quantile(costs, 0.8), best + 0.02 * abs(best))
+        margin = 0.05 * (worst - best)
+        limit(*sorted((sign * (best - margin), sign * (worst + margin))))
 
 
 def breakdown(

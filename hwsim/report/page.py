@@ -27,7 +27,7 @@ MOST_BARS = 24
 
 
 def write_report(study: Study | str | Path, out: str | Path) -> Path:
-    """Write ``report.html`` into the folder `out` and return its path.
+    """Write ``report.html`` and its picture ``front.png`` into the folder `out`; return the page's path.
 
     Args:
         study: a study, or the folder of one (finished or not).
@@ -51,6 +51,7 @@ def write_report(study: Study | str | Path, out: str | Path) -> Path:
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text(render(study), encoding="utf-8")
+        page.with_name("front.png").write_bytes(figures.overview(study))
     except OSError as error:
         raise StorageError(f"the report must be writable ({error.strerror})", where=str(page)) from None
     return page

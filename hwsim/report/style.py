@@ -76,3 +76,13 @@ def to_svg(figure: Figure) -> str:
     plt.close(figure)
     svg = buffer.getvalue()
     return re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG for a screen, the same bytes for the same figure."""
+    import matplotlib.pyplot as plt
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=144, bbox_inches="tight", facecolor="white", metadata={"Software": None})
+    plt.close(figure)
+    return buffer.getvalue()

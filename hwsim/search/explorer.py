@@ -200,6 +200,7 @@ def _manifest(
         "constraints": dict(space.constraints),
         "objectives": list(explorer.goals),
         "goals": explorer.goals,
+        "metric": explorer.main.metric.name,
         "accuracy": space.accuracy,
         "energy": space.energy,
         "traces": {

@@ -44,6 +44,7 @@ def study():
         "title": "A test", "space": "t", "space_size": 1000, "left_out": ["unit=ternary (model bitnet)"],
         "parameters": {"unit": ["nvfp4", "int8"], "rows": [8]}, "constraints": {"area_mm2": 8.0},
         "objectives": list(GOALS), "goals": GOALS, "accuracy": "rerun", "energy": "trace",
+        "metric": "bits_per_byte",
         "traces": {"gpt": {"digest": "abc"}}, "baseline": {"gpt": 1.39}, "sampler": "NSGA-II, population 50",
         "trials": 10, "seed": 0, "hwsim": "0", "python": "3", "finished": True,
     }  # fmt: skip
