@@ -213,7 +213,7 @@ def sampled(a: Tensor, b: Tensor, max_rows: int | None) -> tuple[NDArray[np.floa
 def _rows(tensor: Tensor, batches: Tensor, rows: Tensor) -> NDArray[np.float32]:
     kept = tensor if len(batches) == tensor.shape[0] else tensor[batches]
     kept = kept if len(rows) == tensor.shape[1] else kept[:, rows]
-    values: NDArray[np.float32] = kept.float().contiguous().numpy()
+    values: NDArray[np.float32] = kept.float().contiguous().cpu().numpy()
     return values
 
 
@@ -231,8 +231,9 @@ def weights_digest(model: nn.Module) -> str:
     """16 digits that follow from names and bits of all parameters and buffers."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
-        raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8) if tensor.numel() else tensor
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode() + raw.numpy().tobytes())
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        if tensor.numel():
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()[:16]
 
 

@@ -92,7 +92,7 @@ class _Emulator(ProductMode):  # type: ignore[no-untyped-call]
             for index in range(len(a)):
                 right = self._prepared(seen, numerics, b[index], index) if role == "weight" else b[index]
                 result[index] = numerics.gemm(a[index], right, role)
-        return out.mT if product.swapped else out
+        return (out.mT if product.swapped else out).to(product.a.device)
 
     def _prepared(self, seen: Seen, numerics: Numerics, b: NDArray[np.float32], index: int) -> Prepared:
         """Operand b, quantised again only where a bit of it has changed since the last batch."""
@@ -110,5 +110,5 @@ def _role(seen: Seen) -> Role:
 
 
 def _values(tensor: Tensor) -> NDArray[np.float32]:
-    values: NDArray[np.float32] = tensor.detach().float().contiguous().numpy()
+    values: NDArray[np.float32] = tensor.detach().float().contiguous().cpu().numpy()
     return values

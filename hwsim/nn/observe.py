@@ -11,6 +11,7 @@ An operand is a ``"gradient"`` if a gradient went into it, a ``"weight"`` if not
 
 from __future__ import annotations
 
+import sys
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -264,7 +265,8 @@ def _tensors(tree: Any) -> list[Tensor]:
 def observing(model: nn.Module, mode: ProductMode) -> Iterator[None]:
     """Run the block with `mode` watching `model`, every product of which is made visible.
 
-    Attention takes its unfused form, the fast path of `nn.MultiheadAttention` and the fused recurrent layers are off.
+    Attention takes its unfused form; the fast path of `nn.MultiheadAttention`, fused recurrent layers and compiled
+    graphs are off.
     Everything is put back at the end, hooks included.
     """
     with ExitStack() as stack:
@@ -275,6 +277,9 @@ def observing(model: nn.Module, mode: ProductMode) -> Iterator[None]:
             # not torch.backends.mkldnn.flags, which warns of an Intel GPU that is not there
             stack.callback(torch._C._set_mkldnn_enabled, torch._C._get_mkldnn_enabled())
             torch._C._set_mkldnn_enabled(False)
+        if "torch._dynamo" in sys.modules:  # else nothing is compiled, and importing it takes seconds
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+        torch.clear_autocast_cache()  # a weight that was cast before would not be known as one
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         mode.roles, mode.layers, mode.attention = Roles(model), Layers(model), _Attention()
         stack.callback(mode.layers.remove)

@@ -387,6 +387,19 @@ def test_a_new_trace_replaces_the_old_one_when_it_is_whole(tmp_path):
     ]
 
 
+def test_a_compiled_model_and_a_cached_cast_are_seen_through(tmp_path):
+    model, x = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)), torch.randn(5, 4)
+    compiled = torch.compile(model, backend="eager")
+    compiled(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        model(x)  # leaves casts of the weights in autocast's cache
+        trace = capture(compiled, tmp_path / "t", [x])
+    assert [(gemm.layer, gemm.b.role) for gemm in trace.gemms()] == [
+        ("_orig_mod.0", "weight"),
+        ("_orig_mod.2", "weight"),
+    ]
+
+
 def test_mistakes_are_one_line(tmp_path):
     linear = nn.Linear(3, 4)
     with pytest.raises(ModelError, match="Linear: batches must be given with a module"):
