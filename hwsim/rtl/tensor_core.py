@@ -294,7 +294,7 @@ def tensor_dot(arch: str = "blackwell", operand: str = "nvfp4") -> Unit:
 
     return Unit(
         name=top,
-        verilog=_grouped_text(top, title, row) if grouped else _fused_text(top, title, row, form),
+        verilog=grouped_text(top, title, row) if grouped else fused_text(top, title, row, form),
         inputs=ports,
         outputs=(Port("d", 32),),
         golden=golden,
@@ -319,7 +319,8 @@ def _decode_text(form: Element, bits: int) -> str:
     )
 
 
-def _fused_text(top: str, title: str, row: Row, form: Element) -> str:
+def fused_text(top: str, title: str, row: Row, form: Element) -> str:
+    """Module `top` of a fused unit with the numbers of `row`, which need not be a row of the catalogue."""
     e, m = form.exponent_bits, form.mantissa_bits
     scale = 254 if row.scale else 0
     base = -2 * form.bias - scale  # of the sum of exponent fields
@@ -378,7 +379,8 @@ def _fused_text(top: str, title: str, row: Row, form: Element) -> str:
     )
 
 
-def _grouped_text(top: str, title: str, row: Row) -> str:
+def grouped_text(top: str, title: str, row: Row) -> str:
+    """Module `top` of a unit that adds groups exactly, with the numbers of `row` and at most 64 products."""
     assert row.block is not None
     groups, scales = row.group // SUB_GROUP, row.group // row.block
     small = row.scale == "ue4m3"
