@@ -31,6 +31,15 @@ def tie_aligned(rng: np.random.Generator, rows: int, blocks: int, block: int) ->
     return np.asarray(values * unit, dtype=F).reshape(rows, blocks * block)
 
 
+def scale_ties(rng: np.random.Generator, rows: int, blocks: int, block: int) -> NDArray[np.float32]:
+    """Block maxima that, divided by 6 and the tensor scale, fall between two E4M3 numbers."""
+    scales = formats.get("e4m3").values[1:127]
+    top = rng.choice((scales[1:] + scales[:-1]) / 2, (rows, blocks)) * 6 * 3.7 / 2688
+    values = rng.uniform(-1, 1, (rows, blocks, block)) * top[..., None]
+    values[..., 0], values[0, 0, 0] = top, 3.7
+    return np.asarray(values, dtype=F).reshape(rows, blocks * block)
+
+
 def hard_data() -> dict[str, NDArray[np.float32]]:
     """Each name says what it is there to break."""
     rng = np.random.default_rng(7)
@@ -39,6 +48,7 @@ def hard_data() -> dict[str, NDArray[np.float32]]:
         "normal": normal,
         "bfloat16": (normal.view(np.uint32) & np.uint32(0xFFFF0000)).view(F),
         "ties": tie_aligned(rng, 24, 6, 16),
+        "ties of scales": scale_ties(rng, 24, 6, 16),
         "ties of 32": tie_aligned(rng, 24, 3, 32),
         "requantized": reference.dequantize(reference.quantize(normal, quant.get("nvfp4.te"))),
         "lognormal blocks": (

@@ -108,6 +108,13 @@ def data(name: str, seed: int = 11, rows: int = 128, columns: int = 512) -> NDAr
         middle = rng.choice(np.array([0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0, 6.0], F), blocks)
         middle[..., 0] = 6
         return np.asarray(middle * rng.choice([-1, 1], blocks) * unit, dtype=F).reshape(shape)
+    if name == "ties of scales":  # block maxima that fall between two E4M3 scales
+        largest = rng.uniform(1, 8)
+        middle = (E4M3.values[1:126] + E4M3.values[2:127]) / 2
+        top = rng.choice(middle, blocks[:2]) * 6 * largest / 2688
+        values = normal.reshape(blocks) / 8 * top[..., None]
+        values[..., 0], values[0, 0, 0] = top, largest
+        return values.astype(F).reshape(shape)
     if name == "lognormal blocks":
         size = np.exp(3 * rng.standard_normal((*blocks[:2], 1)))
         return np.asarray(normal.reshape(blocks) * size, dtype=F).reshape(shape)
@@ -119,7 +126,7 @@ def data(name: str, seed: int = 11, rows: int = 128, columns: int = 512) -> NDAr
     return normal
 
 
-KINDS = ["normal", "bfloat16", "ties", "lognormal blocks", "tiny", "requantized"]
+KINDS = ["normal", "bfloat16", "ties", "ties of scales", "lognormal blocks", "tiny", "requantized"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
