@@ -211,7 +211,8 @@ def code_rows(
     tall = (plane + height - 1) // height
     top, low, offset, shift, base = words[0], words[1], words[2], words[3], words[4]
     sign_shift, mask, nan, integer = words[5], words[6], words[7], words[8] != ZERO
-    keep_zero = words[9] != ZERO
+    keep_zero, divide = words[9] != ZERO, mode == DIVIDE
+    plain = (divide or mode == MULTIPLY) and noise.shape[0] == 0 and keep_zero
     for row in range(start, stop):
         shared = multiplier[(row // plane) * tall + (row % plane) // height]
         source, target = x[row], codes[row]
@@ -219,12 +220,12 @@ def code_rows(
             m = shared[at]
             first = at * block
             last = min(first + block, length)
-            if mode == MULTIPLY and noise.shape[0] == 0 and keep_zero:
+            if plain:
                 whole = first + (last - first) // LANES * LANES
                 for place in range(first, whole, LANES):
                     some, there = source[place : place + LANES], target[place : place + LANES]
                     for lane in range(LANES):
-                        bits = bits_of(some[lane] * m)
+                        bits = bits_of(some[lane] / m if divide else some[lane] * m)
                         size = U(bits & MAGNITUDE)
                         near = rounded(size if size < top else top, low, offset)
                         there[lane] = _code(bits, near, low, shift, base, sign_shift, mask, nan, integer)
