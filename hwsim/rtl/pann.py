@@ -1,0 +1,94 @@
+"""PANN's add-only unit: one addition a cycle into the accumulator of the weight's sign.
+
+A weight w keeps its input x at the adder for |w| cycles (``add``), so the adder's input toggles once an element. The
+difference of the two accumulators is the dot product. The counter that turns |w| into cycles is not part of the unit:
+a row of units shares it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.datapaths import pann
+from hwsim.errors import ArgumentError
+from hwsim.rtl.mac import codes, runs
+from hwsim.rtl.unit import Port, Unit, Values, cycles_of_runs, fill, to_words, uniform_and_edges
+
+_UNIT = """\
+// Add-only unit: x of <B> bits (<KIND>) into the positive or the negative accumulator of <ACC> bits.
+module <TOP> (
+  input clk, input clear, input add, input negate, input <SIGNED>[<B>-1:0] x, output [<ACC>-1:0] difference
+);
+  reg [<ACC>-1:0] positive, negative;
+  wire [<ACC>-1:0] extended = x; // sign extension where x is signed
+  // one adder serves both: only one of them changes in a cycle
+  wire [<ACC>-1:0] held = clear ? <ACC>'d0 : negate ? negative : positive;
+  wire [<ACC>-1:0] sum = held + extended;
+  always @(posedge clk) begin
+    if (clear | (add & ~negate)) positive <= add & ~negate ? sum : <ACC>'d0;
+    if (clear | (add & negate)) negative <= add & negate ? sum : <ACC>'d0;
+  end
+  assign difference = positive - negative;
+endmodule
+"""
+
+
+def pann_unit(bits_x: int = 6, acc_bits: int = 32, signed: bool = False) -> Unit:
+    """A clocked unit; golden values from `hwsim.datapaths.pann` with weights 1, -1 and 0 a cycle.
+
+    Raises:
+        ArgumentError: bits_x outside 2..16, acc_bits outside 2..48.
+    """
+    if not 2 <= acc_bits <= 48:
+        raise ArgumentError("acc_bits must be 2..48", got=acc_bits, where="pann_unit")
+    datapath = pann(bits_x, 1.0, acc_bits, signed)
+    top = f"pann_{'s' if signed else 'u'}{bits_x}_acc{acc_bits}"
+    add, negate, x = Port("add", 1), Port("negate", 1), Port("x", bits_x)
+    positive, negative = Port("positive", acc_bits), Port("negative", acc_bits)
+    edges = uniform_and_edges(x)
+
+    def accumulated(values: Values, weights: NDArray[np.int8]) -> NDArray[np.uint64]:
+        inputs = codes(values["x"], bits_x)[:, None]
+        out = np.zeros(len(inputs), np.int64)
+        for rows, first in cycles_of_runs(values["clear"]):
+            out[rows] = datapath.dot(inputs[rows], weights[rows, None], c=None if first else out[rows - 1])
+        return to_words(out, acc_bits)
+
+    def golden(values: Values) -> Values:
+        added, negated = values["add"].astype(np.int8), values["negate"].astype(np.int8)
+        return {
+            "difference": accumulated(values, added * (1 - 2 * negated)),
+            "positive": accumulated(values, added * (1 - negated)),
+            "negative": accumulated(values, added * negated),
+        }
+
+    def operands(rng: np.random.Generator, n: int) -> Values:
+        values = runs(rng, n) | edges(rng, n)
+        values["add"] = (rng.random(n) < 0.8).astype(np.uint64)
+        values["negate"] = rng.integers(0, 2, size=n, dtype=np.uint64)
+        held = rng.random(n) < 0.5  # an element stays for several additions
+        for name in ("x", "negate"):
+            last = np.maximum.accumulate(np.where(held, 0, np.arange(n)))
+            values[name] = values[name][last]
+        return values
+
+    return Unit(
+        name=top,
+        verilog=fill(
+            _UNIT,
+            TOP=top,
+            B=bits_x,
+            ACC=acc_bits,
+            KIND="signed" if signed else "unsigned",
+            SIGNED="signed " if signed else "",
+        ),
+        inputs=(Port("clear", 1), add, negate, x),
+        outputs=(Port("difference", acc_bits),),
+        golden=golden,
+        operands=operands,
+        registers=(positive, negative),
+        latency_cycles=1,
+        family="pann_unit",
+        parameters={"bits_x": bits_x, "acc_bits": acc_bits, "signed": signed},
+    )
