@@ -9,7 +9,7 @@ from hwsim.errors import ArgumentError, UnknownName
 from hwsim.gates import simulator
 from hwsim.gates.liberty import DEFAULT_LIBERTY
 from hwsim.gates.netlist import build_netlist
-from hwsim.gates.simulator import evaluate, simulate_operands
+from hwsim.gates.simulator import evaluate, outputs, simulate_operands, stimulus
 from hwsim.rtl import tools
 
 needs_yosys = pytest.mark.skipif(not tools.available("yosys", "yosys-abc"), reason="needs yosys")
@@ -212,6 +212,25 @@ def test_a_wrong_state_is_an_error_that_names_the_cycle(synth, hwsim45, rng):
     message = "^acc.total: a supplied state must equal what the gates compute, first differs in cycle, got 130$"
     with pytest.raises(ArgumentError, match=message):
         simulate_operands(netlist, {"clear": clear, "x": x}, states={"total": held})
+
+
+@needs_yosys
+@pytest.mark.parametrize("cycles", [20, 1000])  # settles in passes; needs the loop over cycles
+def test_a_supplied_state_sets_the_first_cycle(synth, hwsim45, rng, cycles):
+    netlist = synth(ACCUMULATOR, "acc", hwsim45)
+    x = rng.integers(-128, 128, cycles)
+    held = (accumulated([0] * cycles, x) + 1000 + 2**15) % 2**16 - 2**15
+    assert np.array_equal(evaluate(netlist, {"clear": [0], "x": x}, states={"total": held})["total"], held & 0xFFFF)
+
+
+@needs_yosys
+def test_unlinked_cycles_take_states_as_they_are(synth, hwsim45, rng):
+    netlist = synth(ACCUMULATOR, "acc", hwsim45)
+    total, x = rng.integers(-(2**15), 2**15, 100), rng.integers(-128, 128, 100)
+    packed = stimulus(netlist, {"clear": [0], "x": x}, states={"total": total}, linked=False)
+    assert np.array_equal(outputs(packed)["total"], total & 0xFFFF)
+    with pytest.raises(ArgumentError, match=r"^acc: unlinked cycles must name every register, got \[\]$"):
+        stimulus(netlist, {"clear": [0], "x": x}, linked=False)
 
 
 @needs_yosys
