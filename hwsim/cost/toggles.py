@@ -64,6 +64,8 @@ class Toggles:
             units whose products never leave them.
         sum: bits that flip in the register of the running sum per update.
         sampled: part of the GEMM's multiply-accumulates whose sums were followed.
+        partial: of an integer unit: partial-product bits (each bit of a and each bit of b) that flip per update.
+        product: of an integer unit: bits of the product, before its sign is extended, that flip per update.
     """
 
     layer: str
@@ -75,6 +77,8 @@ class Toggles:
     addend: float
     sum: float
     sampled: float
+    partial: float = 0.0
+    product: float = 0.0
 
 
 def count_toggles(gemm: Gemm, numerics: Numerics, dataflow: str = "ws", rows: int = 16) -> Toggles:
@@ -104,7 +108,7 @@ def count_by_dataflow(gemm: Gemm, numerics: Numerics, rows: int = 16) -> dict[st
         raise ArgumentError("must be at least 1", got=rows, where="count_toggles.rows")
     batches = np.unique(np.linspace(0, gemm.a.values.shape[0] - 1, BATCHES).astype(int))
     shared = gemm.b.values.shape[0] == 1
-    means = np.zeros((len(batches), len(DATAFLOWS), 6))
+    means = np.zeros((len(batches), len(DATAFLOWS), 8))
     followed = 0
     prepared: Prepared | None = None
     for count, batch in zip(means, batches, strict=True):
@@ -112,14 +116,18 @@ def count_by_dataflow(gemm: Gemm, numerics: Numerics, rows: int = 16) -> dict[st
         if prepared is None or not shared:
             prepared = numerics.prepare_b(gemm.b.values[0 if shared else batch], gemm.b.role, seed=SEED + 1)
         words_a = numerics.words(a, "a")
-        addends, sums = _running(numerics, a, prepared, _middle(len(words_a)), _middle(len(prepared.words)))
+        few_a, few_b = _middle(len(words_a)), _middle(len(prepared.words))
+        addends, sums = _running(numerics, a, prepared, few_a, few_b)
         followed += sums.shape[0] * sums.shape[1] * gemm.k
         for axis, dataflow in enumerate(DATAFLOWS):
             count[axis, :4] = _operand_flips(numerics, words_a, numerics.scale_bytes(a), prepared, dataflow, rows)
-            count[axis, 4:] = _flips_along(addends, axis), _flips_along(sums, axis)
+            count[axis, 4:6] = _flips_along(addends, axis), _flips_along(sums, axis)
+            if numerics.datapath.family == "integer":
+                few = words_a[few_a][:, None], prepared.words[few_b][None]
+                count[axis, 6:] = _partial_flips(*few, axis), _flips_along(_products(addends, numerics), axis)
     sampled = followed / gemm.macs
     return {
-        dataflow: Toggles(gemm.layer, dataflow, *map(float, mean), sampled)  # type: ignore[call-arg]
+        dataflow: Toggles(gemm.layer, dataflow, *map(float, mean[:6]), sampled, *map(float, mean[6:]))  # type: ignore[call-arg]
         for dataflow, mean in zip(DATAFLOWS, means.mean(0), strict=True)
     }
 
@@ -166,6 +174,26 @@ def _flips_along(words: NDArray[Any], axis: int) -> float:
         return 0.0
     ahead, behind = np.moveaxis(words, axis, 0)[1:], np.moveaxis(words, axis, 0)[:-1]
     return float(np.bitwise_count(ahead ^ behind).mean())
+
+
+def _products(addends: NDArray[np.uint64], numerics: Numerics) -> NDArray[np.uint64]:
+    """Products of an integer unit in their own width, from the words at its accumulator's input."""
+    unit: Any = numerics.datapath
+    return addends & np.uint64((1 << min(unit.a_bits + unit.b_bits, 63)) - 1)
+
+
+def _partial_flips(a: NDArray[Any], b: NDArray[Any], axis: int) -> float:
+    """Mean flips of all bits a_i & b_j between neighbours along an axis of ``[m, n, k]``; 0 for an axis of one.
+
+    Where both words have bits, what they share before and after did not flip.
+    """
+    a, b = np.broadcast_arrays(a, b)
+    if a.shape[axis] < 2:
+        return 0.0
+    a, b = np.moveaxis(a, axis, 0), np.moveaxis(b, axis, 0)
+    ones = np.bitwise_count(a).astype(np.int32) * np.bitwise_count(b)
+    kept = np.bitwise_count(a[1:] & a[:-1]).astype(np.int32) * np.bitwise_count(b[1:] & b[:-1])
+    return float((ones[1:] + ones[:-1] - 2 * kept).mean())
 
 
 def _running(
