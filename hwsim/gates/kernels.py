@@ -9,12 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from hwsim.gates.kinds import AND2, AO22, CHAIN4, FIRST, MAJ3, MUX2, OUTPUT, SECOND, XOR3
-from hwsim.jit import njit
+from hwsim.jit import intrinsic, njit, types
 
 BLOCK_WORDS = 256
 
