@@ -166,15 +166,26 @@ def add_words(a: NDArray[np.uint64], b: NDArray[np.uint64], fmt: str) -> NDArray
             total = a.astype(np.uint16).view(np.float16) + b.astype(np.uint16).view(np.float16)
             words = total.view(np.uint16).astype(np.uint64)
         else:
-            place = 16 if fmt == "bf16" else 0
-            x = (a.astype(np.uint32) << np.uint32(place)).view(np.float32)
-            y = (b.astype(np.uint32) << np.uint32(place)).view(np.float32)
-            total = x + y
+            total = to_float32(a, fmt) + to_float32(b, fmt)
             words = total.view(np.uint32).astype(np.uint64)
             if fmt == "bf16":
                 words = words + np.uint64(0x7FFF) + (words >> np.uint64(16) & np.uint64(1)) >> np.uint64(16)
     quiet = np.uint64(_infinity(fmt) | 1 << (fraction - 1))
     return np.where(np.isnan(total), quiet, words)
+
+
+def to_float32(words: NDArray[np.uint64], fmt: str) -> NDArray[np.float32]:
+    """The numbers that codes of `fmt` stand for."""
+    if fmt == "fp16":
+        return words.astype(np.uint16).view(np.float16).astype(np.float32)
+    return (words.astype(np.uint32) << np.uint32(16 if fmt == "bf16" else 0)).view(np.float32)
+
+
+def from_float32(values: NDArray[np.float32], fmt: str) -> NDArray[np.uint64]:
+    """Codes of numbers that `fmt` holds exactly."""
+    if fmt == "fp16":
+        return values.astype(np.float16).view(np.uint16).astype(np.uint64)
+    return values.view(np.uint32).astype(np.uint64) >> np.uint64(16 if fmt == "bf16" else 0)
 
 
 def float_words(rng: np.random.Generator, port: Port, n: int, fmt: str) -> NDArray[np.uint64]:

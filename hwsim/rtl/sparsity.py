@@ -1,9 +1,9 @@
 """N:M selectors: which elements of a group stay, by magnitude or by a draw without bias.
 
-Magnitude: an element stays if fewer than n others come before it; a larger magnitude does, of equals the first,
-as in `hwsim.quant.sparsity.keep_largest`. Unbiased with least variance: the chances ``min(1, c |a_i|)`` lie end to end on
-a line, and one random point, repeated at distance 1, draws from it (systematic sampling, `sparsify_unbiased`). All
-comparisons are multiplied out, so the circuit is exact: no divider, and r of R bits is the point r / 2^R.
+Magnitude: an element stays if fewer than n others come before it; a larger magnitude does, of equals the first, as
+in `hwsim.quant.sparsity.keep_largest`. Unbiased with least variance: the chances ``min(1, c |a_i|)`` lie end to end
+on a line, and one random point, repeated at distance 1, draws from it (systematic sampling, `sparsify_unbiased`).
+All comparisons are multiplied out, so the circuit is exact: no divider, and r of R bits is the point r / 2^R.
 """
 
 from __future__ import annotations

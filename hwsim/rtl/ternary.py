@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hwsim.datapaths import ternary_lut
 from hwsim.errors import ArgumentError, UnknownName
-from hwsim.rtl.float_adders import WIDTHS, add_words, adder_text, float_words
+from hwsim.rtl.float_adders import WIDTHS, add_words, adder_text, float_words, from_float32, to_float32
 from hwsim.rtl.mac import accumulator, runs
 from hwsim.rtl.minifloat import signed_sum
 from hwsim.rtl.unit import Port, Unit, Values, cycles_of_runs, fill, join, to_signed, to_words, uniform_and_edges
@@ -399,13 +399,13 @@ def _accumulate(
     shape: _Shape, x: NDArray[np.uint64], keys: NDArray[np.uint64], start: NDArray[np.uint64]
 ) -> NDArray[np.uint64]:
     """Accumulators ``[n, K]`` after one step from `start`: the emulator's dot product of one group a table."""
-    if shape.is_float:
-        entries = table_entries(x.reshape(len(x), shape.luts, shape.group), shape.group, shape.activation)
-        return add_words(start, _float_sums(entries, keys, shape), shape.activation)
-    datapath = ternary_lut(shape.group, "int8", shape.luts)
     key_codes = keys.astype(np.uint8 if shape.key_bits <= 8 else np.uint16)
-    total = datapath.dot(x[:, None, :].astype(np.uint8), key_codes, c=to_signed(start, ACC_BITS))
-    return to_words(total.astype(np.int64), ACC_BITS)
+    datapath = ternary_lut(shape.group, shape.activation, shape.luts)  # type: ignore[arg-type]
+    if not shape.is_float:
+        held = to_signed(start, ACC_BITS)
+        return to_words(datapath.dot(x[:, None, :].astype(np.uint8), key_codes, c=held).astype(np.int64), ACC_BITS)
+    total = datapath.dot(x[:, None, :].astype(np.uint16), key_codes, c=to_float32(start, shape.activation))
+    return from_float32(total, shape.activation)
 
 
 @dataclass(frozen=True)
