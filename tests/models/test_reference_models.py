@@ -53,8 +53,8 @@ def test_the_metric_is_the_recorded_one_where_the_text_is(name):
 def test_emulated_formats_cost_what_their_bits_suggest():
     value = {name: measure("gpt", name, bytes=1024).value for name in ("int8", "nvfp4", "int4")}
     value["float32"] = measure("gpt", bytes=1024).value
-    assert sorted(value, key=value.get) == ["float32", "int8", "nvfp4", "int4"]
-    assert value["int8"] < value["float32"] + 0.02
+    assert value["float32"] + 0.02 < value["nvfp4"] < value["int4"]
+    assert abs(value["int8"] - value["float32"]) < 0.02
 
 
 def test_a_ternary_unit_gives_the_logits_of_bitnet_bit_by_bit():
