@@ -232,9 +232,13 @@ def _abc_complaint(here: Path, refusal: ToolError) -> str:
 
 
 def _run(command: list[str], *, cwd: Path, timeout_s: float, stderr: int = subprocess.PIPE) -> str:
-    """Standard output of a tool; a session of its own, so that the limit ends Yosys' ABC too."""
+    """Standard output of a tool; a session of its own, so that the limit ends Yosys' ABC too.
+
+    What the tool leaves behind when it is ended lies in `cwd`, which is removed.
+    """
+    environment = os.environ | {"TMPDIR": str(cwd)}
     with subprocess.Popen(
-        command, cwd=cwd, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True
     ) as process:
         try:
             stdout, complaints = process.communicate(timeout=timeout_s)

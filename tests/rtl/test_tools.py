@@ -124,6 +124,14 @@ def test_a_missing_tool_names_its_package(monkeypatch, library):
         tools.simulate("", "")
 
 
+def test_a_synthesis_that_is_ended_leaves_nothing(library, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    wide = MAC.replace("[7:0]", "[63:0]").replace("[15:0]", "[127:0]")
+    with pytest.raises(tools.ToolError, match=r"^Yosys: must end within its limit in seconds, got 1.5$"):
+        tools.synthesize(wide, "mac", library, timeout_s=1.5)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_simulate_returns_what_the_bench_prints_and_reads_its_files():
     bench = """module tb; reg [7:0] m [0:1]; wire [7:0] y; add add(.a(m[0]), .b(m[1]), .y(y));
       initial begin $readmemh("m.hex", m); #1 $display("%0d", y); $finish; end endmodule"""
