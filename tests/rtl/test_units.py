@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from hwsim.rtl import catalog
 from hwsim.rtl.multipliers import STYLES
 from hwsim.rtl.unit import every_input
-
-sys.path.insert(0, str(Path(__file__).parent))
-from circuits import gate_mismatches, needs_icarus, needs_yosys, rtl_mismatches, vectors
 
 # name -> rows through Icarus, rows through the gates; 0 leaves the gates to the slow tests (mapping takes seconds).
 # Units of at most 16 input bits are exhaustive whatever the number.
@@ -57,33 +51,29 @@ FAST = {
 }
 
 
-@needs_icarus
 @pytest.mark.parametrize("name", FAST)
-def test_text_equals_emulator(name):
+def test_text_equals_emulator(name, text_mismatches, vectors):
     unit = catalog.build(name)
-    assert rtl_mismatches(unit, vectors(unit, FAST[name][0])) == 0
+    assert text_mismatches(unit, vectors(unit, FAST[name][0])) == 0
 
 
-@needs_yosys
 @pytest.mark.parametrize("name", [name for name, (_, rows) in FAST.items() if rows])
-def test_gates_equal_emulator(name):
+def test_gates_equal_emulator(name, gate_mismatches, vectors):
     unit = catalog.build(name)
     assert gate_mismatches(unit, vectors(unit, FAST[name][1])) == 0
 
 
 @pytest.mark.slow
-@needs_icarus
 @pytest.mark.parametrize("name", catalog.named_units())
-def test_text_equals_emulator_on_many_vectors(name):
+def test_text_equals_emulator_on_many_vectors(name, text_mismatches, vectors):
     unit = catalog.build(name)
     rows = 1000 if unit.family in ("tensor_dot", "ternary_dot", "ternary_core", "ternary_table") else 20_000
-    assert rtl_mismatches(unit, vectors(unit, rows, seed=1)) == 0
+    assert text_mismatches(unit, vectors(unit, rows, seed=1)) == 0
 
 
 @pytest.mark.slow
-@needs_yosys
 @pytest.mark.parametrize("name", catalog.named_units())
-def test_gates_equal_emulator_on_a_million_vectors(name):
+def test_gates_equal_emulator_on_a_million_vectors(name, gate_mismatches, vectors):
     unit = catalog.build(name)
     exhaustive = not unit.clocked and unit.input_bits <= 16
     for seed in range(1 if exhaustive else 8):
@@ -91,25 +81,23 @@ def test_gates_equal_emulator_on_a_million_vectors(name):
 
 
 @pytest.mark.slow
-@needs_icarus
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("signed", [True, False])
-def test_multipliers_of_unequal_widths(style, signed):
+def test_multipliers_of_unequal_widths(style, signed, text_mismatches):
     for a_bits in range(2, 17):
         for b_bits in {2, 3, 5, 8, 16, a_bits}:
             unit = catalog.build("multiplier", a_bits=a_bits, b_bits=b_bits, signed=signed, style=style)
             inputs = (
                 every_input(unit) if unit.input_bits <= 12 else unit.operands(np.random.default_rng(a_bits), 1000)
             )
-            assert rtl_mismatches(unit, inputs) == 0, unit.name
+            assert text_mismatches(unit, inputs) == 0, unit.name
 
 
 @pytest.mark.slow
-@needs_icarus
 @pytest.mark.parametrize(
     ("arch", "operand"),
     [("volta", "fp16"), ("hopper", "bf16"), ("hopper", "e5m2"), ("blackwell", "e2m1"), ("blackwell", "mxfp6.e3m2")],
 )
-def test_other_tensor_cores(arch, operand):
+def test_other_tensor_cores(arch, operand, text_mismatches, vectors):
     unit = catalog.build("tensor_dot", arch=arch, operand=operand)
-    assert rtl_mismatches(unit, vectors(unit, 300)) == 0
+    assert text_mismatches(unit, vectors(unit, 300)) == 0

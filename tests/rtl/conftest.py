@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -15,12 +16,32 @@ from hwsim.rtl import tools
 from hwsim.rtl.bench import port_bits, run_rtl
 from hwsim.rtl.unit import Port, Unit, Values, every_input
 
-needs_icarus = pytest.mark.skipif(not tools.available("iverilog", "vvp"), reason="Icarus Verilog is not installed")
-needs_yosys = pytest.mark.skipif(not tools.available("yosys", "yosys-abc"), reason="Yosys is not installed")
+Mismatches = Callable[[Unit, Values], int]
 
 
-def vectors(unit: Unit, rows: int, seed: int = 0) -> Values:
-    """All inputs of a combinational unit of at most 16 bits, else `rows` operands of its own."""
+@pytest.fixture
+def text_mismatches() -> Mismatches:
+    """Rows in which Icarus Verilog finds the text different from the golden values."""
+    if not tools.available("iverilog", "vvp"):
+        pytest.skip("Icarus Verilog is not installed")
+    return run_rtl
+
+
+@pytest.fixture
+def gate_mismatches() -> Mismatches:
+    """Rows in which any output of the mapped gates differs from the golden values."""
+    if not tools.available("yosys", "yosys-abc"):
+        pytest.skip("Yosys is not installed")
+    return _gate_mismatches
+
+
+@pytest.fixture
+def vectors() -> Callable[..., Values]:
+    """(unit, rows, seed) -> inputs: every one of at most 16 bits, else the unit's own operands."""
+    return _vectors
+
+
+def _vectors(unit: Unit, rows: int, seed: int = 0) -> Values:
     if not unit.clocked and unit.input_bits <= 16:
         return every_input(unit)
     return unit.operands(np.random.default_rng(seed), rows)
@@ -32,21 +53,15 @@ def _netlist(verilog: str, top: str) -> Netlist:
     return build_netlist(mapped.netlist, read_liberty(), top)
 
 
-def netlist(unit: Unit) -> Netlist:
-    """The unit in the cells of the library that hwsim ships."""
-    return _netlist(unit.verilog, unit.top)
-
-
-def gate_mismatches(unit: Unit, inputs: Values, golden: Values | None = None) -> int:
-    """Rows in which any output of the mapped gates differs from the golden values."""
-    expected = unit.golden(inputs) if golden is None else golden
-    circuit = netlist(unit)
+def _gate_mismatches(unit: Unit, inputs: Values) -> int:
+    expected = unit.golden(inputs)
+    circuit = _netlist(unit.verilog, unit.top)
     rows = len(next(iter(inputs.values())))
     different = np.zeros(rows, bool)
     if not unit.clocked:
         found = evaluate(circuit, inputs)
         for port in unit.outputs:
-            different |= (as_words(port, expected[port.name]) != found[port.name].reshape(rows, -1)).any(axis=1)
+            different |= (_as_words(port, expected[port.name]) != found[port.name].reshape(rows, -1)).any(axis=1)
         return int(different.sum())
     # In a cycle a register shows what the cycle before left in it.
     widths = {name: len(bits) for name, bits in circuit.states.items()}
@@ -55,22 +70,17 @@ def gate_mismatches(unit: Unit, inputs: Values, golden: Values | None = None) ->
     }
     found = evaluate(circuit, inputs, states=states)
     for port in unit.outputs:
-        wanted = as_words(port, expected[port.name])[:-1]
+        wanted = _as_words(port, expected[port.name])[:-1]
         different[1:] |= (wanted != found[port.name].reshape(rows, -1)[1:]).any(axis=1)
     return int(different.sum())
 
 
-def as_words(port: Port, values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _as_words(port: Port, values: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """The port's vector in words of 64 bits, as `evaluate` returns it: ``[rows, words]``."""
     bits = port_bits(port, values)
     padded = np.zeros((len(bits), -(-port.width // 64) * 64), np.uint8)
     padded[:, : port.width] = bits
     return np.packbits(padded, axis=1, bitorder="little").view("<u8")
-
-
-def rtl_mismatches(unit: Unit, inputs: Values) -> int:
-    """Rows in which Icarus Verilog finds the text different from the golden values."""
-    return run_rtl(unit, inputs)
 
 
 def _delayed(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
