@@ -1,9 +1,9 @@
 """Which tensor cores exist and how each one adds: data only, each row with its source.
 
-MODEL: what was measured on silicon by F. A. Khattak and M. Mikaitis (arXiv 2512.07004, BSD-2 recordings) and, for
-every row, by the authors of MMA-Sim (arXiv 2511.10909, PyPI mmasim 2.1.1, read November 2026). A row whose numbers come
-from the second source alone says so. The first MMA-Sim release differs where zero products meet a small accumulator
-and was rejected as the older reading.
+The numbers are those measured on silicon by F. A. Khattak and M. Mikaitis (arXiv 2512.07004, recordings under BSD-2)
+and, for every row, by the authors of MMA-Sim (arXiv 2511.10909, PyPI mmasim 2.1.1, read November 2026). A row that
+rests on the second source alone says so. The first release of MMA-Sim differs where zero products meet a small
+accumulator and was rejected as the older reading.
 
 Not modelled, as no public source describes them: sparse instructions, sm_103 and sm_107, tcgen05 with ``.ws`` or
 ``cta_group::2``, CDNA4.

@@ -3,9 +3,9 @@
 A group of L products and c is cut at ``2^(emax - F)``, so emax of every element comes first. Per row, group and tile:
 
 1. The largest exponent sum in 16-bit lanes. A zero operand carries an exponent so low that its product never decides.
-2. Products in float32, exact as significands have at most 11 bits each, times ``2^(F - emax)``: exact or far below one.
-   Conversion to int32 truncates, which is the unit's cut. At most 16 products of below 2^27 (32 of below 2^15 where F is
-   13) share an int32; such sums and c are added in float64, exact below 2^53.
+2. Products in float32, exact as significands have at most 11 bits each, times ``2^(F - emax)``: exact, or below one.
+   Conversion to int32 truncates, which is the unit's cut. At most 16 products below 2^27 each (32 below 2^15 where F
+   is 13) share an int32; such sums and c are added in float64, exact below 2^53.
 3. Scaling back by a power of two, and truncation as a mask of float64's low bits, or rounding to float16's 11 bits.
 
 Elements with special operands or scales, a special c, an emax that float32 cannot scale by, or a result that is
@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from hwsim.datapaths.tensor_cores import general
+from hwsim.datapaths.tensor_cores import general, words
+from hwsim.datapaths.tensor_cores.words import Bool, Int
 from hwsim.jit import njit
 
 J = 128
@@ -42,7 +43,7 @@ STEP = 8
 
 @njit
 def look_up(
-    start: int, stop: int, codes: Any, significand_of: Any, exponent_of: Any, significands: Any, exponents: Any
+    start: Int, stop: Int, codes: Any, significand_of: Any, exponent_of: Any, significands: Any, exponents: Any
 ) -> None:
     """Rows start..stop of codes as significands and exponents, by table."""
     for r in range(start, stop):
@@ -52,19 +53,19 @@ def look_up(
 
 
 @njit(inline="always")
-def power_of_two(e: int) -> Any:
+def power_of_two(e: Int) -> Any:
     """``2^e`` as float64, for normal numbers."""
     return np.int64(np.int64(e + 1023) << 52).view(np.float64)
 
 
 @njit
 def prepare(
-    start: int,
-    stop: int,
+    start: Int,
+    stop: Int,
     sig: Any,
     exp: Any,
-    group: int,
-    mantissa: int,
+    group: Int,
+    mantissa: Int,
     scale_exp: Any,
     values: Any,
     exponents: Any,
@@ -73,7 +74,7 @@ def prepare(
     """Rows start..stop of an operand as ``[groups, R, W]`` float32 values and exponents, and ``[groups, R]`` scales.
 
     Padding and special elements count as zeros here; the scale of a group with specials is an exponent that no sum
-    reaches (general.INF_E), as is that of NaN. Without block scales (`scale_exp` of another shape) the rest are 0.
+    reaches (words.INF_E), as is that of NaN. Without block scales (`scale_exp` of another shape) the rest are 0.
     """
     groups, rows, width = values.shape
     scaled = scale_exp.shape[0] == rows and scale_exp.shape[1] == groups
@@ -81,11 +82,12 @@ def prepare(
         for g in range(groups):
             scale = np.int64(scale_exp[r, g]) if scaled else np.int64(0)
             for w in range(width):
-                value, e = np.float32(0), NONE
+                value = np.float32(0)
+                e: Int = NONE
                 if w < group:
                     s, x = np.int64(sig[r, g * group + w]), np.int64(exp[r, g * group + w])
-                    if x >= general.INF_E:
-                        scale = np.int64(general.INF_E)
+                    if x >= words.INF_E:
+                        scale = np.int64(words.INF_E)
                     elif s != 0:
                         value, e = np.float32(np.float64(s) * power_of_two(x - mantissa)), x
                 values[g, r, w] = value
@@ -95,8 +97,8 @@ def prepare(
 
 @njit
 def panels(
-    start: int,
-    stop: int,
+    start: Int,
+    stop: Int,
     values: Any,
     exponents: Any,
     scales: Any,
@@ -138,7 +140,7 @@ def to_half(value: Any) -> Any:
 
 
 @njit(inline="always")
-def largest(a: Any, k: int, b: Any, place: int, width: int, top: Any) -> None:
+def largest(a: Any, k: Int, b: Any, place: Int, width: Int, top: Any) -> None:
     """top ``[J]``: the largest sum of exponents over a group."""
     for w in range(0, width, STEP):
         x0, x1, x2, x3 = a[k + w], a[k + w + 1], a[k + w + 2], a[k + w + 3]
@@ -158,7 +160,7 @@ def largest(a: Any, k: int, b: Any, place: int, width: int, top: Any) -> None:
 
 
 @njit(inline="always")
-def cut_products(a: Any, k: int, b: Any, place: int, scale: Any, sums: Any) -> None:
+def cut_products(a: Any, k: Int, b: Any, place: Int, scale: Any, sums: Any) -> None:
     """Add STEP products, each truncated to the unit of the cut, to sums ``[J]``, int32."""
     x0, x1, x2, x3 = a[k], a[k + 1], a[k + 2], a[k + 3]
     x4, x5, x6, x7 = a[k + 4], a[k + 5], a[k + 6], a[k + 7]
@@ -179,17 +181,17 @@ def cut_products(a: Any, k: int, b: Any, place: int, scale: Any, sums: Any) -> N
 @njit(inline="always")
 def align(
     top: Any,
-    scale_a: int,
+    scale_a: Int,
     scale_b: Any,
     c: Any,
     c_bits: Any,
-    fraction: int,
-    e_zero: int,
-    least_e: int,
+    fraction: Int,
+    e_zero: Int,
+    least_e: Int,
     scale: Any,
     back: Any,
     c_cut: Any,
-) -> int:
+) -> Int:
     """Factors of products, ``2^(fraction - emax)`` with block scales, and of the result; c in units of the cut.
 
     Returns whether some column needs `general.fused`: see `needs_care`.
@@ -211,15 +213,15 @@ def align(
 
 
 @njit(inline="always")
-def needs_care(e: Any, magnitude: Any, top: Any) -> bool:
+def needs_care(e: Any, magnitude: Any, top: Any) -> Bool:
     """Whether emax lies where float32 factors or results would not be normal; specials have exponents far above."""
     return (e > np.int32(100)) | ((e < np.int32(-100)) & ((magnitude != 0) | (top >= np.int16(LOWEST))))
 
 
 @njit
 def matmul(
-    start: int,
-    stop: int,
+    start: Int,
+    stop: Int,
     a: Any,
     a_exponents: Any,
     a_scale: Any,
@@ -232,13 +234,13 @@ def matmul(
     b_exp: Any,
     sa_exp: Any,
     sb_exp: Any,
-    group: int,
-    width: int,
-    fraction: int,
-    point: int,
-    e_zero: int,
-    rounding: int,
-    outside: int,
+    group: Int,
+    width: Int,
+    fraction: Int,
+    point: Int,
+    e_zero: Int,
+    rounding: Int,
+    outside: Int,
     out: Any,
 ) -> None:
     """Rows start..stop of out, float32 ``[M, N]`` (float16's numbers for RNE_FP16): holds c, receives the result.
@@ -247,7 +249,7 @@ def matmul(
     even. a, b and their exponents are flat, as laid out by `prepare` and `panels`.
     """
     rows, columns, groups = a_sig.shape[0], b_sig.shape[0], b_scale.shape[1]
-    half, narrow = rounding == general.RNE_FP16, rounding == general.RZ_E8M13
+    half, narrow = rounding == words.RNE_FP16, rounding == words.RZ_E8M13
     run = 4 if fraction == 13 else 2  # steps of products that share an int32
     least_e = -14 if half else -126
     scaled = sa_exp.shape[1] == groups and sa_exp.shape[0] == rows
@@ -289,51 +291,51 @@ def matmul(
                                     blocks = np.int64(sa_exp[i, g]) + np.int64(sb_exp[first + j, g])
                                 word = np.int64(c_bits[j]) & 0xFFFFFFFF
                                 if half:
-                                    word = general.half_of(word)
+                                    word = words.half_of(word)
                                 word = general.fused(
-                                    a_sig, a_exp, i, b_sig, b_exp, first + j, g * group, (g + 1) * group, blocks, word,
-                                    fraction, point, e_zero, rounding,
+                                    a_sig, a_exp, i, b_sig, b_exp, first + j, g * group, (g + 1) * group, blocks,
+                                    word, fraction, point, e_zero, rounding,
                                 )  # fmt: skip
-                                redone[j] = general.word_float(general.float_of_half(word) if half else word)
+                                redone[j] = words.word_float(words.float_of_half(word) if half else word)
                                 top[j] = CARED
+                    if not narrow:
+                        for j in range(J):
+                            totals[j] = np.float64(c_cut[j])
+                    target = c_cut if narrow else sums
+                    for w in range(0, width, STEP):
+                        if not narrow and w // STEP % run == 0:
+                            for j in range(J):
+                                sums[j] = 0
+                        cut_products(a, k + w, b, panel + w * J, scale, target)
+                        if not narrow and (w // STEP % run == run - 1 or w + STEP == width):
+                            for j in range(J):
+                                totals[j] += np.float64(sums[j])
                     if narrow:
-                        for w in range(0, width, STEP):
-                            cut_products(a, k + w, b, panel + w * J, scale, c_cut)
                         for j in range(J):
                             # Below 2^21, so exact in float32; its low 10 bits are beyond 13 fraction bits.
                             bits = np.float32(c_cut[j]).view(np.int32) & np.int32(-1024)
-                            value = np.int32(bits).view(np.float32) * back[j]
-                            c[j] = redone[j] if marked and top[j] == CARED else value
+                            c[j] = np.int32(bits).view(np.float32) * back[j]
+                    elif half:
+                        for j in range(J):
+                            c[j] = np.float32(to_half(totals[j] * np.float64(back[j])))
                     else:
                         for j in range(J):
-                            totals[j] = np.float64(c_cut[j])
-                        for w in range(0, width, STEP):
-                            if w // STEP % run == 0:
-                                for j in range(J):
-                                    sums[j] = 0
-                            cut_products(a, k + w, b, panel + w * J, scale, sums)
-                            if w // STEP % run == run - 1 or w + STEP == width:
-                                for j in range(J):
-                                    totals[j] += np.float64(sums[j])
-                        if half:
-                            for j in range(J):
-                                c[j] = np.float32(to_half(totals[j] * np.float64(back[j])))
-                        else:
-                            for j in range(J):
-                                bits = np.float64(totals[j]).view(np.int64) & np.int64(-(1 << 29))
-                                c[j] = np.float32(np.int64(bits).view(np.float64)) * back[j]
-                        if marked:
-                            for j in range(count):
-                                if top[j] == CARED:
-                                    c[j] = redone[j]
+                            kept = np.float64(totals[j]).view(np.int64) & np.int64(-(1 << 29))
+                            c[j] = np.float32(np.int64(kept).view(np.float64)) * back[j]
+                    if marked:
+                        for j in range(count):
+                            if top[j] == CARED:
+                                c[j] = redone[j]
                 if outside and ((g + 1) % outside == 0 or g + 1 == groups):
                     for r in range(r1 - r0):
                         for j in range(count):
                             if half:
-                                total = np.float32(to_half(np.float64(out[r0 + r, first + j]) + np.float64(held[r, j])))
+                                total = np.float32(
+                                    to_half(np.float64(out[r0 + r, first + j]) + np.float64(held[r, j]))
+                                )
                             else:
                                 total = out[r0 + r, first + j] + held[r, j]
-                            out[r0 + r, first + j] = general.word_float(0x7FFFFFFF) if total != total else total
+                            out[r0 + r, first + j] = words.word_float(0x7FFFFFFF) if total != total else total
                             held[r, j] = np.float32(0)
             if not outside:
                 for r in range(r1 - r0):

@@ -1,16 +1,17 @@
 """Matrix products of the NVFP4 and MXFP4 units, fast and bit-equal to `general.grouped`.
 
-The unit adds four exact sums P_g of 16 products, each with a scale, and c, cut at ``2^(emax - 35)``, then truncates once
-to float32. Everything before that truncation fits float64, so three tiers do the same work:
+The unit adds four exact sums P_g of 16 products, each with a scale, and c, all cut at ``2^(emax - 35)``, and then
+truncates to float32. Everything before that truncation fits float64, so three tiers do the same work:
 
 1. Operands carry their block scale (6 significant bits), so that float32 sums of 16 products are exact whatever their
-   order, fused or not: 16 products are multiples of one unit and below 2^20 of it. Where no term can lose a bit to the
-   cut (exponents of a tile within 27 of each other, c within their reach) the sum of all five terms is exact in
-   float64, and truncation is a mask of its low 29 bits. Which sub-groups are empty is then of no consequence.
-2. Otherwise emax is found per element, terms are scaled to units of ``2^(emax - 35)`` and converted to int64, which is
-   the unit's own truncation; the sum stays below 2^49.
-3. Elements with NaN scales, a special c, or a result that is subnormal or overflows go through `general.grouped`, one by
-   one. So do blocks whose scales are further apart than float32 can hold.
+   order, fused or not: all 16 are multiples of one unit and their sum is below 2^20 of it. Where no term can lose a
+   bit to the cut (exponents within 27 of each other, c within their reach) the sum of all five terms spans at most
+   49 bits, is exact in float64, and truncation is a mask of its low 29 bits. Which sub-groups are empty does not
+   matter then.
+2. Otherwise emax is found per element, terms are scaled to units of ``2^(emax - 35)`` and converted to int64, which
+   is the unit's own truncation; the sum stays below 2^49.
+3. Elements with NaN scales, a special c, or a result that is subnormal or overflows go through `general.grouped`, one
+   by one. So do blocks whose scales are further apart than float32 can hold.
 
 Rejected: int8 dot products (their pairwise instructions are out of reach from here) and one float32 product over all
 64 elements (exact only where all scales lie within 2^3 of each other).
@@ -22,7 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from hwsim.datapaths.tensor_cores import general
+from hwsim.datapaths.tensor_cores import general, words
+from hwsim.datapaths.tensor_cores.words import Bool, Int
 from hwsim.jit import njit
 
 J = 128
@@ -42,13 +44,13 @@ SIGN_29 = -(1 << 29)
 
 @njit
 def prepare(
-    start: int,
-    stop: int,
+    start: Int,
+    stop: Int,
     codes: Any,
     halves: Any,
     scale_sig: Any,
     scale_exp: Any,
-    block: int,
+    block: Int,
     normalise: bool,
     fixed: Any,
     values: Any,
@@ -63,23 +65,27 @@ def prepare(
         scale_sig, scale_exp: ``[R, K / block]``.
         normalise: divide a block of 64 by the power of two of its largest scale (E8M0, beyond float32's range).
         fixed: out, int8 ``[R, K]``: values in halves.
-        values: out, float32 ``[K / 64, R, 64]``: rows of a block side by side, as a stride of K would hit few cache sets.
-        exponents, masks: out, int32 ``[K / 64, R, 4]``: exponent of the scale, NONE where empty; which elements are not 0.
-        bounds: out, int32 ``[K / 64, R, 3]``: least and greatest exponent of sub-groups that are not empty, and 1 where a
-            scale is NaN or outside what float32 can hold.
+        values: out, float32 ``[K / 64, R, 64]``: rows of a block side by side, as a stride of K would hit few sets of
+            a cache.
+        exponents, masks: out, int32 ``[K / 64, R, 4]``: exponent of the scale, NONE where empty; bits of the elements
+            that are not zero.
+        bounds: out, int32 ``[K / 64, R, 3]``: least and greatest exponent of sub-groups that are not empty, and 1
+            where a scale is NaN or outside what float32 can hold.
     """
     for r in range(start, stop):
         for q in range(len(bounds)):
-            low, high, odd = 10000, NONE, 0
+            low: Int = 10000
+            high: Int = NONE
+            odd = 0
             for g in range(4):
                 s = (64 * q + 16 * g) // block
-                mask = 0
+                mask: Int = 0
                 for k in range(16):
                     half = halves[codes[r, 64 * q + 16 * g + k]]
                     fixed[r, 64 * q + 16 * g + k] = half
                     mask |= np.int64(half != 0) << k
                 e = np.int64(scale_exp[r, s])
-                if e >= general.INF_E:
+                if e >= words.INF_E:
                     odd, mask = 1, 0
                 if scale_sig[r, s] == 0:
                     mask = 0
@@ -102,8 +108,8 @@ def prepare(
 
 @njit
 def panels(
-    start: int,
-    stop: int,
+    start: Int,
+    stop: Int,
     values: Any,
     exponents: Any,
     masks: Any,
@@ -180,7 +186,7 @@ def products(a: Any, b: Any, p: Any) -> None:
 
 
 @njit(inline="always")
-def reachable(least: Any, limit: Any, c: Any) -> bool:
+def reachable(least: Any, limit: Any, c: Any) -> Bool:
     """Whether every element of c is zero or has a magnitude in ``[least, limit)``: outside, a bit could be cut."""
     outside = np.int32(0)
     for j in range(J):
@@ -205,7 +211,7 @@ def cut_sums(
     p1: Any,
     p2: Any,
     p3: Any,
-    base: int,
+    base: Int,
     a_exp: Any,
     a_mask: Any,
     e0: Any,
@@ -221,7 +227,7 @@ def cut_sums(
     c_bits: Any,
     out: Any,
     bad: Any,
-) -> int:
+) -> Int:
     """Tier 2. Marks in `bad` what tier 3 must redo, and returns whether there is any."""
     marked = np.int32(0)
     x0, x1, x2, x3 = a_exp[0], a_exp[1], a_exp[2], a_exp[3]
@@ -254,12 +260,12 @@ def cut_sums(
     return marked
 
 
-# Every product, sum and scaling by a power of two below is exact in its format, so fusing changes no bit. The one rounded
-# addition, of a promoted chain, has no product to fuse with.
+# Every product, sum and scaling by a power of two below is exact in its format, so fusing changes no bit. The one
+# rounded addition, of a promoted chain, has no product to fuse with.
 @njit(fastmath={"contract"})
 def matmul(
-    start: int,
-    stop: int,
+    start: Int,
+    stop: Int,
     a: Any,
     a_exp: Any,
     a_mask: Any,
@@ -275,10 +281,10 @@ def matmul(
     sa_exp: Any,
     sb_sig: Any,
     sb_exp: Any,
-    block: int,
-    scale_point: int,
+    block: Int,
+    scale_point: Int,
     normalise: bool,
-    promote: int,
+    promote: Int,
     out: Any,
 ) -> None:
     """Rows start..stop of out, float32 ``[M, N]``, which holds c and receives the result.
@@ -338,14 +344,14 @@ def matmul(
                                     a_fixed, i, b_fixed, first + j, 64 * q, block, sa_sig, sa_exp, sb_sig, sb_exp,
                                     scale_point, np.int64(c_bits[j]) & 0xFFFFFFFF, 35, -139,
                                 )  # fmt: skip
-                                new[j] = general.word_float(word)
+                                new[j] = words.word_float(word)
                     for j in range(J):
                         c[j] = new[j]
                 if promote and ((q + 1) % promote == 0 or q + 1 == blocks):
                     for r in range(r1 - r0):
                         for j in range(count):
                             total = out[r0 + r, first + j] + held[r, j]
-                            out[r0 + r, first + j] = general.word_float(0x7FFFFFFF) if total != total else total
+                            out[r0 + r, first + j] = words.word_float(0x7FFFFFFF) if total != total else total
                             held[r, j] = np.float32(0)
             if not promote:
                 for r in range(r1 - r0):

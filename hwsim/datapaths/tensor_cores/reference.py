@@ -7,12 +7,18 @@ says. Sources: arXiv 2511.10909 and mmasim 2.1.1 (names T-, ST-, GST-, E-, TR-, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
 
 from hwsim.datapaths.tensor_cores.catalogue import SUB_GROUP, Rounding, Row
 from hwsim.datapaths.tensor_cores.elements import Element, element
+
+if TYPE_CHECKING:
+    from hwsim.datapaths.tensor_cores.unit import TensorCore
 
 NAN_FP32, NAN_FP16 = 0x7FFFFFFF, 0x7FFF
 
@@ -81,6 +87,8 @@ def rounded(total: int, unit: int, rounding: Rounding) -> int:
         else (13 if rounding == "rz_e8m13" else 23, 23, -126, 0x7F800000)
     )
     magnitude = abs(total)
+    if magnitude == 0:
+        return 0
     e = max(magnitude.bit_length() - 1 + unit, least)
     shift = unit - (e - fraction)
     kept = toward_zero(magnitude, shift)
@@ -146,33 +154,32 @@ def exact(terms: Sequence[Number], rounding: Rounding) -> int:
     return rounded(sum(t.significand << (t.e - t.fraction - unit) for t in terms), unit, rounding)
 
 
-def flushed(a: Sequence[Number], b: Sequence[Number], c: Number) -> int:
-    """FTZ multiply and add: operands, products and sums below float32's (the operand's) normal numbers become zero.
+def flushed(a: Sequence[Number], b: Sequence[Number], c: int) -> int:
+    """FTZ multiply and add: whatever is below the normal numbers becomes zero, operands and c plus zero.
 
-    A pairwise tree over the group, then c. Every step is a float32 operation, rounded to nearest even.
+    A pairwise tree over the group, then c. Every step is one float32 operation, rounded to nearest even, so numpy's
+    float32 states it, signs of zeros included.
     """
-    level = [_flush(x.times(y)) for x, y in zip(map(_normal_or_zero, a), map(_normal_or_zero, b), strict=True)]
-    while len(level) > 1:
-        level = [_flush_sum(level[i], level[i + 1]) for i in range(0, len(level), 2)]
-    return _word(_flush_sum(_normal_or_zero(c), level[0]))
+    start = 0 if c & 0x7FFFFFFF < 0x00800000 and c != 0x80000000 else c
+    with np.errstate(all="ignore"):
+        level = [_flush(_operand(x) * _operand(y)) for x, y in zip(a, b, strict=True)]
+        while len(level) > 1:
+            level = [_flush(level[i] + level[i + 1]) for i in range(0, len(level), 2)]
+        total = _flush(np.uint32(start).view(np.float32) + level[0])
+    return NAN_FP32 if np.isnan(total) else int(total.view(np.uint32))
 
 
-def _normal_or_zero(x: Number) -> Number:
-    return Number(0, x.e, x.fraction) if x.kind == "finite" and abs(x.significand) < 1 << x.fraction else x
+def _operand(x: Number) -> np.float32:
+    """The operand as a float32, +0 if it is subnormal."""
+    if x.kind != "finite":
+        return np.float32(np.nan if x.kind == "nan" else np.inf if x.significand > 0 else -np.inf)
+    normal = abs(x.significand) >= 1 << x.fraction
+    return np.float32(math.ldexp(x.significand, x.e - x.fraction)) if normal else np.float32(0)
 
 
-def _word(x: Number) -> int:
-    special = specials([x], "rne_fp32")
-    return rounded(x.significand, x.e - x.fraction, "rne_fp32") if special is None else special
-
-
-def _flush(x: Number) -> Number:
-    """`x` as a float32, zero where that is not a normal number."""
-    return _normal_or_zero(number(element("fp32"), _word(x)))
-
-
-def _flush_sum(x: Number, y: Number) -> Number:
-    return _flush(number(element("fp32"), exact([x, y], "rne_fp32")))
+def _flush(x: np.float32) -> np.float32:
+    """`x`, or a zero of its sign where it is no normal number."""
+    return x * np.float32(0) if abs(x) < np.float32(2.0**-126) else x
 
 
 def _overflowed(product: Number) -> Number:
@@ -222,22 +229,63 @@ def group(
     e_zero: int,
     a: Sequence[Number],
     b: Sequence[Number],
-    c: Number,
+    c: int,
     scale: Sequence[Number],
 ) -> int:
-    """The word that one fused group of the unit returns; `scale` holds the products of the block scales."""
+    """The word that one fused group returns for a word c; `scale` holds the products of its block scales."""
     products = [x.times(y) for x, y in zip(a, b, strict=True)]
+    addend = number(element("fp16" if rounding == "rne_fp16" else "fp32"), c)
     match row.model:
         case "fused":
             scaled = [p.times(scale[0]) for p in products] if scale else products
-            return fused([*scaled, c], row.fraction_bits, e_zero, rounding)
+            return fused([*scaled, addend], row.fraction_bits, e_zero, rounding)
         case "grouped":
-            return grouped(products, scale, c, row.fraction_bits, e_zero, rounding)
+            repeated = [scale[n * len(scale) * SUB_GROUP // row.group] for n in range(row.group // SUB_GROUP)]
+            return grouped(products, repeated, addend, row.fraction_bits, e_zero, rounding)
         case "exact":
-            return exact([*products, c], rounding)
+            return exact([*products, addend], rounding)
         case "flushed":
             return flushed(a, b, c)
-        case "rounded":
-            return rounded_sum(products, c, row.fraction_bits, interleaved=False)
-        case "interleaved":
-            return rounded_sum(products, c, row.fraction_bits, interleaved=True)
+        case _:
+            return rounded_sum(products, addend, row.fraction_bits, interleaved=row.model == "interleaved")
+
+
+def dot(
+    unit: TensorCore,
+    a: Sequence[int],
+    b: Sequence[int],
+    c: float = 0.0,
+    scale_a: Sequence[int] = (),
+    scale_b: Sequence[int] = (),
+) -> int:
+    """The word of a chained dot product of codes; `hwsim.datapaths.tensor_cores.unit.TensorCore.dot` for one row."""
+    row, rounding, half = unit.row, unit.rounding, unit.out == "fp16"
+    step = 32 if row.rewrite else row.group
+    every = step if row.rewrite else unit.promote_every or 0
+    length = -(-len(a) // step) * step
+    numbers_a, numbers_b = (
+        [number(element(form), int(code)) for code in codes] + [number(element(form), 0)] * (length - len(codes))
+        for form, codes in ((unit.a_format, a), (unit.b_format, b))
+    )
+    scales: list[Number] = []
+    if row.scale is not None and row.block is not None:
+        form = element(row.scale)
+        scales = [number(form, int(x)).times(number(form, int(y))) for x, y in zip(scale_a, scale_b, strict=True)]
+        scales += [number(form, 0)] * (length // row.block - len(scales))
+    order = list(range(length))
+    if row.rewrite:  # FP8 as two FP16 steps: first the k with k mod 4 < 2
+        order = [
+            k + o for k in range(0, length, 32) for half_ in (0, 2) for o in range(32) if o % 4 // 2 * 2 == half_
+        ]
+    start = int(np.array(c, np.float16 if half else np.float32).view(np.uint16 if half else np.uint32))
+    total, word = start, 0 if every else start
+    for first in range(0, length, row.group):
+        own = order[first : first + row.group]
+        blocks = scales[first // row.block : (first + row.group) // row.block] if row.block else []
+        word = group(
+            row, rounding, unit.e_zero, [numbers_a[k] for k in own], [numbers_b[k] for k in own], word, blocks
+        )
+        if every and ((first + row.group) % every == 0 or first + row.group == length):
+            form = element("fp16" if half else "fp32")
+            total, word = exact([number(form, total), number(form, word)], "rne_fp16" if half else "rne_fp32"), 0
+    return total if every else word

@@ -8,26 +8,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.datapaths.tensor_cores import fused_gemm, general, grouped_gemm
+from hwsim.datapaths.tensor_cores import amd, fused_gemm, general, grouped_gemm, words
 from hwsim.datapaths.tensor_cores.elements import Element, element, parts, tables
 from hwsim.jit import parallel_rows
 
 if TYPE_CHECKING:
     from hwsim.datapaths.tensor_cores.unit import TensorCore
 
-MODELS = {
-    "fused": general.FUSED,
-    "grouped": general.GROUPED,
-    "exact": general.EXACT,
-    "flushed": general.FLUSHED,
-    "rounded": general.ROUNDED,
-    "interleaved": general.INTERLEAVED,
+AMD_MODELS = {
+    "exact": amd.EXACT,
+    "flushed": amd.FLUSHED,
+    "rounded": amd.ROUNDED,
+    "interleaved": amd.INTERLEAVED,
 }
 ROUNDINGS = {
-    "rz_fp32": general.RZ_FP32,
-    "rz_e8m13": general.RZ_E8M13,
-    "rne_fp16": general.RNE_FP16,
-    "rne_fp32": general.RNE_FP32,
+    "rz_fp32": words.RZ_FP32,
+    "rz_e8m13": words.RZ_E8M13,
+    "rne_fp16": words.RNE_FP16,
+    "rne_fp32": words.RNE_FP32,
 }
 REWRITE_K = 32
 """Elements of K of the FP8 instruction that becomes two FP16 steps."""
@@ -74,11 +72,13 @@ class Operands:
         return np.pad(scale, ((0, 0), (0, missing)), constant_values=0) if missing else scale
 
     @cached_property
-    def split(self) -> tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int16], NDArray[np.int16]]:
-        """Significands and exponents of a and of b; for a grouped unit the significands are fixed-point."""
+    def split(self) -> tuple[NDArray[Any], NDArray[np.int16], NDArray[Any], NDArray[np.int16]]:
+        """Significands and exponents of a and of b; for a grouped unit the significands are fixed-point, int8."""
+        a_sig: NDArray[Any]
+        b_sig: NDArray[Any]
         a_sig, a_exp, b_sig, b_exp = *_split(self.forms[0], self.codes[0]), *_split(self.forms[1], self.codes[1])
         if self.row.model == "grouped":
-            a_sig, b_sig = a_sig << a_exp, b_sig << b_exp
+            a_sig, b_sig = ((sig << exp).astype(np.int8) for sig, exp in ((a_sig, a_exp), (b_sig, b_exp)))
         return a_sig, a_exp, b_sig, b_exp
 
     @cached_property
@@ -117,30 +117,30 @@ def _split(form: Element, codes: NDArray[Any]) -> tuple[NDArray[np.int16], NDArr
 
 
 def _run(operands: Operands, c: NDArray[Any], paired: bool) -> NDArray[Any]:
+    """The integer kernel of the unit; words as int64, so that one compilation serves both widths."""
     row, unit = operands.row, operands.unit
     word = np.uint16 if unit.out == "fp16" else np.uint32
-    out = np.empty(c.shape, word)
-    parallel_rows(
-        general.chain,
-        len(c),
-        c.shape[1],
-        paired,
-        MODELS[row.model],
-        *operands.split,
-        *operands.scale_split,
-        c.view(word),
-        row.group,
-        row.fraction_bits,
-        operands.point,
-        operands.scale_form.mantissa_bits if operands.scales is not None else 0,
-        row.block or 0,
-        unit.e_zero,
-        ROUNDINGS[unit.rounding],
-        operands.outside,
-        out,
-        grain=max(1, 4096 // max(1, c.shape[1] * operands.length)),
-    )
-    return out.view(c.dtype)
+    c_words = c.view(word).astype(np.int64)
+    out = np.empty(c.shape, np.int64)
+    a_sig, a_exp, b_sig, b_exp = operands.split
+    sa_sig, sa_exp, sb_sig, sb_exp = operands.scale_split
+    rows, columns = c.shape
+    grain = max(1, 4096 // max(1, columns * operands.length))
+    block, fraction, point = row.block or 0, row.fraction_bits, operands.point
+    arguments: tuple[Any, ...]
+    if row.model == "fused":
+        kernel = general.chain_fused
+        steps = row.group, block, fraction, point, unit.e_zero, ROUNDINGS[unit.rounding], operands.outside
+        arguments = a_sig, a_exp, b_sig, b_exp, sa_exp, sb_exp, c_words, *steps
+    elif row.model == "grouped":
+        kernel, scale_point = general.chain_grouped, operands.scale_form.mantissa_bits
+        arguments = a_sig, b_sig, sa_sig, sa_exp, sb_sig, sb_exp, c_words, block, scale_point, fraction, unit.e_zero
+        arguments = *arguments, operands.outside
+    else:
+        kernel = amd.chain
+        arguments = a_sig, a_exp, b_sig, b_exp, c_words, row.group, AMD_MODELS[row.model], fraction, point
+    parallel_rows(kernel, rows, columns, paired, *arguments, out, grain=grain)
+    return out.astype(word).view(c.dtype)
 
 
 def dot(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
@@ -201,7 +201,9 @@ def _prepared(
         *(np.empty((blocks, rows, width), np.int32) for width in (4, 4, 3)),
     )
     halves = (significands << exponents).astype(np.int8)
-    parallel_rows(grouped_gemm.prepare, rows, codes, halves, scale_sig, scale_exp, block, normalise, *prepared, grain=16)
+    parallel_rows(
+        grouped_gemm.prepare, rows, codes, halves, scale_sig, scale_exp, block, normalise, *prepared, grain=16
+    )
     return prepared
 
 

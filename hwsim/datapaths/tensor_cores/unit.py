@@ -1,8 +1,8 @@
 """`TensorCore`: a catalogue row as a datapath.
 
 Decides how a caller's arrays become what the unit reads: K is padded with zeros to whole fused groups, instructions
-are chained through c in ascending k, and a unit that FP8 operands only reach through FP16 steps gets them in the order
-of those steps. `dot` is the general integer kernel; `matmul` takes a specialised kernel where one exists.
+are chained through c in ascending k, and a unit that FP8 operands only reach through FP16 steps gets them in the
+order of those steps. `dot` is the general integer kernel; `matmul` takes a specialised kernel where one exists.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class TensorCore(Datapath):
     family: ClassVar[str] = "tensor_core"
 
     def __post_init__(self) -> None:
-        if isinstance(self.operand, list):  # TOML has no tuples
+        if not isinstance(self.operand, str):  # TOML has lists
             object.__setattr__(self, "operand", tuple(self.operand))
         row = catalogue.find(self.arch, self.operand, self.out)
         if isinstance(self.operand, tuple) and self.operand[0] == self.operand[1]:
