@@ -14,10 +14,9 @@ import multiprocessing
 import os
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from hwsim import cost, timing
+from hwsim import cost, timing, workbench
 from hwsim.errors import ArgumentError, DesignError
 from hwsim.evaluation.accuracy import SQNR, Metric, mean_sqnr_db, replay, rerun
 from hwsim.evaluation.memo import Memo
@@ -163,7 +162,7 @@ class Evaluator:
     def _rerun_key(self, policy: Policy | None) -> str:
         """Weights, the text of the model's file (it defines the metric), the metric's options, and the policy."""
         if self._model is None:
-            text = Path(self._spec.rpartition(":")[0]).read_bytes()
+            text = workbench.find("models", self._spec.rpartition(":")[0], ".py").read_bytes()
             self._model = f"{self.trace.manifest['weights']}:{hashlib.sha256(text).hexdigest()[:16]}"
         numerics = "float32" if policy is None else policy.key
         return f"rerun:{self._model}:{json.dumps(self.metric_options, sort_keys=True)}:{numerics}"

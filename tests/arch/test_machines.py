@@ -166,7 +166,7 @@ def test_a_missing_companion_for_attention() -> None:
         Accelerator.from_dict(mine, where="space edge-lm")
     assert str(caught.value) == (
         "space edge-lm.numerics.attention: must be given, or take activations on both ports: attention multiplies "
-        "two activations, got 'int8.channel|ternary.absmean|ternary_lut3.int8.x1'"
+        "two activations, got 'int8.channel|ternary.absmax|ternary_lut3.int8.x1'"
     )
 
 
