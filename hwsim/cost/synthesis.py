@@ -32,7 +32,9 @@ def synthesized(unit: Unit, liberty: str | Path = DEFAULT_LIBERTY) -> SynthRepor
         MissingExtra: Yosys is not installed; its version is part of the key, so the cache alone is not enough.
         ToolError: Yosys refused the text. ArgumentError, LibertyError: the library does not fit.
     """
-    return _report(unit.verilog, unit.top, unit.family, json.dumps(dict(unit.parameters)), str(Path(liberty).resolve()))
+    return _report(
+        unit.verilog, unit.top, unit.family, json.dumps(dict(unit.parameters)), str(Path(liberty).resolve())
+    )
 
 
 def module_area_um2(verilog: str, top: str, liberty: str | Path = DEFAULT_LIBERTY) -> float:

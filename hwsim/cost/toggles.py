@@ -13,13 +13,14 @@ dataflow  register of operand a               register of operand b             
 With several lanes, lane i holds k = i, i + lanes, ... Results are means per event, so that they hold for an array of
 any width; only the distance of a reload depends on the rows of the array.
 
-Operand registers are counted on every recorded row. Sums are counted on a block of `SAMPLE` × `SAMPLE` neighbouring
-rows of both operands, spread over the batch, over all of K: the register sees the true running sum, produced by the
+Operand registers are counted on every recorded row. Sums are counted on `SAMPLE` × `SAMPLE` rows of both operands, in
+runs of `RUN` neighbours spread over all rows, over all of K: the register sees the true running sum, produced by the
 datapath itself. Expected flips from bit probabilities were rejected: they miss that neighbours in a trace are alike.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from numpy.typing import NDArray
 from hwsim import formats
 from hwsim.arch import Numerics, Prepared
 from hwsim.arch.units import lanes
+from hwsim.cost.signals import tensor_core_signals
 from hwsim.datapaths.operands import integer_range
 from hwsim.errors import ArgumentError
 
@@ -36,11 +38,17 @@ if TYPE_CHECKING:
     from hwsim.quant import Quantized
     from hwsim.trace import Gemm
 
+Few = tuple[NDArray[np.intp], NDArray[np.intp]]
+Turns = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
+
 DATAFLOWS = ("ws", "is", "os")
 """In the order of the axis along which running sums follow each other: rows of a, rows of b, K."""
 
 SAMPLE = 16
 """Rows of each operand whose running sums are followed."""
+
+RUN = 4
+"""Neighbouring rows in one run: one long run would take a corner of a layer for the whole."""
 
 BATCHES = 4
 """Batches of a product whose operands are counted."""
@@ -64,8 +72,11 @@ class Toggles:
             units whose products never leave them.
         sum: bits that flip in the register of the running sum per update.
         sampled: part of the GEMM's multiply-accumulates whose sums were followed.
-        partial: of an integer unit: partial-product bits (each bit of a and each bit of b) that flip per update.
-        product: of an integer unit: bits of the product, before its sign is extended, that flip per update.
+        partial: partial products (each bit of a and each bit of b) of an integer unit that flip per update; bits of
+            the exact sums of 16 products of a grouped tensor core; else 0.
+        product: bits of all products, before any sign is extended, that flip per update; 0 for lookup units.
+        aligned: bits of all aligned terms of a tensor core that flip per update, else 0.
+        window: bits of the sum of these terms, else 0.
     """
 
     layer: str
@@ -79,6 +90,8 @@ class Toggles:
     sampled: float
     partial: float = 0.0
     product: float = 0.0
+    aligned: float = 0.0
+    window: float = 0.0
 
 
 def count_toggles(gemm: Gemm, numerics: Numerics, dataflow: str = "ws", rows: int = 16) -> Toggles:
@@ -108,7 +121,7 @@ def count_by_dataflow(gemm: Gemm, numerics: Numerics, rows: int = 16) -> dict[st
         raise ArgumentError("must be at least 1", got=rows, where="count_toggles.rows")
     batches = np.unique(np.linspace(0, gemm.a.values.shape[0] - 1, BATCHES).astype(int))
     shared = gemm.b.values.shape[0] == 1
-    means = np.zeros((len(batches), len(DATAFLOWS), 8))
+    means = np.zeros((len(batches), len(DATAFLOWS), 10))
     followed = 0
     prepared: Prepared | None = None
     for count, batch in zip(means, batches, strict=True):
@@ -116,15 +129,15 @@ def count_by_dataflow(gemm: Gemm, numerics: Numerics, rows: int = 16) -> dict[st
         if prepared is None or not shared:
             prepared = numerics.prepare_b(gemm.b.values[0 if shared else batch], gemm.b.role, seed=SEED + 1)
         words_a = numerics.words(a, "a")
-        few_a, few_b = _middle(len(words_a)), _middle(len(prepared.words))
-        addends, sums = _running(numerics, a, prepared, few_a, few_b)
+        few = _runs(len(words_a)), _runs(len(prepared.words))
+        addends, sums = _running(numerics, a, prepared, few)
+        turns = (_turns(few[0]), _turns(few[1]), np.arange(sums.shape[2] - 1))
+        inner = _inner(numerics, a, prepared, few, turns, addends, sums)
         followed += sums.shape[0] * sums.shape[1] * gemm.k
         for axis, dataflow in enumerate(DATAFLOWS):
             count[axis, :4] = _operand_flips(numerics, words_a, numerics.scale_bytes(a), prepared, dataflow, rows)
-            count[axis, 4:6] = _flips_along(addends, axis), _flips_along(sums, axis)
-            if numerics.datapath.family == "integer":
-                few = words_a[few_a][:, None], prepared.words[few_b][None]
-                count[axis, 6:] = _partial_flips(*few, axis), _flips_along(_products(addends, numerics), axis)
+            count[axis, 4:6] = _flips_along(addends, axis, turns), _flips_along(sums, axis, turns)
+            count[axis, 6:] = inner(axis)
     sampled = followed / gemm.macs
     return {
         dataflow: Toggles(gemm.layer, dataflow, *map(float, mean[:6]), sampled, *map(float, mean[6:]))  # type: ignore[call-arg]
@@ -155,25 +168,79 @@ def _operand_flips(
 
 def _mean_flips(words: NDArray[Any] | None, down: int, along: int) -> float:
     """Mean bits that differ between a word and the one `along` further in its row, or, where `along` is 0 or the row
-    ends before, the one `down` rows below; 0 where there is neither."""
+    ends before, the one `down` rows below, or the last row where there are fewer; 0 for a single row."""
     if words is None:
         return 0.0
     words = _unsigned(words)
     if 0 < along < words.shape[1]:
         pairs = words[:, along:] ^ words[:, :-along]
-    elif down < len(words):
+    elif len(words) > 1:
+        down = min(down, len(words) - 1)
         pairs = words[down:] ^ words[:-down]
     else:
         return 0.0
     return float(np.bitwise_count(pairs).mean())
 
 
-def _flips_along(words: NDArray[Any], axis: int) -> float:
-    """Mean bits that differ between neighbours along an axis of ``[m, n, steps]``; 0 for an axis of one."""
-    if words.shape[axis] < 2:
+def _flips_along(words: NDArray[Any], axis: int, turns: Turns) -> float:
+    """Mean bits that differ between neighbours along an axis of ``[m, n, steps]``; 0 where there are none."""
+    if not len(turns[axis]):
         return 0.0
-    ahead, behind = np.moveaxis(words, axis, 0)[1:], np.moveaxis(words, axis, 0)[:-1]
+    behind, ahead = _neighbours(words, axis, turns)
     return float(np.bitwise_count(ahead ^ behind).mean())
+
+
+def _neighbours(words: NDArray[Any], axis: int, turns: Turns) -> tuple[NDArray[Any], NDArray[Any]]:
+    """What stands before and after each turn, the axis moved to the front."""
+    along = np.moveaxis(words, axis, 0)
+    return along[turns[axis]], along[turns[axis] + 1]
+
+
+def _inner(
+    numerics: Numerics,
+    a: Quantized,
+    b: Prepared,
+    few: Few,
+    turns: Turns,
+    addends: NDArray[np.uint64],
+    sums: NDArray[Any],
+) -> Callable[[int], tuple[float, float, float, float]]:
+    """Axis -> flips of partial products or groups, of products, of aligned terms and of their total."""
+    unit: Any = numerics.datapath
+    words_a, words_b = numerics.words(a, "a")[few[0]], b.words[few[1]]
+    if unit.family == "integer":
+        products = _products(addends, numerics)
+        x, y = np.broadcast_arrays(words_a[:, None], words_b[None])
+        return lambda axis: (_partial_flips(x, y, axis, turns), _flips_along(products, axis, turns), 0.0, 0.0)
+    if unit.family != "tensor_core" or unit.row.model not in ("fused", "grouped") or unit.row.rewrite:
+        return lambda axis: (0.0, 0.0, 0.0, 0.0)
+    scales_a = numerics.scale_bytes(a)
+    signals = tensor_core_signals(
+        unit,
+        words_a,
+        words_b,
+        None if scales_a is None else scales_a[few[0]],
+        None if b.scales is None else b.scales[few[1]],
+        sums.view(np.uint32),
+    )
+
+    def flips(words: NDArray[np.uint64], axis: int) -> float:
+        if not words.shape[-1]:
+            return 0.0
+        within, steps = _flips_along(words, axis, turns) * words.shape[-1], words.shape[2]
+        if axis < 2:
+            return within
+        # with outputs in place the next dot product begins after a few steps: the same row of a, another one of b
+        far = np.roll(words[:, :, 0], words.shape[1] // 2, axis=1)
+        between = float(np.bitwise_count(words[:, :, -1] ^ far).sum(-1).mean())
+        return (within * (steps - 1) + between) / steps
+
+    return lambda axis: (
+        flips(signals.groups, axis),
+        flips(signals.products, axis),
+        flips(signals.terms, axis),
+        flips(signals.total, axis),
+    )
 
 
 def _products(addends: NDArray[np.uint64], numerics: Numerics) -> NDArray[np.uint64]:
@@ -182,25 +249,25 @@ def _products(addends: NDArray[np.uint64], numerics: Numerics) -> NDArray[np.uin
     return addends & np.uint64((1 << min(unit.a_bits + unit.b_bits, 63)) - 1)
 
 
-def _partial_flips(a: NDArray[Any], b: NDArray[Any], axis: int) -> float:
-    """Mean flips of all bits a_i & b_j between neighbours along an axis of ``[m, n, k]``; 0 for an axis of one.
+def _partial_flips(a: NDArray[Any], b: NDArray[Any], axis: int, turns: Turns) -> float:
+    """Mean flips of all bits a_i & b_j between neighbours along an axis of ``[m, n, k]``; 0 where there are none.
 
     Where both words have bits, what they share before and after did not flip.
     """
-    a, b = np.broadcast_arrays(a, b)
-    if a.shape[axis] < 2:
+    if not len(turns[axis]):
         return 0.0
-    a, b = np.moveaxis(a, axis, 0), np.moveaxis(b, axis, 0)
-    ones = np.bitwise_count(a).astype(np.int32) * np.bitwise_count(b)
-    kept = np.bitwise_count(a[1:] & a[:-1]).astype(np.int32) * np.bitwise_count(b[1:] & b[:-1])
-    return float((ones[1:] + ones[:-1] - 2 * kept).mean())
+    (a0, a1), (b0, b1) = _neighbours(a, axis, turns), _neighbours(b, axis, turns)
+
+    def ones(one: NDArray[Any], other: NDArray[Any]) -> Any:
+        return np.bitwise_count(one).astype(np.int32) * np.bitwise_count(other)
+
+    return float((ones(a0, b0) + ones(a1, b1) - 2 * ones(a0 & a1, b0 & b1)).mean())
 
 
-def _running(
-    numerics: Numerics, a: Quantized, b: Prepared, few_a: slice, few_b: slice
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def _running(numerics: Numerics, a: Quantized, b: Prepared, few: Few) -> tuple[NDArray[Any], NDArray[Any]]:
     """Words at the accumulator's input and in its register after each update: unsigned ``[m, n, updates]``."""
     unit, wide = numerics.datapath, lanes(numerics.datapath)
+    few_a, few_b = few
     words_a, words_b = numerics.words(a, "a")[few_a], b.words[few_b]
     if unit.family == "integer" or (unit.family == "ternary_lut" and unit.a_format == "int8"):
         x = formats.get(a.scheme.element).decode(a.codes[few_a]).astype(np.int64)
@@ -253,10 +320,17 @@ def _weights_per_word(numerics: Numerics) -> int:
     return int(numerics.datapath.group) if numerics.datapath.family == "ternary_lut" else 1  # type: ignore[attr-defined]
 
 
-def _middle(rows: int) -> slice:
-    """`SAMPLE` neighbouring rows in the middle."""
-    first = max(0, (rows - SAMPLE) // 2)
-    return slice(first, min(rows, first + SAMPLE))
+def _runs(rows: int) -> NDArray[np.intp]:
+    """At most `SAMPLE` rows, in runs of `RUN` neighbours spread over all."""
+    if rows <= SAMPLE:
+        return np.arange(rows)
+    starts = np.linspace(0, rows - RUN, SAMPLE // RUN).astype(np.intp)
+    return (starts[:, None] + np.arange(RUN)).ravel()
+
+
+def _turns(rows: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Positions whose row is followed by its neighbour."""
+    return np.flatnonzero(np.diff(rows) == 1)
 
 
 def _unsigned(words: NDArray[Any]) -> NDArray[Any]:

@@ -1,0 +1,174 @@
+"""The circuits that coefficients are fitted to: a grid of widths and sizes for every family.
+
+Decides what is synthesised, and which of it a fit never sees. A design is held out by a hash of its name, one in
+three: every run on every machine splits alike, and no grid point can be moved to the side where it looks better.
+Units between the catalogue's (other groups, other windows) are part of the grid, since twenty tensor cores are too
+few to fit eight coefficients and to check them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from hwsim.cost import features
+from hwsim.cost.features import Features
+from hwsim.datapaths import tensor_core
+from hwsim.datapaths.tensor_cores.catalogue import Row
+from hwsim.datapaths.tensor_cores.elements import element
+from hwsim.rtl.float_adders import float_adder
+from hwsim.rtl.mac import accumulator, mac
+from hwsim.rtl.minifloat import e2m1_dot
+from hwsim.rtl.multipliers import multiplier
+from hwsim.rtl.tensor_core import fused_text, grouped_text
+from hwsim.rtl.ternary import adders, ternary_dot, ternary_table
+from hwsim.rtl.unit import Unit
+
+HELD_OUT_ONE_IN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """One circuit of the sweep.
+
+    Args:
+        family: whose coefficients price it.
+        name: the text's top module.
+        features: what its area is linear in.
+        verilog: the text.
+        register_bits: flip-flops of the text, whose area is not part of the family's.
+    """
+
+    family: str
+    name: str
+    features: Features
+    verilog: str
+    register_bits: int = 0
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the fit must not see it."""
+        return int(hashlib.sha256(self.name.encode()).hexdigest()[:8], 16) % HELD_OUT_ONE_IN == 0
+
+
+PAIRS = tuple(
+    (a, b)
+    for a in (2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
+    for b in (2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
+    if a == b or ((a + b) % 4 == 0 and a > b)
+)
+STYLE_WIDTHS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
+ACCUMULATORS = tuple((p, acc) for p in (4, 6, 8, 12, 16) for acc in (14, 16, 18, 20, 24, 28, 32, 40) if acc > p + 4)
+FUSED = (
+    ("volta", "fp16"), ("ampere", "fp16"), ("ampere", "bf16"), ("ada", "e4m3"), ("ada", "e5m2"), ("hopper", "fp16"),
+    ("hopper", "bf16"), ("hopper", "e4m3"), ("hopper", "e5m2"), ("blackwell", "e4m3"), ("blackwell", "e3m2"),
+    ("blackwell", "e2m3"), ("blackwell", "e2m1"), ("blackwell", "mxfp8.e4m3"), ("blackwell", "mxfp8.e5m2"),
+    ("blackwell", "mxfp6.e3m2"), ("blackwell", "mxfp6.e2m3"), ("blackwell", "mxf8f6f4.e2m1"),
+)  # fmt: skip
+GROUPED = (("blackwell", "nvfp4"), ("blackwell", "mxfp4"))
+
+
+def sweep(*, quick: bool = False) -> Iterator[Design]:
+    """All designs, the cheap families first; `quick` leaves out what takes Yosys more than about a second."""
+    for signed in (True, False):
+        for a, b in PAIRS:
+            yield _multiplier(a, b, signed, "array")
+        for style in () if quick else ("carry_save", "booth"):
+            for bits in STYLE_WIDTHS:
+                yield _multiplier(bits, bits, signed, style)
+        for overflow in ("wrap", "saturate"):
+            for p, acc in ACCUMULATORS:
+                yield _accumulator(p, acc, signed, overflow)
+    if quick:
+        return
+    for group in range(2, 6):
+        unit = ternary_table(group)
+        bits = 7 + group
+        yield Design("table", unit.top, features.table(adders(group), bits), unit.verilog)
+    for group in range(1, 6):
+        for luts in (1, 2, 4):
+            yield _fetch(group, luts)
+    for count in (2, 4, 8, 16, 32):
+        unit = e2m1_dot(count)
+        yield Design("dot.e2m1", unit.top, {"products": count, "constant": 1}, unit.verilog)
+    for fmt in ("fp16", "bf16", "fp32"):
+        unit = float_adder(fmt)
+        yield Design(f"adder.{fmt}", unit.top, {"constant": 1}, unit.verilog)
+    yield from _between()
+    for arch, operand in FUSED + GROUPED:
+        yield dot_design(arch, operand)
+
+
+def _multiplier(a: int, b: int, signed: bool, style: str) -> Design:
+    unit = multiplier(a, b, signed, style)
+    return Design(f"multiplier.{_sign(signed)}.{style}", unit.top, features.multiplier(a, b), unit.verilog)
+
+
+def _accumulator(p: int, acc: int, signed: bool, overflow: str) -> Design:
+    unit = accumulator(p, acc, signed, overflow)
+    return Design(
+        f"accumulator.{_sign(signed)}.{overflow}", unit.top, features.accumulator(p, acc), unit.verilog, acc
+    )
+
+
+def _fetch(group: int, luts: int) -> Design:
+    text = ternary_dot(group, "int8", luts, 1).verilog
+    entries = (3**group - 1) // 2
+    top = f"ternary_fetch_mu{group}_int8_l{luts}_k1"
+    return Design("fetch", top, features.fetch(entries, 7 + group, luts), text)
+
+
+def dot_design(arch: str, operand: str) -> Design:
+    """The unit of a tensor core as a design."""
+    datapath = tensor_core(arch, operand)
+    return _dot(datapath.row, datapath.a_format, f"dot_{arch}_{operand.replace('.', '_')}")
+
+
+def _between() -> Iterator[Design]:
+    """Tensor cores that nobody ships: shorter groups and other windows of the catalogue's rules."""
+    for arch, operand, groups in (
+        ("hopper", "fp16", (4, 8)), ("hopper", "bf16", (4, 8)), ("hopper", "e4m3", (4, 8, 16)),
+        ("blackwell", "e2m1", (8, 16)), ("blackwell", "mxfp8.e5m2", (8, 16)), ("blackwell", "mxfp6.e2m3", (4, 8, 16)),
+        ("blackwell", "mxf8f6f4.e2m1", (8, 16)),
+    ):  # fmt: skip
+        datapath = tensor_core(arch, operand)
+        for group in groups:
+            for fraction in (13, 19, 25) if group == groups[0] else (datapath.row.fraction_bits,):
+                row = replace(datapath.row, group=group, fraction_bits=fraction)
+                yield _dot(row, datapath.a_format, f"dot_{operand.replace('.', '_')}_g{group}_f{fraction}")
+    for operand, groups in (("nvfp4", (16, 32, 48, 64)), ("mxfp4", (32, 64))):
+        datapath = tensor_core("blackwell", operand)
+        for group in groups:
+            for fraction in (25, 30, 35):
+                if (group, fraction) != (64, 35):
+                    row = replace(datapath.row, group=group, fraction_bits=fraction)
+                    yield _dot(row, datapath.a_format, f"dot_{operand}_g{group}_f{fraction}")
+
+
+def _dot(row: Row, form: str, top: str) -> Design:
+    family, sizes = features.dot(row, form)
+    text = grouped_text(top, top, row) if row.model == "grouped" else fused_text(top, top, row, element(form))
+    return Design(family, top, sizes, text)
+
+
+def _sign(signed: bool) -> str:
+    return "signed" if signed else "unsigned"
+
+
+def whole_units() -> Iterator[tuple[Unit, object]]:
+    """Multiply-accumulate units as wholes, none of which any fit sees: what a machine is made of."""
+    from hwsim.datapaths import integer
+
+    for signed in (True, False):
+        for a, b, acc in (
+            (8, 8, 32),
+            (8, 8, 20),
+            (8, 4, 32),
+            (8, 4, 20),
+            (4, 4, 32),
+            (4, 4, 14),
+            (6, 6, 24),
+            (3, 3, 16),
+        ):
+            yield mac(a, b, acc, signed), integer(a, b, acc, signed=signed)

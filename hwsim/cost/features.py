@@ -1,0 +1,108 @@
+"""What the price of a circuit depends on: for each family a few sizes, in which area is linear.
+
+Decides the shape of the fitted model, once for both sides: `hwsim.cost.calibrate` fits one coefficient to each
+feature, `hwsim.cost.fitted` multiplies the same features by the coefficients. Features are what a block is made of
+(partial products, selections of a shifter, bits of adders), so that a fit on some widths holds on others. A learned
+regressor was rejected: it needs far more circuits than a synthesis run of minutes makes, and no coefficient of it
+would mean anything.
+
+A coefficient is called ``<family>.area.<feature>``; its value is um² for each unit of the feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import log2
+
+from hwsim import formats
+from hwsim.datapaths.tensor_cores.catalogue import SUB_GROUP, Row
+
+Features = Mapping[str, float]
+
+PARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "dot.fused": {
+        "products": ("partial_products", "significands", "exponents"),
+        "alignment": ("candidates", "selections"),
+        "accumulation": ("addends", "normalisation", "constant"),
+    },
+    "dot.grouped": {
+        "products": ("groups",),
+        "scaling": ("scales", "factors"),
+        "alignment": ("candidates", "selections"),
+        "accumulation": ("addends", "normalisation", "constant"),
+    },
+}
+"""Which features of a whole unit belong to which part of a machine's area."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Widths inside a unit that aligns: bits of exponents, of an aligned term and of the sum's magnitude."""
+
+    exponent: int
+    term: int
+    magnitude: int
+
+
+def window(row: Row, element: str) -> Window:
+    """The widths that the rule of a tensor core needs (`hwsim.rtl.tensor_core` generates them)."""
+    if row.model == "grouped":
+        base, span, terms = (
+            (-14, 28, row.group // SUB_GROUP) if row.scale == "ue4m3" else (-254, 506, row.group // SUB_GROUP)
+        )
+        term = row.fraction_bits + (12 if row.scale == "ue4m3" else 10)
+    else:
+        form, scale = formats.get(element), 254 if row.scale else 0
+        base, terms = -2 * form.bias - scale, row.group
+        span = 2 * ((1 << form.exponent_bits) - 1) + 2 * scale - 2
+        term = row.fraction_bits + 2
+    least = min(base + 2, row.e_zero, -126)
+    greatest = max(base + 2 + span, 127)
+    magnitude = max(((terms + 1) * ((1 << term) - 1)).bit_length(), row.fraction_bits - 125 - row.e_zero)
+    return Window((greatest - least).bit_length(), term, magnitude)
+
+
+def multiplier(a_bits: int, b_bits: int) -> Features:
+    """Of a multiplier of integers: partial products, operand bits."""
+    return {"partial_products": a_bits * b_bits, "operand_bits": a_bits + b_bits, "constant": 1}
+
+
+def accumulator(addend_bits: int, acc_bits: int) -> Features:
+    """Of the adder of an accumulator; its register is priced apart."""
+    return {"acc_bits": acc_bits, "addend_bits": min(addend_bits, acc_bits), "constant": 1}
+
+
+def dot(row: Row, element: str) -> tuple[str, Features]:
+    """Family and features of a tensor core's unit with the rule `row`."""
+    wide = window(row, element)
+    terms = (row.group // SUB_GROUP if row.model == "grouped" else row.group) + 1
+    shared = {
+        "candidates": terms * wide.exponent,
+        "selections": terms * wide.term * log2(wide.term),
+        "addends": terms * wide.term,
+        "normalisation": wide.magnitude * log2(wide.magnitude),
+        "constant": 1.0,
+    }
+    if row.model == "grouped":
+        factors = (terms - 1) * 12 * 8 if row.scale == "ue4m3" else 0
+        blocks = row.group // (row.block or row.group)
+        return "dot.grouped", {"groups": terms - 1, "scales": 16 * blocks, "factors": factors, **shared}
+    form = formats.get(element)
+    bits = form.mantissa_bits + 1
+    own = {
+        "partial_products": row.group * bits * bits,
+        "significands": row.group * bits,
+        "exponents": row.group * form.exponent_bits,
+    }
+    return "dot.fused", own | shared
+
+
+def table(additions: int, entry_bits: int) -> Features:
+    """Of the adders of a ternary table."""
+    return {"sum_bits": additions * entry_bits, "additions": additions}
+
+
+def fetch(entries: int, entry_bits: int, luts: int) -> Features:
+    """Of one reader of `luts` tables: selection, negation and the sum over the tables."""
+    return {"selections": luts * entries * entry_bits, "entry_bits": luts * entry_bits, "constant": 1}
