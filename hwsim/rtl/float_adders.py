@@ -115,7 +115,8 @@ def float_adder(fmt: str = "fp16") -> Unit:
         x = np.where(kind == 5, rng.choice(special, n) | random_words(rng, Port("s", 1), n) << np.uint64(bits - 1), x)
         tiny = np.uint64((1 << (fraction + 1)) - 1 | 1 << (bits - 1))
         x, y = np.where(kind == 6, x & tiny, x), np.where(kind == 6, y & tiny, y)  # subnormals and the next binade
-        return {"a": x, "b": y}
+        both = [rng.choice(special, n) | random_words(rng, Port("s", 1), n) << np.uint64(bits - 1) for _ in range(2)]
+        return {"a": np.where(kind == 7, both[0], x), "b": np.where(kind == 7, both[1], y)}
 
     return Unit(
         f"add_{fmt}",

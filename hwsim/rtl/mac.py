@@ -7,6 +7,7 @@ The accumulator is clocked, clears by starting from zero, and wraps or saturates
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ def accumulator(p_bits: int = 16, acc_bits: int = 32, signed: bool = True, overf
         outputs=(acc,),
         registers=(acc,),
         golden=golden,
-        operands=lambda rng, n: runs(rng, n) | edges(rng, n),
+        operands=lambda rng, n: _drawn(rng, n, edges, {"p": p_bits}),
         latency_cycles=1,
         family="accumulator",
         parameters={"p_bits": p_bits, "acc_bits": acc_bits, "signed": signed, "overflow": overflow},
@@ -144,7 +145,7 @@ def mac(
         outputs=(acc,),
         registers=(acc,),
         golden=golden,
-        operands=lambda rng, n: runs(rng, n) | edges(rng, n),
+        operands=lambda rng, n: _drawn(rng, n, edges, {"a": a_bits, "b": b_bits}),
         latency_cycles=1,
         family="mac",
         parameters={
@@ -170,6 +171,30 @@ def runs(rng: np.random.Generator, n: int, longest: int = 96) -> Values:
     clear[0] = 1
     clear[starts[starts < n]] = 1
     return {"clear": clear}
+
+
+def _drawn(
+    rng: np.random.Generator, n: int, words: Callable[[np.random.Generator, int], Values], bits: dict[str, int]
+) -> Values:
+    clear = runs(rng, n)
+    return clear | extreme_runs(rng, clear["clear"], words(rng, n), bits)
+
+
+def extreme_runs(rng: np.random.Generator, clear: NDArray[np.uint64], words: Values, bits: dict[str, int]) -> Values:
+    """Operands that stay at an end of their range for a run, in most runs, so that the sum leaves its own.
+
+    All at the least value, all at the greatest, or one of each: of two's complement the first has the largest product.
+    """
+    run = np.cumsum(clear).astype(np.int64)
+    kind = rng.integers(0, 6, size=int(run[-1]) + 1)[run]
+    out = dict(words)
+    for index, (name, width) in enumerate(bits.items()):
+        least, greatest = np.uint64(1 << (width - 1)), np.uint64((1 << (width - 1)) - 1)
+        out[name] = np.where(kind == 0, least, out[name])
+        out[name] = np.where(kind == 1, greatest, out[name])
+        out[name] = np.where(kind == 2, least if index else greatest, out[name])
+        out[name] = np.where(kind == 3, np.uint64((1 << width) - 1), out[name])  # of unsigned operands
+    return out
 
 
 def _accumulator_text(top: str, p_bits: int, acc_bits: int, signed: bool, overflow: str) -> str:

@@ -455,6 +455,8 @@ def _operands(rng: np.random.Generator, n: int, ports: tuple[Port, ...], form: E
         for codes in (a, b):
             special = codes & top == top
             codes[:] = np.where(special & finite[:, None], codes ^ lowered, codes)
+            if form.specials == "ieee":  # infinities without a NaN that hides them
+                codes[:] = np.where(special & (kind == 11)[:, None], codes & (top | sign), codes)
     # groups of 16 (or all of a short one) become zero in a third of the rows, one code of a in another
     width = min(SUB_GROUP, row.group)
     empty = np.repeat(rng.random((n, row.group // width)) < 0.5, width, axis=1) & (kind % 3 == 0)[:, None]
@@ -477,7 +479,41 @@ def _operands(rng: np.random.Generator, n: int, ports: tuple[Port, ...], form: E
         for name in ("scale_a", "scale_b"):
             scale = values[name].reshape(n, -1)
             scale[same] = scale[same][:, :1]
+        if row.scale == "e8m0":  # results near the largest and the smallest number
+            ends = np.flatnonzero(kind == 8)
+            scale_a = rng.integers(0, 255, size=(len(ends), *ports[3].shape))
+            wanted = 254 + np.where(rng.random(scale_a.shape) < 0.5, 122, -148) + rng.integers(-6, 7, scale_a.shape)
+            values["scale_a"][ends] = scale_a
+            values["scale_b"][ends] = np.clip(wanted - scale_a, 0, 254)
+    a[kind == 6] &= sign  # c alone
+    _tower_over_little(rng, np.flatnonzero(kind == 7), values, form, row)
     return values
+
+
+def _tower_over_little(
+    rng: np.random.Generator, rows: NDArray[np.intp], values: Values, form: Element, row: Row
+) -> None:
+    """Rows whose zero terms have large exponents and whose others are small: a zero must not decide what is cut."""
+    width = min(row.block or SUB_GROUP, row.group)
+    blocks = rng.random((len(rows), row.group // width)) < rng.choice([0.5, 1.0], size=(len(rows), 1))
+    zero = np.repeat(blocks, width, axis=1) if row.model == "grouped" else rng.random((len(rows), row.group)) < 0.5
+    a, b = values["a"][rows], values["b"][rows]
+    top = np.uint64((((1 << form.exponent_bits) - 1) << form.mantissa_bits) - (form.specials != "none"))
+    small = np.uint64((1 << (form.mantissa_bits + 1)) - 1 | 1 << form.magnitude_bits)
+    one_is_zero = rng.random((len(rows), 1)) < 0.5  # else, in a grouped unit, the scale is
+    by_code = zero & (one_is_zero | (row.model == "fused"))
+    values["a"][rows] = np.where(
+        by_code, a & ~np.uint64(2 * (1 << form.magnitude_bits) - 1), np.where(zero, a, a & small)
+    )
+    values["b"][rows] = np.where(zero, top, b & small)
+    if row.model == "grouped":
+        powers = row.scale == "e8m0"
+        large, little = np.uint64(200 if powers else 0x7E), np.uint64(100 if powers else 1)
+        empty = np.where(one_is_zero, large, np.uint64(0))
+        values["scale_a"][rows] = np.where(blocks, empty, little)
+        values["scale_b"][rows] = np.where(blocks, large, little)
+    tiny = rng.integers(0, 1 << 31, size=len(rows), dtype=np.uint64) >> np.uint64(rng.integers(0, 3))
+    values["c"][rows] = np.where(rng.random(len(rows)) < 0.5, np.uint64(0), tiny >> np.uint64(1))
 
 
 def _accumulators(rng: np.random.Generator, n: int, words: NDArray[np.uint64]) -> NDArray[np.uint64]:
