@@ -183,7 +183,7 @@ def _drawn(
 def extreme_runs(rng: np.random.Generator, clear: NDArray[np.uint64], words: Values, bits: dict[str, int]) -> Values:
     """Operands that stay at an end of their range for a run, in most runs, so that the sum leaves its own.
 
-    All at the least value, all at the greatest, or one of each: of two's complement the first has the largest product.
+    All at the least value, all at the greatest, or one of each: the first has the largest product of signed ones.
     """
     run = np.cumsum(clear).astype(np.int64)
     kind = rng.integers(0, 6, size=int(run[-1]) + 1)[run]
