@@ -250,9 +250,12 @@ def _show_study(study: Study) -> None:
     front: Any = study.pareto
     step = max(1, -(-len(front) // 12))
     table = Table(box=None, header_style="bold")
-    for name in ("design", *study.objectives):
-        table.add_column(name, justify="left" if name == "design" else "right")
+    for name in ("arithmetic", "array", *study.objectives):
+        table.add_column(name, justify="left" if name in ("arithmetic", "array") else "right", no_wrap=True)
     for point in front[::step]:
-        label = f"{point.detail['numerics']} · {point.detail['array']}"
-        table.add_row(label, *(significant(point.values[name]) for name in study.objectives))
+        table.add_row(
+            point.detail["numerics"],
+            point.detail["array"],
+            *(significant(point.values[name]) for name in study.objectives),
+        )
     Console().print(table)

@@ -109,7 +109,7 @@ def _windows(starts: Tensor, text: Tensor) -> Tensor:
     return text[starts[:, None] + torch.arange(CONTEXT + 1)].long()
 
 
-def batches(count: int = 1, size: int = 2, seed: int = 0) -> Iterator[Tensor]:
+def batches(count: int = 1, size: int = 1, seed: int = 0) -> Iterator[Tensor]:
     """`count` batches of held-out text, bytes ``[size, CONTEXT]``, at places that follow from `seed`."""
     text = torch.from_numpy(stdlib().validation.copy())
     for step in range(count):

@@ -117,7 +117,12 @@ def _family(machine: Accelerator) -> str:
 
 
 def _label(machine: Accelerator) -> str:
-    """The arithmetic in full: schemes and unit."""
+    """The arithmetic in full: schemes, and what else decides the bits of the unit."""
     numerics = machine.policy.default
-    schemes = dict.fromkeys((numerics.activation.name, numerics.weight.name))
-    return f"{'/'.join(schemes)} on {numerics.datapath.name}"
+    schemes = "×".join(dict.fromkeys((numerics.weight.name, numerics.activation.name)))
+    unit = numerics.datapath.spec()
+    if unit["family"] == "tensor_core":
+        return f"{schemes} · {unit['arch']}"
+    if unit["family"] == "integer":
+        return f"{schemes} · acc{unit['acc_bits']}{' saturating' if unit.get('overflow') == 'saturate' else ''}"
+    return f"{schemes} · {numerics.datapath.name}"

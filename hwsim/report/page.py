@@ -150,12 +150,19 @@ _SUPERLATIVE = {
 
 
 def _heat_table(study: Study) -> dict[str, dict[str, float]]:
-    """SQNR by layer for each numerics of the study, best first."""
+    """SQNR by layer for each numerics of the study, best first; numerics with the same figures share a column."""
     table: dict[str, dict[str, float]] = {}
     for point in study.points:
         if point.reason is None and point.detail.get("sqnr_db"):
             table.setdefault(point.detail["numerics"], point.detail["sqnr_db"])
-    return dict(sorted(table.items(), key=lambda entry: -float(np.mean(list(entry[1].values())))))
+    alike: dict[tuple[tuple[str, float], ...], list[str]] = {}
+    for name, column in table.items():
+        alike.setdefault(tuple((layer, round(value, 1)) for layer, value in column.items()), []).append(name)
+    named = {
+        names[0] + (f" (and {len(names) - 1} alike)" if len(names) > 1 else ""): dict(column)
+        for column, names in alike.items()
+    }
+    return dict(sorted(named.items(), key=lambda entry: -float(np.mean(list(entry[1].values())))))
 
 
 def _sources(points: tuple[Point, ...]) -> list[tuple[str, str]]:

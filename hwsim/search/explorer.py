@@ -204,7 +204,13 @@ def _manifest(
         "accuracy": space.accuracy,
         "energy": space.energy,
         "traces": {
-            trace.name: {"path": str(trace.path), "digest": trace.digest, **dict(trace.manifest)} for trace in traces
+            trace.name: {
+                "path": str(trace.path),
+                "digest": trace.digest,
+                "macs": trace.workload.macs,
+                **trace.manifest,
+            }
+            for trace in traces
         },
         "baseline": {name: evaluator.baseline for name, evaluator in explorer.evaluators.items()},
         "sampler": f"NSGA-II, population {space.population}",

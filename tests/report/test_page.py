@@ -24,11 +24,11 @@ def _point(number, family, loss, energy, **kwargs):
     }
     detail = {
         "family": family,
-        "numerics": f"{family}.te",
+        "numerics": f"{family}.te" + (" twin" if number == 2 else ""),
         "array": "8×8 ws",
         "energy_pj": {"multipliers": energy * 6e5, "dram": energy * 4e5},
         "area_um2": {"array": 5e5, "sram": 5e5 + number * 1e6},
-        "sqnr_db": {"blocks.0.qkv": 21.0, "head": 18.5},
+        "sqnr_db": {"blocks.0.qkv": 21.0 if family == "nvfp4" else 41.0, "head": 18.5},
         "sources": {"multipliers": "Source of <multipliers> & co, ±10 %"},
     }
     return Point(number, (("unit", family), ("rows", 8)), "gpt", values, kwargs.get("over", {}), detail)
@@ -45,7 +45,8 @@ def study():
         "parameters": {"unit": ["nvfp4", "int8"], "rows": [8]}, "constraints": {"area_mm2": 8.0},
         "objectives": list(GOALS), "goals": GOALS, "accuracy": "rerun", "energy": "trace",
         "metric": "bits_per_byte",
-        "traces": {"gpt": {"digest": "abc"}}, "baseline": {"gpt": 1.39}, "sampler": "NSGA-II, population 50",
+        "traces": {"gpt": {"digest": "abc", "macs": 1000, "weights": "0"}}, "baseline": {"gpt": 1.39},
+        "sampler": "NSGA-II, population 50",
         "trials": 10, "seed": 0, "hwsim": "0", "python": "3", "finished": True,
     }  # fmt: skip
     return Study(tuple(points), manifest)
@@ -85,6 +86,11 @@ def test_marks_and_names_agree_in_number(study):
         group = re.search(rf'<g id="{view}:front:nvfp4">(.*?)</g>\s*</g>', page, re.DOTALL)
         assert group is not None
         assert group.group(1).count("<use ") == sum(point.detail["family"] == "nvfp4" for point in study.pareto)
+
+
+def test_columns_of_the_heat_map_that_are_alike_are_one(study):
+    page = render(study)
+    assert page.count("nvfp4.te (and 1 alike)") == 1
 
 
 def test_sources_failures_and_omissions_are_told_and_escaped(study):
