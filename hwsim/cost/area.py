@@ -6,21 +6,45 @@ one machine lie side by side in every position of the array.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 from hwsim.arch import Accelerator
+from hwsim.cost.blocks import Storage, storage
 from hwsim.cost.coefficients import DEFAULT, Coefficients, load_coefficients
-from hwsim.cost.composition import Composition, compose
+from hwsim.cost.composition import compose
 from hwsim.cost.memory import Sram, sram
 from hwsim.cost.quantity import Breakdown, Quantity
 from hwsim.cost.technology import SOURCE, area_factor, scaling_error
+from hwsim.datapaths.base import Datapath
+
+
+class Logic(NamedTuple):
+    """Area of the logic of one unit, and of what a row of units shares, in um² at the library's node."""
+
+    unit: Quantity
+    shared: Quantity | None
+
 
 MEMORIES = ("activation", "weight", "output")
 
 
-def area_um2(accelerator: Accelerator, coefficients: Coefficients | str = DEFAULT) -> Breakdown:
+def area_um2(
+    accelerator: Accelerator,
+    coefficients: Coefficients | str = DEFAULT,
+    synthesized: Mapping[Datapath, Logic] | None = None,
+) -> Breakdown:
     """Area in um² at the machine's node, by component.
 
     Parts are ``products``, ``scaling``, ``alignment``, ``accumulation`` and ``tables`` (blocks of the units, where
     present), ``registers``, and one ``sram.*`` for each memory. The fidelity is that of the coefficients.
+
+    Args:
+        accelerator: the machine.
+        coefficients: a set or its name.
+        synthesized: areas of every unit of the machine as synthesised to the library of `coefficients`
+            (`hwsim.cost.gates.unit_logic`): units are then the parts ``logic`` and ``tables``, and the fidelity is
+            ``synthesized``.
 
     Raises:
         ArgumentError: the node is unknown, or no rule composes a unit of the machine.
@@ -31,19 +55,25 @@ def area_um2(accelerator: Accelerator, coefficients: Coefficients | str = DEFAUL
     units = accelerator.rows * accelerator.cols
     sums: dict[str, list[tuple[Quantity, int]]] = {}
     for datapath in dict.fromkeys(numerics.datapath for numerics in accelerator.policy.numerics):
-        unit = compose(datapath, held)
-        for block in unit.components:
-            sums.setdefault(block.part, []).append((block.area, units))
-        for block in unit.shared:
-            sums.setdefault(block.part, []).append((block.area, accelerator.rows))
-        bits = register_bits(unit, accelerator)
+        if synthesized is None:
+            unit = compose(datapath, held)
+            for block in unit.components:
+                sums.setdefault(block.part, []).append((block.area, units))
+            for block in unit.shared:
+                sums.setdefault(block.part, []).append((block.area, accelerator.rows))
+        else:
+            logic = synthesized[datapath]
+            sums.setdefault("logic", []).append((logic.unit, units))
+            if logic.shared is not None:
+                sums.setdefault("tables", []).append((logic.shared, accelerator.rows))
+        bits = register_bits(storage(datapath), accelerator)
         sums.setdefault("registers", []).append((held["flipflop.area"], bits))
     factor = area_factor(held.node_nm, accelerator.node_nm)
     error = scaling_error(held.node_nm, accelerator.node_nm)
     parts = {name: _part(members, factor, error, accelerator.node_nm) for name, members in sums.items()}
     for name, memory in memories(accelerator).items():
         parts[f"sram.{name}"] = memory.area_um2
-    return Breakdown(parts, held.fidelity, "um2")
+    return Breakdown(parts, held.fidelity if synthesized is None else "synthesized", "um2")
 
 
 def memories(accelerator: Accelerator) -> dict[str, Sram]:
@@ -60,7 +90,7 @@ def memories(accelerator: Accelerator) -> dict[str, Sram]:
     }
 
 
-def register_bits(unit: Composition, accelerator: Accelerator) -> int:
+def register_bits(unit: Storage, accelerator: Accelerator) -> int:
     """Flip-flops that the units of one kind hold, all positions of the array together.
 
     The operand that stays in place has a second register, so that the next tile loads while this one is used, unless

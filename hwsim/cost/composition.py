@@ -1,5 +1,6 @@
 """What a unit is made of: each datapath as a list of components with measured or composed area and energy.
 
+Fitted sets are priced by `hwsim.cost.fitted`; the rules below are for sets that hold a few measured components.
 Nothing here is a synthesized unit. Blocks that were measured alone (multipliers, accumulators, the 16-wide E2M1 dot,
 fetch multiplexers) carry their fit's error; blocks that were not (alignment shifters, exponent logic, normalisation)
 are composed from measured parts by the rules below and carry `COMPOSED_ERROR` on top. Energies without a measurement
@@ -15,59 +16,24 @@ A unit with no such rule (matrix cores whose adders are only known from outside)
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, log2
 from typing import Any
 
 from hwsim import formats
-from hwsim.arch.units import lanes
+from hwsim.cost import fitted
+from hwsim.cost.blocks import Component, Composition, storage
 from hwsim.cost.coefficients import Coefficients
 from hwsim.cost.quantity import Quantity
 from hwsim.datapaths.base import Datapath
 from hwsim.errors import ArgumentError
 
+Blocks = tuple[tuple[Component, ...], tuple[Component, ...]]
+"""Blocks of every unit, and blocks that a row of the array shares."""
+
 COMPOSED_ERROR = 0.3
 EXTRAPOLATED_ERROR = 0.15  # multipliers above 8 bits: their measured growth exponents span 2.2 to 2.6
 UNEQUAL_ERROR = 0.1  # multipliers of two widths, of which only equal ones were measured
-
-
-@dataclass(frozen=True, slots=True)
-class Component:
-    """A block of a unit.
-
-    Args:
-        part: ``"products"``, ``"scaling"``, ``"alignment"``, ``"accumulation"`` or ``"tables"``.
-        area: um2.
-        energy: fJ of one operation of the unit with uniform operands; None where flips or fetches are priced instead.
-    """
-
-    part: str
-    area: Quantity
-    energy: Quantity | None
-
-
-@dataclass(frozen=True, slots=True)
-class Composition:
-    """A unit: its blocks, and its registers in bits.
-
-    Args:
-        components: blocks in every unit.
-        shared: blocks that a row of the array shares.
-        a_bits: operand register of side a, all lanes, with scale bytes.
-        b_bits: the same for side b.
-        sum_bits: register of the running sum.
-        table_bits: registers of shared tables; 0 without.
-        uniform_flips: operand bits that flip in one operation if operands are uniform.
-    """
-
-    components: tuple[Component, ...]
-    shared: tuple[Component, ...]
-    a_bits: int
-    b_bits: int
-    sum_bits: int
-    table_bits: int
-    uniform_flips: float
 
 
 class Parts:
@@ -137,10 +103,14 @@ def compose(datapath: Datapath, coefficients: Coefficients) -> Composition:
             got=datapath.name,
             where="cost.datapath",
         )
-    return _RULES[datapath.family](datapath, Parts(coefficients))
+    if coefficients.fidelity == "fitted":
+        own, shared = fitted.blocks(datapath, coefficients)
+    else:
+        own, shared = _RULES[datapath.family](datapath, Parts(coefficients))
+    return Composition(own, shared, *storage(datapath))
 
 
-def _integer(unit: Any, parts: Parts) -> Composition:
+def _integer(unit: Any, parts: Parts) -> Blocks:
     area, energy = parts.multiplier(unit.a_bits, unit.b_bits, unit.signed)
     adder = parts.accumulator(unit.acc_bits, unit.a_bits + unit.b_bits, unit.signed)
     blocks = [Component("products", area, energy), Component("accumulation", adder, None)]
@@ -152,27 +122,17 @@ def _integer(unit: Any, parts: Parts) -> Composition:
                 parts.of["select.area.per_entry_bit"].scaled(2 * unit.acc_bits).with_unit("um2"),
             )
         )
-    uniform = 0.5 * (unit.a_bits + unit.b_bits)
-    return Composition(tuple(blocks), (), unit.a_bits, unit.b_bits, unit.acc_bits, 0, uniform)
+    return tuple(blocks), ()
 
 
-def _tensor_core(unit: Any, parts: Parts) -> Composition:
-    row = unit.row
-    if row.model not in ("fused", "grouped") or row.rewrite:
-        raise ArgumentError(
-            "must be a unit whose alignment is known from its rule (fused or grouped)",
-            got=unit.name,
-            where="cost.datapath",
-        )
-    blocks = _grouped(unit, parts) if row.model == "grouped" else _fused(unit, parts)
+def _tensor_core(unit: Any, parts: Parts) -> Blocks:
+    fitted.check_rule(unit)
+    blocks = _grouped(unit, parts) if unit.row.model == "grouped" else _fused(unit, parts)
     if unit.promote_every:
         blocks.append(
             Component("accumulation", parts.of["fp32_adder.area"], parts.dense(parts.of["fp32_adder.area"]))
         )
-    wide = lanes(unit)
-    a, b = formats.get(unit.a_format).bits * wide, formats.get(unit.b_format).bits * wide
-    scales = 8 * wide // row.block if row.block else 0
-    return Composition(tuple(blocks), (), a + scales, b + scales, unit.accumulator_bits, 0, 0.5 * (a + b))
+    return tuple(blocks), ()
 
 
 def _grouped(unit: Any, parts: Parts) -> list[Component]:
@@ -257,7 +217,7 @@ def _sum_and_normalise(parts: Parts, additions: int, window: int) -> Component:
     )
 
 
-def _ternary_lut(unit: Any, parts: Parts) -> Composition:
+def _ternary_lut(unit: Any, parts: Parts) -> Blocks:
     entries, group, tables = unit.entries, unit.group, unit.luts
     real = unit.activation != "int8"
     if real and unit.activation != "fp16":
@@ -290,18 +250,10 @@ def _ternary_lut(unit: Any, parts: Parts) -> Composition:
         sums = [Component("accumulation", parts.accumulator(32, width + ceil(log2(tables)), True), None)]
         if tables > 1:
             sums.append(parts.block("accumulation", f"{tables - 1} adders", parts.adder((width + 1) * (tables - 1))))
-    return Composition(
-        (Component("products", fetch, None), *sums),
-        (build,),
-        a_bits=0,  # activations reach the units as table entries, broadcast along a row
-        b_bits=unit.key_bits * tables,
-        sum_bits=unit.accumulator_bits,
-        table_bits=entries * width * tables,
-        uniform_flips=0.5 * bits * group * tables,
-    )
+    return (Component("products", fetch, None), *sums), (build,)
 
 
-_RULES: dict[str, Callable[[Any, Parts], Composition]] = {
+_RULES: dict[str, Callable[[Any, Parts], Blocks]] = {
     "integer": _integer,
     "tensor_core": _tensor_core,
     "ternary_lut": _ternary_lut,

@@ -1,20 +1,22 @@
 """The circuits that coefficients are fitted to: a grid of widths and sizes for every family.
 
-Decides what is synthesised, and which of it a fit never sees. A design is held out by a hash of its name, one in
-three: every run on every machine splits alike, and no grid point can be moved to the side where it looks better.
+Decides what is synthesised. A design is held out of the fit by a hash of its name, one in three: every run on every
+machine splits alike, and no grid point can be moved to the side where it looks better.
 Units between the catalogue's (other groups, other windows) are part of the grid, since twenty tensor cores are too
 few to fit eight coefficients and to check them.
 """
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from hwsim.cost import features
 from hwsim.cost.features import Features
-from hwsim.datapaths import tensor_core
+from hwsim.cost.fit import Point, is_held_out
+from hwsim.datapaths import integer, tensor_core, ternary_lut
+from hwsim.datapaths.base import Datapath
 from hwsim.datapaths.tensor_cores.catalogue import Row
 from hwsim.datapaths.tensor_cores.elements import element
 from hwsim.rtl.float_adders import float_adder
@@ -22,10 +24,8 @@ from hwsim.rtl.mac import accumulator, mac
 from hwsim.rtl.minifloat import e2m1_dot
 from hwsim.rtl.multipliers import multiplier
 from hwsim.rtl.tensor_core import fused_text, grouped_text
-from hwsim.rtl.ternary import adders, ternary_dot, ternary_table
+from hwsim.rtl.ternary import adders, ternary_core, ternary_dot, ternary_table
 from hwsim.rtl.unit import Unit
-
-HELD_OUT_ONE_IN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,10 @@ class Design:
     verilog: str
     register_bits: int = 0
 
-    @property
-    def held_out(self) -> bool:
-        """Whether the fit must not see it."""
-        return int(hashlib.sha256(self.name.encode()).hexdigest()[:8], 16) % HELD_OUT_ONE_IN == 0
+    def point(self, area_um2: float, flipflop_um2: float) -> Point:
+        """The measurement of its logic, registers taken off."""
+        logic = area_um2 - self.register_bits * flipflop_um2
+        return Point(self.name, self.features, logic, is_held_out(self.name))
 
 
 PAIRS = tuple(
@@ -58,7 +58,7 @@ PAIRS = tuple(
     for b in (2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
     if a == b or ((a + b) % 4 == 0 and a > b)
 )
-STYLE_WIDTHS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16)
+STYLE_PAIRS = (*((bits, bits) for bits in range(2, 17)), (6, 4), (8, 4), (8, 6), (12, 8), (16, 8))
 ACCUMULATORS = tuple((p, acc) for p in (4, 6, 8, 12, 16) for acc in (14, 16, 18, 20, 24, 28, 32, 40) if acc > p + 4)
 FUSED = (
     ("volta", "fp16"), ("ampere", "fp16"), ("ampere", "bf16"), ("ada", "e4m3"), ("ada", "e5m2"), ("hopper", "fp16"),
@@ -75,8 +75,8 @@ def sweep(*, quick: bool = False) -> Iterator[Design]:
         for a, b in PAIRS:
             yield _multiplier(a, b, signed, "array")
         for style in () if quick else ("carry_save", "booth"):
-            for bits in STYLE_WIDTHS:
-                yield _multiplier(bits, bits, signed, style)
+            for a, b in STYLE_PAIRS:
+                yield _multiplier(a, b, signed, style)
         for overflow in ("wrap", "saturate"):
             for p, acc in ACCUMULATORS:
                 yield _accumulator(p, acc, signed, overflow)
@@ -87,7 +87,7 @@ def sweep(*, quick: bool = False) -> Iterator[Design]:
         bits = 7 + group
         yield Design("table", unit.top, features.table(adders(group), bits), unit.verilog)
     for group in range(1, 6):
-        for luts in (1, 2, 4):
+        for luts in (1, 2, 3, 4):
             yield _fetch(group, luts)
     for count in (2, 4, 8, 16, 32):
         unit = e2m1_dot(count)
@@ -102,7 +102,9 @@ def sweep(*, quick: bool = False) -> Iterator[Design]:
 
 def _multiplier(a: int, b: int, signed: bool, style: str) -> Design:
     unit = multiplier(a, b, signed, style)
-    return Design(f"multiplier.{_sign(signed)}.{style}", unit.top, features.multiplier(a, b), unit.verilog)
+    return Design(
+        f"multiplier.{_sign(signed)}.{style}", unit.top, features.multiplier(a, b, signed, style), unit.verilog
+    )
 
 
 def _accumulator(p: int, acc: int, signed: bool, overflow: str) -> Design:
@@ -137,13 +139,13 @@ def _between() -> Iterator[Design]:
             for fraction in (13, 19, 25) if group == groups[0] else (datapath.row.fraction_bits,):
                 row = replace(datapath.row, group=group, fraction_bits=fraction)
                 yield _dot(row, datapath.a_format, f"dot_{operand.replace('.', '_')}_g{group}_f{fraction}")
-    for operand, groups in (("nvfp4", (16, 32, 48, 64)), ("mxfp4", (32, 64))):
+    blocks: tuple[tuple[str, tuple[int, ...]], ...] = (("nvfp4", (16, 32, 48, 64)), ("mxfp4", (32, 64)))
+    for operand, lengths in blocks:
         datapath = tensor_core("blackwell", operand)
-        for group in groups:
-            for fraction in (25, 30, 35):
-                if (group, fraction) != (64, 35):
-                    row = replace(datapath.row, group=group, fraction_bits=fraction)
-                    yield _dot(row, datapath.a_format, f"dot_{operand}_g{group}_f{fraction}")
+        for group, fraction in itertools.product(lengths, (25, 30, 35)):
+            if (group, fraction) != (64, 35):
+                row = replace(datapath.row, group=group, fraction_bits=fraction)
+                yield _dot(row, datapath.a_format, f"dot_{operand}_g{group}_f{fraction}")
 
 
 def _dot(row: Row, form: str, top: str) -> Design:
@@ -156,19 +158,12 @@ def _sign(signed: bool) -> str:
     return "signed" if signed else "unsigned"
 
 
-def whole_units() -> Iterator[tuple[Unit, object]]:
-    """Multiply-accumulate units as wholes, none of which any fit sees: what a machine is made of."""
-    from hwsim.datapaths import integer
-
-    for signed in (True, False):
-        for a, b, acc in (
-            (8, 8, 32),
-            (8, 8, 20),
-            (8, 4, 32),
-            (8, 4, 20),
-            (4, 4, 32),
-            (4, 4, 14),
-            (6, 6, 24),
-            (3, 3, 16),
-        ):
-            yield mac(a, b, acc, signed), integer(a, b, acc, signed=signed)
+def whole_units() -> Iterator[tuple[Unit, Datapath]]:
+    """Multiply-accumulate units and lookup units as wholes, none of which any fit sees: what machines are made of."""
+    sizes = ((8, 8, 32), (8, 8, 20), (8, 4, 32), (8, 4, 20), (4, 4, 32), (4, 4, 14), (6, 6, 24), (3, 3, 16))
+    for signed, (a, b, acc) in itertools.product((True, False), sizes):
+        yield mac(a, b, acc, signed), integer(a, b, acc, signed=signed)
+    for bits in (16, 24):
+        yield mac(8, 8, bits, True, "saturate"), integer(8, 8, bits, overflow="saturate")
+    for group in (2, 3, 4):
+        yield ternary_core(group, "int8", 1, 1), ternary_lut(group)

@@ -1,4 +1,4 @@
-"""Energy of a GEMM on a machine, by component, at one of two fidelities.
+"""Energy of a GEMM on a machine, by component, at one of three fidelities.
 
 ``pann``: bit flips from operand widths (`hwsim.cost.pann`), times the mean energy of a flip. The paper defines
 multipliers and accumulators of integers; the rules below carry it to other units and are ours:
@@ -7,11 +7,15 @@ multipliers and accumulators of integers; the rules below carry it to other unit
   product has, and each update of the unit adds one signed accumulation at the width of its window;
 - a fetch of a lookup unit flips half an entry and feeds a signed accumulator; a rebuilt table flips each entry once.
 
-``trace``: the bits that flip on recorded operands (`hwsim.cost.toggles`), times coefficients: products in proportion
-to flips of their operand registers, integer accumulators by flips at their input and in their register, float units'
-alignment and sums in proportion to operand flips, registers by their own flips.
+``trace``: the bits that flip on recorded operands (`hwsim.cost.toggles`), times coefficients. A fitted set has one
+for each kind of inner flip of a family (`hwsim.cost.flips`). A composed set prices products in proportion to flips of
+their operand registers, integer accumulators by flips at their input and in their register, float units' alignment
+and sums in proportion to operand flips. Registers are priced by their own flips.
 
-Both add what the formulas leave out: the clock of flip-flops, memory accesses, DRAM and the memories' leakage. The
+``gates``: every gate of the unit's netlist on the recorded operands (`hwsim.cost.gates`), as the part ``logic``;
+registers as in ``trace``.
+
+All add what the formulas leave out: the clock of flip-flops, memory accesses, DRAM and the memories' leakage. The
 leakage of logic, wires, clock tree and control are not included.
 """
 
@@ -20,15 +24,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, log2
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hwsim import formats
 from hwsim.arch import Accelerator, Activity, Numerics
 from hwsim.arch.units import lanes
-from hwsim.cost import pann
+from hwsim.cost import fitted, pann
 from hwsim.cost.area import MEMORIES, memories
+from hwsim.cost.blocks import Composition, Storage, storage
 from hwsim.cost.coefficients import DEFAULT, Coefficients, load_coefficients
-from hwsim.cost.composition import Composition, compose
+from hwsim.cost.composition import compose
 from hwsim.cost.memory import Sram, dram_pj_per_bit
 from hwsim.cost.quantity import Breakdown, Quantity
 from hwsim.cost.technology import SOURCE, energy_factor, scaling_error
@@ -36,7 +41,10 @@ from hwsim.cost.toggles import Toggles
 from hwsim.datapaths.base import Datapath
 from hwsim.errors import ArgumentError
 
-FIDELITIES = ("pann", "trace")
+if TYPE_CHECKING:
+    from hwsim.cost.gates import GateEnergy
+
+FIDELITIES = ("pann", "trace", "gates")
 
 
 def energy_pj(
@@ -45,23 +53,25 @@ def energy_pj(
     toggles: Toggles | None = None,
     fidelity: str = "pann",
     coefficients: Coefficients | str = DEFAULT,
+    gates: GateEnergy | None = None,
 ) -> Breakdown:
     """Energy of one GEMM in pJ, by component.
 
-    Parts: blocks of the unit (``products``, ``scaling``, ``alignment``, ``accumulation``, ``tables``, where present),
-    ``registers`` (flips; in ``pann`` part of the formulas), ``clock``, one ``sram.*`` a memory, ``dram``, ``leakage``
-    of the memories over the GEMM's latency.
+    Parts: blocks of the unit (``products``, ``scaling``, ``alignment``, ``accumulation``, ``tables``, where present;
+    for ``gates`` ``logic`` and ``tables``), ``registers`` (flips; in ``pann`` part of the formulas), ``clock``, one
+    ``sram.*`` a memory, ``dram``, ``leakage`` of the memories over the GEMM's latency.
 
     Args:
         accelerator: the machine.
         activity: counts of the GEMM, from `hwsim.timing.activity`.
-        toggles: flips of the GEMM in the machine's dataflow; needed for ``trace``, unused for ``pann``.
-        fidelity: ``"pann"`` or ``"trace"``.
-        coefficients: a set or its name.
+        toggles: flips of the GEMM in the machine's dataflow; needed for ``trace`` and ``gates``, unused for ``pann``.
+        fidelity: ``"pann"``, ``"trace"`` or ``"gates"``.
+        coefficients: a set or its name; for ``gates`` one of the library that was simulated.
+        gates: energy of the GEMM in the unit's netlist, in the machine's dataflow; needed for ``gates``.
 
     Raises:
-        ArgumentError: another fidelity, no or wrong toggles for ``trace``, unknown node, or a unit that no rule
-            composes.
+        ArgumentError: another fidelity, no or wrong toggles or gates where needed, unknown node, or a unit that no
+            rule composes.
         UnknownName: a coefficient is missing, or the kind of DRAM is unknown.
         DesignError: a memory cannot be made from the table's macros.
     """
@@ -70,21 +80,20 @@ def energy_pj(
     numerics = prices.numerics[activity.numerics_key]
     if fidelity == "pann":
         parts = _from_widths(accelerator, activity, numerics.datapath, held, prices)
-    elif fidelity == "trace":
-        if toggles is None:
-            raise ArgumentError("must be given for the fidelity trace", where="energy_pj.toggles")
-        if toggles.dataflow != accelerator.dataflow:
-            raise ArgumentError(
-                f"must be counted for the dataflow {accelerator.dataflow}",
-                got=toggles.dataflow,
-                where="energy_pj.toggles",
-            )
-        parts = _from_flips(accelerator, activity, numerics, toggles, held, prices)
+    elif fidelity in ("trace", "gates"):
+        counted = _given("toggles", toggles, fidelity, accelerator)
+        if fidelity == "trace":
+            parts = _from_flips(accelerator, activity, numerics, counted, held, prices)
+        else:
+            parts = _from_gates(activity, numerics, _given("gates", gates, fidelity, accelerator), prices)
+        unit = storage(numerics.datapath)
+        parts["registers"] = prices.scaled(
+            _register_flips(activity, counted, numerics, unit), held["flipflop.energy.data"]
+        )
     else:
         raise ArgumentError(f"must be one of {', '.join(FIDELITIES)}", got=fidelity, where="energy_pj.fidelity")
-    unit = compose(numerics.datapath, held)
     parts["clock"] = prices.scaled(
-        _clocked_bits(unit, activity, accelerator, numerics), held["flipflop.energy.clock"]
+        _clocked_bits(storage(numerics.datapath), activity, accelerator, numerics), held["flipflop.energy.clock"]
     )
     for name, memory in prices.memories.items():
         parts[f"sram.{name}"] = _accesses(activity, name, memory)
@@ -141,8 +150,15 @@ def _from_flips(
     held: Coefficients,
     prices: _Prices,
 ) -> dict[str, Quantity]:
-    """Blocks and registers from counted flips."""
-    unit, datapath = compose(numerics.datapath, held), numerics.datapath
+    """Blocks from counted flips."""
+    datapath = numerics.datapath
+    if held.fidelity == "fitted":
+        update, rebuild = fitted.update_energy(datapath, toggles, activity, held)
+        priced = {part: prices.scaled(activity.updates, one) for part, one in update.items()}
+        if rebuild is not None:
+            priced["tables"] = prices.scaled(_rebuilds(activity, datapath), rebuild)
+        return priced
+    unit = compose(datapath, held)
     a_flips, b_flips = activity.a_loads * toggles.a_element, activity.b_loads * toggles.b_element
     operations = (a_flips + b_flips) / unit.uniform_flips  # as many with uniform operands flip as many bits
     sums = activity.updates * toggles.sum
@@ -164,10 +180,41 @@ def _from_flips(
     for block in unit.shared:
         rebuilt = activity.a_reads * toggles.a_element / unit.uniform_flips
         put(block.part, prices.scaled(rebuilt, block.energy or block.area, spread))
-    streams = 0.0 if unit.a_bits == 0 else a_flips  # a lookup unit holds no activations, its tables do
-    flips = streams + b_flips + sums + _scale_flips(activity, toggles, numerics)
-    parts["registers"] = prices.scaled(flips, held["flipflop.energy.data"])
     return parts
+
+
+def _from_gates(activity: Activity, numerics: Numerics, gates: GateEnergy, prices: _Prices) -> dict[str, Quantity]:
+    """Logic as simulated, every update alike."""
+    parts = {"logic": prices.scaled(activity.updates, gates.quantity("update"))}
+    if gates.rebuild_fj:
+        parts["tables"] = prices.scaled(_rebuilds(activity, numerics.datapath), gates.quantity("rebuild"))
+    return parts
+
+
+def _rebuilds(activity: Activity, datapath: Datapath) -> float:
+    """Times that the tables of a lookup unit are built, all rows of the array together."""
+    return activity.a_reads / lanes(datapath)
+
+
+def _register_flips(activity: Activity, toggles: Toggles, numerics: Numerics, unit: Storage) -> float:
+    """Bits that flip in the registers of operands, scales and sums."""
+    a = activity.a_loads * toggles.a_element if unit.a_bits else 0.0  # a lookup unit holds no activations
+    b, sums = activity.b_loads * toggles.b_element, activity.updates * toggles.sum
+    return a + b + sums + _scale_flips(activity, toggles, numerics)
+
+
+Counted = TypeVar("Counted", "Toggles", "GateEnergy")
+
+
+def _given(name: str, record: Counted | None, fidelity: str, accelerator: Accelerator) -> Counted:
+    """A record that a fidelity needs, of the machine's dataflow."""
+    if record is None:
+        raise ArgumentError(f"must be given for the fidelity {fidelity}", where=f"energy_pj.{name}")
+    if record.dataflow != accelerator.dataflow:
+        raise ArgumentError(
+            f"must be counted for the dataflow {accelerator.dataflow}", got=record.dataflow, where=f"energy_pj.{name}"
+        )
+    return record
 
 
 def _from_widths(
@@ -236,7 +283,7 @@ def _scale_flips(activity: Activity, toggles: Toggles, numerics: Numerics) -> fl
     return (activity.a_loads * toggles.a_scale + activity.b_loads * toggles.b_scale) / block
 
 
-def _clocked_bits(unit: Composition, activity: Activity, machine: Accelerator, numerics: Numerics) -> float:
+def _clocked_bits(unit: Storage, activity: Activity, machine: Accelerator, numerics: Numerics) -> float:
     """Flip-flop clock edges: streaming registers and sums every cycle of the array, others when they load."""
     cycles = activity.array_cycles
     wide = lanes(numerics.datapath)

@@ -20,20 +20,12 @@ from hwsim.datapaths.tensor_cores.catalogue import SUB_GROUP, Row
 
 Features = Mapping[str, float]
 
-PARTS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
-    "dot.fused": {
-        "products": ("partial_products", "significands", "exponents"),
-        "alignment": ("candidates", "selections"),
-        "accumulation": ("addends", "normalisation", "constant"),
-    },
-    "dot.grouped": {
-        "products": ("groups",),
-        "scaling": ("scales", "factors"),
-        "alignment": ("candidates", "selections"),
-        "accumulation": ("addends", "normalisation", "constant"),
-    },
-}
-"""Which features of a whole unit belong to which part of a machine's area."""
+PARTS: Mapping[str, str] = {
+    "partial_products": "products", "significands": "products", "exponents": "products", "groups": "products",
+    "scales": "scaling", "factors": "scaling", "candidates": "alignment", "selections": "alignment",
+    "addends": "accumulation", "normalisation": "accumulation", "constant": "accumulation",
+}  # fmt: skip
+"""Part of a machine's area that a feature of a whole tensor core belongs to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +55,12 @@ def window(row: Row, element: str) -> Window:
     return Window((greatest - least).bit_length(), term, magnitude)
 
 
-def multiplier(a_bits: int, b_bits: int) -> Features:
-    """Of a multiplier of integers: partial products, operand bits."""
-    return {"partial_products": a_bits * b_bits, "operand_bits": a_bits + b_bits, "constant": 1}
+def multiplier(a_bits: int, b_bits: int, signed: bool = True, style: str = "array") -> Features:
+    """Of a multiplier of integers: partial products and operand bits; Booth's has rows, one for two bits of b."""
+    sizes = {"partial_products": float(a_bits * b_bits), "operand_bits": a_bits + b_bits, "constant": 1}
+    if style == "booth":
+        sizes["rows"] = ((b_bits + 1) // 2 if signed else b_bits // 2 + 1) * (a_bits + (1 if signed else 2))
+    return sizes
 
 
 def accumulator(addend_bits: int, acc_bits: int) -> Features:
@@ -104,5 +99,11 @@ def table(additions: int, entry_bits: int) -> Features:
 
 
 def fetch(entries: int, entry_bits: int, luts: int) -> Features:
-    """Of one reader of `luts` tables: selection, negation and the sum over the tables."""
-    return {"selections": luts * entries * entry_bits, "entry_bits": luts * entry_bits, "constant": 1}
+    """Of one reader of `luts` tables: selection, negation and the sum over the tables, which takes the ones that
+    negation adds; a single table needs adders for them."""
+    return {
+        "selections": luts * entries * entry_bits,
+        "entry_bits": luts * entry_bits,
+        "increments": entry_bits if luts == 1 else 0,
+        "sum_bits": (luts - 1) * (entry_bits + 2),
+    }

@@ -227,6 +227,8 @@ def _inner(
     def flips(words: NDArray[np.uint64], axis: int) -> float:
         if not words.shape[-1]:
             return 0.0
+        steps: int
+        within: float
         within, steps = _flips_along(words, axis, turns) * words.shape[-1], words.shape[2]
         if axis < 2:
             return within

@@ -213,7 +213,7 @@ def test_what_has_no_price() -> None:
         energy_pj(INT8, done, None, "trace")
     with pytest.raises(ArgumentError, match=r"^energy_pj.toggles: must be counted for the dataflow os, got 'ws'$"):
         energy_pj(replace(INT8, dataflow="os"), done, FLIPS, "trace")
-    with pytest.raises(ArgumentError, match=r"^energy_pj.fidelity: must be one of pann, trace, got 'guess'$"):
+    with pytest.raises(ArgumentError, match=r"^energy_pj.fidelity: must be one of pann, trace, gates, got 'guess'$"):
         energy_pj(INT8, done, None, "guess")
     with pytest.raises(UnknownName, match=r"got 'flash'$"):
         energy_pj(replace(INT8, dram="flash"), done)

@@ -1,0 +1,101 @@
+"""Prices of units by coefficients that were fitted to synthesised circuits and to counted flips in their gates.
+
+Decides how a fitted set is read: each block is a sum of coefficients times the features of `hwsim.cost.features`
+(area) or `hwsim.cost.flips` (energy), and carries the held-out error of its family. Multipliers are the row arrays
+that the circuits of `hwsim.rtl.mac` use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hwsim.arch import Activity
+from hwsim.cost import features, flips
+from hwsim.cost.blocks import Component
+from hwsim.cost.coefficients import Coefficients
+from hwsim.cost.features import Features
+from hwsim.cost.quantity import Quantity
+from hwsim.cost.toggles import Toggles
+from hwsim.datapaths.base import Datapath
+from hwsim.errors import ArgumentError
+
+
+def blocks(datapath: Datapath, held: Coefficients) -> tuple[tuple[Component, ...], tuple[Component, ...]]:
+    """Blocks of every unit, and blocks that a row of the array shares; areas only, as energy follows flips.
+
+    Raises:
+        ArgumentError: a tensor core whose inside is not known from its rule. UnknownName: a missing coefficient.
+    """
+    unit: Any = datapath
+    if unit.family == "integer":
+        sign = "signed" if unit.signed else "unsigned"
+        product = area(held, f"multiplier.{sign}.array", features.multiplier(unit.a_bits, unit.b_bits))
+        addend = features.accumulator(unit.a_bits + unit.b_bits, unit.acc_bits)
+        adder = area(held, f"accumulator.{sign}.{unit.overflow}", addend)
+        return (Component("products", product, None), Component("accumulation", adder, None)), ()
+    if unit.family == "tensor_core":
+        check_rule(unit)
+        family, sizes = features.dot(unit.row, unit.a_format)
+        by_part: dict[str, dict[str, float]] = {}
+        for name, value in sizes.items():
+            by_part.setdefault(features.PARTS[name], {})[name] = value
+        return tuple(Component(part, area(held, family, own), None) for part, own in by_part.items()), ()
+    return _lookup(unit, held)
+
+
+def area(held: Coefficients, family: str, sizes: Features) -> Quantity:
+    """um² of a block: the sum of its family's coefficients times its features."""
+    return _total(held, f"{family}.area", sizes, "um2")
+
+
+def update_energy(
+    datapath: Datapath, toggles: Toggles, activity: Activity, held: Coefficients
+) -> tuple[Mapping[str, Quantity], Quantity | None]:
+    """fJ of one update of a unit by part, and of one rebuild of its tables, None for a unit without tables.
+
+    Raises:
+        ArgumentError: a family without fitted energies. UnknownName: a missing coefficient.
+    """
+    rates = flips.Rates(activity.a_loads / activity.updates, activity.b_loads / activity.updates)
+    by_part: dict[str, dict[str, float]] = {}
+    for name, value in flips.features(datapath, toggles, rates).items():
+        by_part.setdefault(flips.PARTS[name], {})[name] = value
+    family = flips.family(datapath)
+    parts = {part: _total(held, f"{family}.energy", own, "fJ") for part, own in by_part.items()}
+    if datapath.family != "ternary_lut":
+        return parts, None
+    table = f"table.{family.partition('.')[2]}.energy"
+    return parts, _total(held, table, flips.table_features(datapath, toggles.a_element), "fJ")
+
+
+def check_rule(unit: Any) -> None:
+    """Raise `ArgumentError` unless the inside of a tensor core follows from its rule."""
+    if unit.row.model not in ("fused", "grouped") or unit.row.rewrite:
+        raise ArgumentError(
+            "must be a unit whose alignment is known from its rule (fused or grouped)",
+            got=unit.name,
+            where="cost.datapath",
+        )
+
+
+def _lookup(unit: Any, held: Coefficients) -> tuple[tuple[Component, ...], tuple[Component, ...]]:
+    if unit.activation != "int8":
+        raise ArgumentError(
+            "activation must be int8, whose tables and readers were fitted", got=unit.name, where="cost.datapath"
+        )
+    width = 7 + unit.group
+    additions = max(unit.entries - unit.group, 0)
+    table = area(held, "table", features.table(additions, width)).scaled(unit.luts)
+    reader = area(held, "fetch", features.fetch(unit.entries, width, unit.luts))
+    fetched = width + (unit.luts - 1).bit_length()
+    adder = area(held, "accumulator.signed.wrap", features.accumulator(fetched, unit.accumulator_bits))
+    own = Component("products", reader, None), Component("accumulation", adder, None)
+    return own, (Component("tables", table, None),)
+
+
+def _total(held: Coefficients, prefix: str, sizes: Features, unit: str) -> Quantity:
+    """Sum of coefficients times features, never below zero; all coefficients of a family carry its error."""
+    found = [(held[f"{prefix}.{name}"], value) for name, value in sizes.items()]
+    value = max(sum(price.value * size for price, size in found), 0.0)
+    return Quantity(value, unit, found[0][0].source, max(price.relative_error for price, _ in found))
