@@ -34,6 +34,7 @@ app = typer.Typer(
 
 AccuracyKind = Literal["replay", "rerun"]
 EnergyKind = Literal["pann", "trace"]
+Delay = Literal["zero", "unit"]
 TRACED_ROWS = 256
 """Rows of each operand that ``explore`` records when it captures a space's models itself."""
 
@@ -170,6 +171,70 @@ def train(
             progress=lambda step, total, loss: advance(step, total, f"loss {loss:.3f}"),
         )
     typer.echo(f"{trained.path}: {trained.steps} steps, metric {trained.metric}")
+
+
+@app.command()
+def rtl(
+    name: Annotated[str, typer.Argument(help="a circuit of the catalogue; a wrong name lists near ones")],
+    out: Out,
+    rows: Annotated[int, typer.Option(help="golden vectors")] = 1000,
+) -> None:
+    """Write the Verilog of a circuit, a self-checking bench, and golden vectors of the emulator."""
+    from hwsim.rtl.catalog import write
+
+    for path in write(name, out, rows=rows):
+        typer.echo(str(path))
+
+
+@app.command()
+def synth(
+    name: Annotated[str, typer.Argument(help="a circuit of the catalogue")],
+    liberty: Annotated[Path | None, typer.Option(help="a Liberty file; the package's own without it")] = None,
+) -> None:
+    """Map a circuit to gates with Yosys: area, cells, longest path."""
+    from hwsim.gates.liberty import DEFAULT_LIBERTY
+    from hwsim.gates.synth_report import synth as map_to_gates
+    from hwsim.rtl.catalog import build
+
+    found = map_to_gates(build(name), liberty or DEFAULT_LIBERTY)
+    typer.echo(f"{found.provenance}")
+    typer.echo(f"area {found.area_um2:.1f} µm², {found.area_ge:.0f} gate equivalents")
+    typer.echo(f"cells {sum(found.result.cells.values())}, flip-flops {found.result.flip_flops}")
+    typer.echo(f"longest path {found.result.levels} gates")
+
+
+@app.command()
+def power(
+    trace: Annotated[Path, typer.Argument(help="folder of a trace")],
+    machine: Annotated[str, typer.Argument(help="a machine of the workbench, or a TOML file")],
+    delay: Annotated[Delay, typer.Option(help="zero: no glitches; unit: those of equal gate delays")] = "zero",
+    liberty: Annotated[Path | None, typer.Option(help="a Liberty file; the package's own without it")] = None,
+) -> None:
+    """Drive a trace's operands through the gates of a machine's unit, layer by layer."""
+    import hwsim
+    from hwsim.gates.liberty import DEFAULT_LIBERTY
+    from hwsim.gates.power import trace_power
+
+    gemms = hwsim.load_trace(trace).gemms("forward")
+    accelerator = hwsim.load_accelerator(machine)
+    for layer in trace_power(gemms, accelerator, delay=delay, liberty=liberty or DEFAULT_LIBERTY):
+        if layer is not None:
+            typer.echo(
+                f"{layer.layer:28} {layer.energy_per_mac_fj:9.2f} fJ/MAC {layer.toggles_per_mac:8.1f} toggles/MAC "
+                f"{layer.energy_pj * 1e-6:9.3f} µJ   {layer.provenance}"
+            )
+
+
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="pann, ternary_lut or luq")],
+    out: Annotated[Path | None, typer.Option("--out", help="folder; reports/study-NAME without it")] = None,
+    quick: Annotated[bool, typer.Option(help="a small grid, to see that it runs")] = False,
+) -> None:
+    """Measure a published claim again, on circuits and real operands."""
+    from hwsim.studies import run as run_study
+
+    typer.echo(str(run_study(name, out or Path("reports") / f"study-{name.replace('_', '-')}", quick=quick)))
 
 
 def _traces_of(models: tuple[str, ...], out: Path, space: str) -> list[Path]:
