@@ -31,7 +31,7 @@ def hard_codes(form, rng, shape, kind):
     sign = form.code_dtype(1 << (form.word_bits - 1))
     if kind == "few":  # sums of a few units, so that a lost bit shows
         codes = (codes & sign) | form.code_dtype(1 << form.unread_bits)
-        codes[rng.random(shape) < 0.9] = 0
+        codes[rng.random(shape) < rng.choice([0.5, 0.8, 0.9], (shape[0], 1))] = 0
     if kind == "faint":  # float16 results around the subnormal border
         fields = rng.integers(max(form.bias - 8, 0), max(form.bias - 5, 1), shape).astype(form.code_dtype)
         low = form.code_dtype((1 << (form.mantissa_bits + form.unread_bits)) - 1)
@@ -54,8 +54,8 @@ def hard_scales(name, rng, shape, kind):
     scale = rng.integers(0, 256, shape)
     if name == "e8m0":
         base, width = {
-            "tame": (110, 32), "sparse": (110, 32), "cancelling": (110, 32), "few": (115, 24), "faint": (120, 8),
-            "full": (127, 1), "spread": (107, 40), "apart": (40, 170), "subnormal": (54, 8), "overflow": (183, 8),
+            "tame": (110, 32), "sparse": (110, 32), "cancelling": (110, 32), "few": (127, 1), "faint": (120, 8),
+            "full": (127, 1), "spread": (107, 40), "apart": (40, 170), "subnormal": (48, 8), "overflow": (183, 8),
         }.get(kind, (0, 255))  # fmt: skip
         scale = base + scale % width
     else:
@@ -99,13 +99,18 @@ def hard_c(unit, rng, shape, kind):
     elif kind in ("tame", "sparse"):
         c = (rng.standard_normal(shape) * 10.0 ** rng.integers(-8, 8, shape)).astype(np.float32)
     elif kind in ("few", "spread", "apart", "cancelling"):
-        sizes = rng.integers(-50, 40, (shape[0], *(1 for _ in shape[1:])))
-        c = np.ldexp(rng.choice([-1.0, 1.0, 1.5, -1.2345678, 1.9999999], shape), sizes).astype(np.float32)
+        each = (shape[0], *(1 for _ in shape[1:]))
+        sizes = rng.integers(-50, 40, each)
+        if kind == "few":  # all scales of NVFP4 are 2^-12 here: the borders are 2^-24 and 2^16
+            sizes = rng.choice([-14, -13, -12, 27, 28, 29], each) - (12 if unit.scale_format == "ue4m3" else 0)
+        if kind == "spread":
+            sizes = rng.integers(4, 16, each)
+        c = np.ldexp(rng.choice([-1.0, 1.0, 1.5, -1.9999999, 1.9999999], shape), sizes).astype(np.float32)
     else:
         c = rng.integers(0, 1 << 32, shape, dtype=np.uint64).astype(np.uint32).view(np.float32)
     if kind != "specials":
         c[~np.isfinite(c)] = 1
-    if kind in ("subnormal", "overflow", "full"):
+    if kind in ("subnormal", "overflow", "full", "spread"):
         c[rng.random(shape) < 0.5] = 0
     c[rng.random(shape) < 0.2] = 0
     c.flat[:3] = -0.0
