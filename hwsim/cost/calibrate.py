@@ -18,7 +18,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +124,9 @@ def fit_areas(
         progress(f"area of {design.name}")
         area = module_area_um2(design.verilog, design.name, liberty)
         points.setdefault(design.family, []).append(design.point(area, register))
-    return {family: fit(found) for family, found in points.items()}
+    # a family of one design has that design's area: nothing could be held out
+    alone = {family: [replace(found[0], held_out=False)] for family, found in points.items() if len(found) == 1}
+    return {family: fit(found) for family, found in (points | alone).items()}
 
 
 def fit_energies(samples: Iterable[Sample]) -> dict[str, Fit]:
@@ -169,8 +171,8 @@ def csv_text(made: Calibration) -> str:
     """The file that `hwsim.cost.load_coefficients` reads."""
     out = io.StringIO()
     out.write(
-        f"# Coefficients fitted to circuits of hwsim.rtl, synthesised without timing constraint or wire load, and to\n"
-        f"# their gates on operands of {made.trace}. relative_error: 95th percentile on held-out designs or layers.\n"
+        f"# Coefficients fitted to circuits of hwsim.rtl, synthesised without timing constraint or wire load, and\n"
+        f"# to gates on operands of {made.trace}. relative_error: 95th percentile on held-out designs or layers.\n"
         f"# Made by: python -m hwsim.cost.calibrate TRACE --out FOLDER (see reports/calibration.md).\n"
         f"#: library = {made.library} ({made.liberty}), {made.voltage:g} V\n"
         f"#: tool = {made.tool}, script of hwsim.rtl.tools\n"

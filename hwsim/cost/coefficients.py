@@ -16,7 +16,7 @@ from hwsim.cost.quantity import Quantity
 from hwsim.cost.tables import FOLDER, read
 from hwsim.errors import ArgumentError, UnknownName
 
-DEFAULT = "nangate45"
+DEFAULT = "hwsim45"
 
 
 @dataclass(frozen=True, slots=True)

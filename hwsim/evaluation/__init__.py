@@ -2,7 +2,20 @@
 
 from hwsim.evaluation.accuracy import Metric, mean_sqnr_db, replay, rerun
 from hwsim.evaluation.evaluator import Evaluator, evaluate
+from hwsim.evaluation.in_gates import Confirmation, confirm
 from hwsim.evaluation.memo import Memo
 from hwsim.evaluation.records import Evaluation, LayerCost
 
-__all__ = ["Evaluation", "Evaluator", "LayerCost", "Memo", "Metric", "evaluate", "mean_sqnr_db", "replay", "rerun"]
+__all__ = [
+    "Confirmation",
+    "Evaluation",
+    "Evaluator",
+    "LayerCost",
+    "Memo",
+    "Metric",
+    "confirm",
+    "evaluate",
+    "mean_sqnr_db",
+    "replay",
+    "rerun",
+]

@@ -18,17 +18,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from hwsim import cost, timing, workbench
 from hwsim.errors import ArgumentError, DesignError
+from hwsim.evaluation import in_gates
 from hwsim.evaluation.accuracy import SQNR, Metric, mean_sqnr_db, replay, rerun
 from hwsim.evaluation.memo import Memo
 from hwsim.evaluation.records import Evaluation, LayerCost
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator, Policy
-    from hwsim.cost import Toggles
+    from hwsim.cost import Breakdown, Toggles
+    from hwsim.cost.gates import GateEnergy
     from hwsim.trace import Trace
 
 AccuracyKind = Literal["replay", "rerun"]
-EnergyKind = Literal["pann", "trace"]
+EnergyKind = Literal["pann", "trace", "gates"]
 
 
 class Evaluator:
@@ -37,7 +39,8 @@ class Evaluator:
     Args:
         trace: of the model; its forward GEMMs are the workload of one pass.
         accuracy: ``"replay"`` (SQNR of the recorded GEMMs, no torch) or ``"rerun"`` (the model's own metric).
-        energy: ``"pann"`` (formulas from widths) or ``"trace"`` (bits that toggle on the recorded operands).
+        energy: ``"pann"`` (formulas from widths), ``"trace"`` (bits that toggle on the recorded operands) or
+            ``"gates"`` (every gate of the units on these operands, and synthesised areas: needs Yosys).
         metric_options: what the model's ``metric()`` is called with in a rerun.
         memo: values measured before; the user's cache without it.
 
@@ -56,8 +59,8 @@ class Evaluator:
     ) -> None:
         if accuracy not in ("replay", "rerun"):
             raise ArgumentError("accuracy must be 'replay' or 'rerun'", got=accuracy)
-        if energy not in ("pann", "trace"):
-            raise ArgumentError("energy must be 'pann' or 'trace'", got=energy)
+        if energy not in ("pann", "trace", "gates"):
+            raise ArgumentError("energy must be 'pann', 'trace' or 'gates'", got=energy)
         self.trace, self.accuracy_kind, self.energy_kind = trace, accuracy, energy
         self.metric_options = metric_options or {}
         self.memo = memo or Memo()
@@ -82,24 +85,36 @@ class Evaluator:
         """Price one design.
 
         Raises:
-            HwsimError: the design cannot run the workload, or a coefficient for it is unknown.
+            HwsimError: the design cannot run the workload, or a coefficient for it is unknown; for ``"gates"`` also a
+                unit without a circuit, or no Yosys.
         """
-        toggles = self.toggles(accelerator.policy, accelerator.dataflow) if self.energy_kind == "trace" else None
-        layers = []
-        for index, shape in enumerate(self.shapes):
-            activity = timing.activity(shape, accelerator)
-            counted = None if toggles is None else toggles[index]
-            layers.append(LayerCost(activity, cost.energy_pj(accelerator, activity, counted, self.energy_kind)))
+        layers, area = self.price(accelerator)
         return Evaluation(
             accelerator,
             self.accuracy_kind,
             self.metric,
             self.accuracy(accelerator.policy),
             self.sqnr_db(accelerator.policy),
-            tuple(layers),
+            layers,
             cost.add(layer.energy for layer in layers),
-            cost.area_um2(accelerator),
+            area,
         )
+
+    def price(self, accelerator: Accelerator) -> tuple[tuple[LayerCost, ...], Breakdown]:
+        """Energy of every GEMM, and the machine's area, without any accuracy; raises as a whole evaluation does."""
+        toggles = self.toggles(accelerator.policy, accelerator.dataflow) if self.energy_kind != "pann" else None
+        gates = logic = None
+        if self.energy_kind == "gates":
+            gates = self.gates(accelerator.policy, accelerator.dataflow)
+            logic = in_gates.areas(accelerator)
+        layers = []
+        for index, shape in enumerate(self.shapes):
+            activity = timing.activity(shape, accelerator)
+            counted = None if toggles is None else toggles[index]
+            simulated = None if gates is None else gates[index]
+            energy = cost.energy_pj(accelerator, activity, counted, self.energy_kind, gates=simulated)
+            layers.append(LayerCost(activity, energy))
+        return tuple(layers), cost.area_um2(accelerator, synthesized=logic)
 
     def sqnr_db(self, policy: Policy) -> dict[str, float]:
         """SQNR by layer of a replay of the trace."""
@@ -127,6 +142,12 @@ class Evaluator:
             by_dataflow = cost.count_by_dataflow(gemm, numerics)
             counted.append({flow: dataclasses.asdict(toggles) for flow, toggles in by_dataflow.items()})
         return counted
+
+    def gates(self, policy: Policy, dataflow: str) -> list[GateEnergy]:
+        """Energy of every forward GEMM in the gates of its unit, in the order of the dataflow."""
+        key = f"gates:{self.trace.digest}:{dataflow}:{policy.key}:{in_gates.identity()}"
+        found: list[dict[str, Any]] = self.memo.get(key, lambda: in_gates.energies(self.trace, policy, dataflow))
+        return [in_gates.record(one) for one in found]
 
     def accuracy(self, policy: Policy) -> float:
         """The accuracy of `policy`, measured once."""
@@ -189,7 +210,7 @@ def evaluate(
         trace: of the model.
         accelerator: the design.
         accuracy: ``"replay"`` or ``"rerun"``.
-        energy: ``"pann"`` or ``"trace"``.
+        energy: ``"pann"``, ``"trace"`` or ``"gates"``.
 
     Returns:
         Accuracy, energy, area and latency with their breakdowns, each number with its source and error.

@@ -1,0 +1,152 @@
+"""The dearest fidelity: energies and areas from synthesised gates, and how far the fitted ones are from them.
+
+Decides what a confirmation is: the same machine on the same trace, priced once by fitted coefficients and once by its
+own circuits, side by side. Both use the same library, so that the difference is the error of the fit alone. What
+Yosys, cell libraries and delay models leave open is the error that each number carries.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hwsim.errors import DesignError, HwsimError
+
+if TYPE_CHECKING:
+    from hwsim.arch import Accelerator, Policy
+    from hwsim.cost import Breakdown
+    from hwsim.cost.area import Logic
+    from hwsim.cost.gates import GateEnergy
+    from hwsim.datapaths.base import Datapath
+    from hwsim.evaluation.memo import Memo
+    from hwsim.trace import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """One design, fitted beside synthesised.
+
+    Attributes:
+        design: the machine's name.
+        trace_pj, gates_pj: energy of one pass of the traced batch, memories included.
+        trace_logic_pj, gates_logic_pj: the part of it that the units' logic takes, where the two differ.
+        fitted_um2, synthesized_um2: area, memories included.
+        fitted_logic_um2, synthesized_logic_um2: area of the units' logic.
+        delay: delay model of the gates.
+        reason: why there are no gates to compare with, "" where there are; the gates' numbers are then nan.
+    """
+
+    design: str
+    trace_pj: float
+    gates_pj: float
+    trace_logic_pj: float
+    gates_logic_pj: float
+    fitted_um2: float
+    synthesized_um2: float
+    fitted_logic_um2: float
+    synthesized_logic_um2: float
+    delay: str
+    reason: str
+
+    @property
+    def energy_error(self) -> float:
+        """Relative deviation of the fitted energy of the logic from the gates'."""
+        return self.trace_logic_pj / self.gates_logic_pj - 1
+
+    @property
+    def area_error(self) -> float:
+        """Relative deviation of the fitted area of the logic from the synthesised one."""
+        return self.fitted_logic_um2 / self.synthesized_logic_um2 - 1
+
+
+def confirm(trace: Trace, designs: Iterable[Accelerator], memo: Memo | None = None) -> list[Confirmation]:
+    """``gates`` beside ``trace`` energy, and ``synthesized`` beside ``fitted`` area, of every design.
+
+    A design without circuits, or a system without Yosys, is a record with its reason, not an error.
+
+    Args:
+        trace: of the model; accuracies are replayed, not rerun.
+        designs: for instance those of a study's front.
+        memo: values measured before; the user's cache without it.
+    """
+    from hwsim import cost
+    from hwsim.evaluation.evaluator import Evaluator
+
+    def priced(evaluator: Evaluator, design: Accelerator) -> tuple[float, float, float, float]:
+        """Energy and its logic, area and its logic."""
+        layers, area = evaluator.price(design)
+        energy = cost.add(layer.energy for layer in layers)
+        return energy.value, _logic(energy), area.value, _logic(area)
+
+    fitted, exact = (Evaluator(trace, "replay", kind, memo=memo) for kind in ("trace", "gates"))
+    delay = cost.load_coefficients().delay_model
+    found = []
+    for design in designs:
+        reason, synthesized = "", (float("nan"),) * 4
+        try:
+            synthesized = priced(exact, design)
+        except HwsimError as refusal:
+            reason = str(refusal)
+        (energy, own), (area, own_area) = _pairs(priced(fitted, design))
+        (gates, own_gates), (cells, own_cells) = _pairs(synthesized)
+        found.append(
+            Confirmation(
+                design.name, energy, gates, own, own_gates, area, cells, own_area, own_cells, delay, reason
+            )
+        )  # fmt: skip
+    return found
+
+
+def _pairs(four: tuple[float, float, float, float]) -> tuple[tuple[float, float], tuple[float, float]]:
+    return four[:2], four[2:]
+
+
+LOGIC = ("products", "scaling", "alignment", "accumulation", "tables", "logic")
+"""Parts that are the units' own logic, in any fidelity."""
+
+
+def _logic(breakdown: Breakdown) -> float:
+    return sum(part.value for name, part in breakdown.parts.items() if name in LOGIC)
+
+
+def areas(accelerator: Accelerator) -> dict[Datapath, Logic]:
+    """Synthesised area of every unit of a machine."""
+    from hwsim.cost.gates import unit_logic
+
+    units = dict.fromkeys(numerics.datapath for numerics in accelerator.policy.numerics)
+    return {datapath: unit_logic(datapath) for datapath in units}
+
+
+def energies(trace: Trace, policy: Policy, dataflow: Any) -> list[dict[str, Any]]:
+    """`gate_energy` of every forward GEMM of a trace, as plain records, in the delay model of the coefficients."""
+    from hwsim.cost.coefficients import load_coefficients
+    from hwsim.cost.gates import gate_energy
+
+    found = []
+    for gemm in trace.gemms("forward"):
+        numerics = policy.for_gemm(gemm.layer, "weight" if gemm.b.role == "weight" else "activation")
+        if numerics is None:
+            raise DesignError("a layer in float32 has no unit whose gates switch", where=gemm.layer)
+        delay: Any = load_coefficients().delay_model
+        found.append(dataclasses.asdict(gate_energy(gemm, numerics, dataflow, delay)))
+    return found
+
+
+def record(plain: dict[str, Any]) -> GateEnergy:
+    """A record that `energies` made plain."""
+    from hwsim.cost.gates import GateEnergy
+
+    return GateEnergy(**plain)
+
+
+def identity() -> str:
+    """What energies in gates depend on beside trace, policy and sources: synthesis, library and delay model."""
+    from hwsim.cost.coefficients import load_coefficients
+    from hwsim.gates.liberty import DEFAULT_LIBERTY
+    from hwsim.rtl.tools import yosys_version
+
+    library = hashlib.sha256(DEFAULT_LIBERTY.read_bytes()).hexdigest()[:16]
+    return f"{yosys_version()}:{library}:{load_coefficients().delay_model}"
