@@ -80,12 +80,14 @@ def check_rule(unit: Any) -> None:
 
 
 def _lookup(unit: Any, held: Coefficients) -> tuple[tuple[Component, ...], tuple[Component, ...]]:
-    if unit.activation != "int8":
-        raise ArgumentError(
-            "activation must be int8, whose tables and readers were fitted", got=unit.name, where="cost.datapath"
-        )
+    additions, real = max(unit.entries - unit.group, 0), unit.activation != "int8"
+    if real:
+        one = area(held, f"adder.{unit.activation}", {"constant": 1})
+        nothing = dict.fromkeys(features.fetch(0, 0, 1), 0.0)  # a float is negated by its sign bit alone
+        reader = area(held, "fetch", nothing | {"selections": unit.luts * unit.entries * 16})
+        own = Component("products", reader, None), Component("accumulation", one.scaled(unit.luts), None)
+        return own, (Component("tables", one.scaled(additions * unit.luts), None),)
     width = 7 + unit.group
-    additions = max(unit.entries - unit.group, 0)
     table = area(held, "table", features.table(additions, width)).scaled(unit.luts)
     reader = area(held, "fetch", features.fetch(unit.entries, width, unit.luts))
     fetched = width + (unit.luts - 1).bit_length()

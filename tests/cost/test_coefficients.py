@@ -22,7 +22,7 @@ MEASURED = {
     "multiplier.signed.energy": [14, 53, 116, 195, 298, 435, 584],
     "multiplier.unsigned.energy": [10, 43, 100, 182, 286, 412, 560],
 }
-HELD = load_coefficients()
+HELD = load_coefficients("nangate45")
 
 
 def fit(values: ArrayLike, *columns: ArrayLike) -> tuple[list[float], float]:

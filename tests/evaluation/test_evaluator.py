@@ -81,7 +81,7 @@ def test_fidelities_differ_and_are_named(tiny_trace, memo, machine):
 def test_wrong_requests_are_told(tiny_trace, machine):
     with pytest.raises(ArgumentError, match="accuracy must be 'replay' or 'rerun', got 'exact'"):
         hwsim.evaluate(tiny_trace, machine, accuracy="exact")
-    with pytest.raises(ArgumentError, match="energy must be 'pann' or 'trace', got 'gates'"):
-        hwsim.evaluate(tiny_trace, machine, energy="gates")
+    with pytest.raises(ArgumentError, match="energy must be 'pann', 'trace' or 'gates', got 'layout'"):
+        hwsim.evaluate(tiny_trace, machine, energy="layout")
     with pytest.raises(ArgumentError, match="a rerun needs a trace that was captured from a model file, got 'tiny'"):
         hwsim.evaluate(tiny_trace, machine, accuracy="rerun")
