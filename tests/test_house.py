@@ -15,7 +15,8 @@ PACKAGE = ROOT / "hwsim"
 
 LAYERS = (
     ("errors",), ("workbench",), ("jit",), ("formats",), ("quant",), ("datapaths",), ("trace",), ("arch",), ("rtl",),
-    ("gates",), ("cost", "timing"), ("nn",), ("evaluation",), ("search",), ("studies",), ("report",), ("verify",), ("cli",),
+    ("gates",), ("cost", "timing"), ("nn",), ("evaluation",), ("search",), ("studies",), ("report",), ("verify",),
+    ("cli",),
 )  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
