@@ -85,11 +85,9 @@ def test_gates_equal_emulator_on_a_million_vectors(name, gate_mismatches, vector
 @pytest.mark.parametrize("signed", [True, False])
 def test_multipliers_of_unequal_widths(style, signed, text_mismatches):
     for a_bits in range(2, 17):
-        for b_bits in {2, 3, 5, 8, 16, a_bits}:
+        for b_bits in {2, 5, 16, a_bits}:
             unit = catalog.build("multiplier", a_bits=a_bits, b_bits=b_bits, signed=signed, style=style)
-            inputs = (
-                every_input(unit) if unit.input_bits <= 12 else unit.operands(np.random.default_rng(a_bits), 1000)
-            )
+            inputs = every_input(unit) if unit.input_bits <= 10 else unit.operands(np.random.default_rng(a_bits), 400)
             assert text_mismatches(unit, inputs) == 0, unit.name
 
 
