@@ -22,11 +22,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hwsim.cost import flips, pann
+from hwsim.cost import fitted, flips, pann
 from hwsim.cost.coefficients import Coefficients, load_coefficients
 from hwsim.cost.designs import Design, sweep, whole_units
 from hwsim.cost.fit import Fit, Point, fit
-from hwsim.cost.fitted import blocks
 from hwsim.cost.gates import Delay, flip_flop
 from hwsim.cost.samples import Sample, measure
 from hwsim.cost.synthesis import library_of, module_area_um2, synthesized
@@ -39,6 +38,9 @@ SILENT: Callable[[str], None] = lambda line: None  # noqa: E731
 
 DELAYS: Mapping[Delay, str] = {"zero": "", "unit": "-unit"}
 """Delay models, and what they add to the name of a table."""
+
+WHOLE = ("dot.fused", "dot.grouped")
+"""Families of whole units, whose parts were not synthesised apart."""
 
 UNITS = {"area": "um2", "energy": "fJ"}
 
@@ -126,7 +128,16 @@ def fit_areas(
         points.setdefault(design.family, []).append(design.point(area, register))
     # a family of one design has that design's area: nothing could be held out
     alone = {family: [replace(found[0], held_out=False)] for family, found in points.items() if len(found) == 1}
-    return {family: fit(found) for family, found in (points | alone).items()}
+    fits = {family: fit(found) for family, found in (points | alone).items()}
+    # the best fit of a whole unit has negative terms; what its parts take is read from one that has none
+    parts = {
+        f"{family}{fitted.SHARES}": fit(points[family], positive=True) for family in points if _has_parts(family)
+    }
+    return fits | parts
+
+
+def _has_parts(family: str) -> bool:
+    return family in ("dot.fused", "dot.grouped")
 
 
 def fit_energies(samples: Iterable[Sample]) -> dict[str, Fit]:
@@ -161,7 +172,7 @@ def unit_errors(held: Coefficients, liberty: str | Path = DEFAULT_LIBERTY) -> di
     errors = {}
     for unit, datapath in whole_units():
         report = synthesized(unit, liberty)
-        own, shared = blocks(datapath, held)
+        own, shared = fitted.blocks(datapath, held)
         logic = sum(block.area.value for block in (*own, *shared))
         errors[unit.name] = (logic + report.result.flip_flops * register) / report.area_um2 - 1
     return errors

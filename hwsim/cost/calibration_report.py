@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from hwsim.cost.calibrate import Calibration, Fit
-from hwsim.cost.fit import quantile
+from hwsim.cost.calibrate import Calibration
+from hwsim.cost.fit import Fit, quantile
 
 AREA_BOUNDS = (0.05, 0.15)
 ENERGY_BOUND = 0.10
@@ -40,10 +40,11 @@ def report_text(made: Sequence[Calibration], unit_errors: Mapping[str, float]) -
 
 
 def _area(made: Calibration, unit_errors: Mapping[str, float]) -> list[str]:
-    held = {name: error for fit in made.area.values() for name, error in fit.held_out.items()}
-    used = {
-        name: error for family, fit in made.area.items() if _priced(family) for name, error in fit.held_out.items()
-    }
+    areas = {family: one for family, one in made.area.items() if not family.endswith(SHARES)}
+    held = {name: error for one in areas.values() for name, error in one.held_out.items()}
+    priced = [one for family, one in areas.items() if _priced(family)]
+    used = {name: error for one in priced for name, error in one.held_out.items()}
+    worst = ", ".join(f"{name} {error:+.0%}" for name, error in _largest(held | dict(unit_errors)))
     median, high = AREA_BOUNDS
     return [
         "## Area",
@@ -60,11 +61,9 @@ def _area(made: Calibration, unit_errors: Mapping[str, float]) -> list[str]:
         "",
         "| family | fitted | held out | median | 95th percentile |",
         "|---|---|---|---|---|",
-        *(_family(name, fit) for name, fit in made.area.items()),
+        *(_family(name, fit) for name, fit in areas.items()),
         "",
-        "Largest errors: "
-        + ", ".join(f"{name} {error:+.0%}" for name, error in _largest(held | dict(unit_errors)))
-        + ".",
+        f"Largest errors: {worst}.",
         "",
     ]
 

@@ -20,6 +20,9 @@ from hwsim.cost.toggles import Toggles
 from hwsim.datapaths.base import Datapath
 from hwsim.errors import ArgumentError
 
+SHARES = ".shares"
+"""What the name of a family ends in whose coefficients only divide the area of a whole unit into parts."""
+
 
 def blocks(datapath: Datapath, held: Coefficients) -> tuple[tuple[Component, ...], tuple[Component, ...]]:
     """Blocks of every unit, and blocks that a row of the array shares; areas only, as energy follows flips.
@@ -40,7 +43,10 @@ def blocks(datapath: Datapath, held: Coefficients) -> tuple[tuple[Component, ...
         by_part: dict[str, dict[str, float]] = {}
         for name, value in sizes.items():
             by_part.setdefault(features.PARTS[name], {})[name] = value
-        return tuple(Component(part, area(held, family, own), None) for part, own in by_part.items()), ()
+        whole = area(held, family, sizes)
+        shares = {part: area(held, f"{family}{SHARES}", own).value for part, own in by_part.items()}
+        each = {part: whole.scaled(share / sum(shares.values())) for part, share in shares.items()}
+        return tuple(Component(part, price, None) for part, price in each.items()), ()
     return _lookup(unit, held)
 
 
