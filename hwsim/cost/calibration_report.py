@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hwsim.cost.calibrate import Calibration
 from hwsim.cost.fit import Fit, quantile
+from hwsim.cost.fitted import SHARES
 
 AREA_BOUNDS = (0.05, 0.15)
 ENERGY_BOUND = 0.10
