@@ -1,0 +1,39 @@
+"""Studies: one published claim each, measured again on this project's circuits and on real operands.
+
+`run` computes everything anew; what a study quotes from a paper carries its source and stands beside what was found,
+also where the two disagree.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from hwsim.errors import UnknownName
+
+NAMES = {
+    "pann": "hwsim.studies.pann",
+    "ternary_lut": "hwsim.studies.ternary_lut",
+    "luq": "hwsim.studies.luq",
+}
+
+__all__ = ["NAMES", "run"]
+
+
+def run(name: str, out: str | Path, *, quick: bool = False) -> Path:
+    """Compute the study `name` and write its page and its tables into the folder `out`; returns the page's path.
+
+    Args:
+        name: ``"pann"``, ``"ternary_lut"`` or ``"luq"``.
+        out: folder, made if absent; ``study.md`` and a CSV for each table.
+        quick: a small grid and short streams, to see that it runs; the numbers are no result.
+
+    Raises:
+        UnknownName: another name. MissingExtra: Yosys or torch is not installed.
+    """
+    if name not in NAMES:
+        raise UnknownName("study", name, NAMES)
+    from hwsim.studies.page import write
+
+    module = importlib.import_module(NAMES[name])
+    return write(module.study(module.QUICK if quick else module.FULL), out)

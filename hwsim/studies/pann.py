@@ -1,0 +1,275 @@
+"""PANN's power formulas beside counted bits and gates, and its networks at equal power.
+
+The paper (Spingarn Eliezer et al., arXiv 2202.02783) prices a unit in bit flips from operand widths. Here the same
+units are counted and synthesised, and the (b_x, R) choices of one power budget run a trained model. The accuracy
+tables of the paper concern image networks with their own quantisers and are not repeated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwsim.cost import pann as formulas
+from hwsim.rtl.multipliers import multiplier
+from hwsim.studies import operands, pann_units
+from hwsim.studies.circuits import Measured, conditions, measure
+from hwsim.studies.operands import Stream
+from hwsim.studies.page import Study, Table
+from hwsim.studies.pann_accuracy import EveryLinear, bits_per_byte
+from hwsim.studies.pann_findings import findings
+
+PAPER = {2: (24.0, 10.0, 0.58), 3: (None, None, 0.44), 4: (36.0, 24.0, 0.33), 8: (72.0, 64.0, None)}
+"""Signed and unsigned flips and the saving that arXiv 2202.02783 states in words, by bits."""
+
+SOURCES = ("half-normal", "gpt down")
+PAGE = {"bits": (2, 4, 8)}
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What is swept: widths, multiplier styles, cycles of a stream, budgets by the bits of the unsigned unit that
+    has the same power, input widths, and bytes of text for the accuracy."""
+
+    widths: tuple[int, ...]
+    styles: tuple[str, ...]
+    cycles: int
+    budgets: tuple[int, ...]
+    x_widths: tuple[int, ...]
+    text_bytes: int
+
+
+FULL = Grid((2, 3, 4, 5, 6, 7, 8), ("array", "carry_save", "booth"), 1 << 14, (2, 3, 4, 8), tuple(range(2, 9)), 8192)
+QUICK = Grid((2, 4), ("array",), 1 << 10, (2,), (3, 6), 256)
+
+
+def study(grid: Grid) -> Study:
+    """All tables and what follows from them."""
+    rng = np.random.default_rng(0)
+    conversion, differing = _conversion(grid)
+    tables = (_formulas(), _counted(grid, rng), _macs(grid, rng), _growth(grid, rng), _narrow(grid, rng), conversion,
+              _add_only(grid), _accuracy(grid))  # fmt: skip
+    return Study(
+        "pann",
+        "PANN: bit-flip formulas, counted bits, gates, and a model at equal power",
+        "Spingarn Eliezer et al. (arXiv 2202.02783) price a multiply-accumulate by operand widths alone, save power "
+        "by splitting signed weights into W+ and W-, and replace multiplications by additions at equal power. Which "
+        "of it do counted bits and synthesised circuits confirm?",
+        findings({table.name: table for table in tables}, differing),
+        conditions(
+            operands=f"uniform and normal random numbers, and the committed trace of `models/gpt.py`; "
+            f"{grid.cycles} cycles a circuit, the running sum in place (output stationary)",
+            accumulator="32 bits, wrapping; its 32 flip-flops are the only ones of a unit (64 in the add-only unit "
+            "with two accumulators)",
+            accuracy=f"bits per byte of `models/gpt.py` on {grid.text_bytes} bytes of held-out text, every linear "
+            "layer on the unit, attention in float32, nothing retrained; the text sample's own noise is about 0.01",
+        ),
+        tables,
+    )
+
+
+def _formulas() -> Table:
+    rows = [
+        (row.bits, row.signed, PAPER.get(row.bits, (None,) * 3)[0], row.unsigned,
+         PAPER.get(row.bits, (None,) * 3)[1], row.saving, PAPER.get(row.bits, (None,) * 3)[2])
+        for row in formulas.table()
+    ]  # fmt: skip
+    columns = ("bits", "signed", "paper signed", "unsigned", "paper unsigned", "saving", "paper saving")
+    return Table("formulas", "The formulas, flips a multiply-accumulate", columns, tuple(rows))
+
+
+def _streams(bits: int, grid: Grid, rng: np.random.Generator) -> list[tuple[str, bool, Stream]]:
+    """Operands of units of one width: name, whether the unit is signed, stream."""
+    down = operands.after_relu("gpt down", bits, bits, grid.cycles)
+    halved = Stream(down.x >> 1, down.w, down.clear)  # a signed port spends a bit on a sign that never comes
+    return [
+        ("uniform", True, operands.uniform(rng, bits, True, grid.cycles)),
+        ("uniform", False, operands.uniform(rng, bits, False, grid.cycles)),
+        ("gaussian", True, operands.gaussian(rng, bits, True, grid.cycles)),
+        ("gaussian", False, operands.gaussian(rng, bits, False, grid.cycles)),
+        ("gpt up", True, operands.gpt_signed(bits, grid.cycles)),
+        ("gpt down", True, halved),
+        ("gpt down", False, pann_units.sorted_signs(down)),
+    ]
+
+
+def _counted(grid: Grid, rng: np.random.Generator) -> Table:
+    rows = []
+    for bits in grid.widths:
+        for name, signed, stream in _streams(bits, grid, rng):
+            found = pann_units.count_mac(stream, bits, bits)
+            priced = formulas.mac_flips(bits, bits, pann_units.ACC_BITS, signed)
+            addend = 0.5 * pann_units.ACC_BITS if signed else float(bits)
+            rows.append((bits, name, _sign(signed), found.inputs, float(bits), found.partial, 0.5 * bits**2,
+                         found.addend, addend, found.register, float(bits), found.total, priced))  # fmt: skip
+    parts = ("inputs", "partial products", "adder input", "register", "total")
+    columns = ("bits", "operands", "unit", *(name for part in parts for name in (part, f"{part} formula")))
+    note = (
+        "Flips an element. The formula counts one internal signal a cell of the array; counted here are "
+        "the partial products, the cell's AND gates. `total` takes the register twice, as the paper does "
+        "(sum and register)."
+    )
+    return Table("counted", "Counted bits beside the formulas", columns, tuple(rows), note, PAGE)
+
+
+def _macs(grid: Grid, rng: np.random.Generator) -> Table:
+    rows = []
+    for style in grid.styles:
+        for bits in grid.widths if style == "array" else (w for w in grid.widths if w in (2, 4, 8)):
+            streams = _streams(bits, grid, rng)
+            for name, signed, stream in streams if style == "array" else streams[:2]:
+                found = pann_units.measure_mac(stream, bits, bits, signed, style)
+                rows.append((style, bits, name, _sign(signed), found.zero_toggles, found.unit_toggles, found.zero_fj,
+                             found.unit_fj, found.clock_fj))  # fmt: skip
+    columns = ("style", "bits", "operands", "unit", "toggles zero", "toggles unit", "logic zero fJ", "logic unit fJ",
+               "clock fJ")  # fmt: skip
+    note = (
+        "A multiplier and a 32-bit accumulator. `logic` is all nets, `clock` the accumulator's clock "
+        "pins; `gpt down` unsigned has its weights split and sorted."
+    )
+    return Table("gates", "Multiply-accumulate units as gates, an operation", columns, tuple(rows), note, PAGE)
+
+
+def _growth(grid: Grid, rng: np.random.Generator) -> Table:
+    widths = [bits for bits in grid.widths if bits >= 3] or list(grid.widths)
+    rows = []
+    for style in grid.styles:
+        for signed in (True, False):
+            found = [_product(bits, bits, bits, signed, style, grid, rng) for bits in widths]
+            for delay, values in (
+                ("zero", [one.zero_toggles for one in found]),
+                ("unit", [one.unit_toggles for one in found]),
+            ):
+                b, t = np.array(widths, float), np.array(values)
+                exponent = float(np.polyfit(np.log(b), np.log(t), 1)[0]) if len(b) > 1 else 0.0
+                fit = np.linalg.lstsq(np.stack([b**2, b], 1), t, rcond=None)[0]
+                worst = float(np.abs(np.stack([b**2, b], 1) @ fit / t - 1).max())
+                rows.append(
+                    (style, _sign(signed), delay, exponent, float(fit[0]), float(fit[1]), worst, float(t[-1]))
+                )
+    columns = ("style", "unit", "delay", "exponent", "b² term", "b term", "worst error of the fit", "toggles, widest")
+    note = (
+        f"Toggles of a multiplier alone at {widths[0]} to {widths[-1]} bits, uniform operands: the "
+        "exponent of b in a log-log fit, and a fit of a b² + c b, the shape of the paper's formula."
+    )
+    return Table("growth", "How multipliers grow", columns, tuple(rows), note)
+
+
+def _narrow(grid: Grid, rng: np.random.Generator) -> Table:
+    rows = []
+    for style in grid.styles:
+        for signed in (True, False):
+            full = _product(8, 8, 8, signed, style, grid, rng)
+            for a, b in ((4, 8), (8, 4), (4, 4), (2, 2)):
+                found = _product(8, a, b, signed, style, grid, rng)
+                rule = formulas.multiplier_flips(a, b) / formulas.multiplier_flips(8, 8)
+                rows.append((style, _sign(signed), a, b, 1 - rule, 1 - found.zero_fj / full.zero_fj,
+                             1 - found.unit_fj / full.unit_fj))  # fmt: skip
+    columns = ("style", "unit", "a bits", "b bits", "formula saves", "zero saves", "unit saves")
+    note = (
+        "An 8 × 8 multiplier fed narrower operands, uniform: energy saved. The formula's inner term "
+        "follows the wider operand."
+    )
+    return Table("narrow", "Narrow operands on a wide multiplier", columns, tuple(rows), note)
+
+
+def _product(width: int, a: int, b: int, signed: bool, style: str, grid: Grid, rng: np.random.Generator) -> Measured:
+    ports = {name: operands.uniform(rng, bits, signed, grid.cycles).x for name, bits in (("a", a), ("b", b))}
+    return measure(multiplier(width, width, signed, style), ports)
+
+
+def _conversion(grid: Grid) -> tuple[Table, int]:
+    rows, differing = [], 0
+    for source in SOURCES:
+        for bits in grid.widths:
+            stream = operands.after_relu(source, bits, bits, grid.cycles)
+            differing += pann_units.same_dots(stream, bits, bits)
+            signed = pann_units.measure_mac(stream, bits + 1, bits, True)
+            twice, once = pann_units.two_passes(stream), pann_units.sorted_signs(stream)
+            ways = [
+                ("signed", 1.0, signed),
+                ("W+, then W-", 2.0, pann_units.measure_mac(twice, bits, bits, False)),
+                ("sorted by sign", 1.0, pann_units.measure_mac(once, bits, bits, False)),
+            ]
+            for way, cycles, found in ways:
+                rows.append((source, bits, way, cycles, found.zero_fj * cycles, found.unit_fj * cycles,
+                             found.clock_fj * cycles, 1 - found.zero_fj * cycles / signed.zero_fj,
+                             1 - found.unit_fj * cycles / signed.unit_fj,
+                             1 - _clocked(found) * cycles / _clocked(signed)))  # fmt: skip
+    columns = ("operands", "bits", "way", "cycles", "logic zero fJ", "logic unit fJ", "clock fJ", "saves zero",
+               "saves unit", "saves zero with clock")  # fmt: skip
+    note = (
+        "Energy an element on inputs of `bits` bits without a sign: normal magnitudes, and the squared "
+        "ReLUs that enter the GPT's `down` layers. The signed unit needs one bit more for the same "
+        "values."
+    )
+    return Table("conversion", "From signed to unsigned", columns, tuple(rows), note, PAGE), differing
+
+
+def _add_only(grid: Grid) -> Table:
+    """Gates of every (b_x, R) beside the multiplying units of the same formula power."""
+    rows = []
+    for source in SOURCES:
+        for bits, x_bits, additions in _choices(grid):
+            stream = operands.after_relu(source, bits, bits, grid.cycles)
+            signed = pann_units.measure_mac(stream, bits + 1, bits, True)
+            plain = pann_units.measure_mac(pann_units.sorted_signs(stream), bits, bits, False)
+            found = pann_units.add_only(source, x_bits, additions, grid.cycles)
+            rows.append((source, bits, x_bits, additions, found.additions,
+                         formulas.add_only_flips(x_bits, additions), found.flips, found.paired.zero_fj,
+                         found.alone.zero_fj, found.alone.unit_fj, found.alone.clock_fj,
+                         found.alone.zero_fj / plain.zero_fj, found.alone.unit_fj / plain.unit_fj,
+                         _clocked(found.alone) / _clocked(plain), found.alone.zero_fj / signed.zero_fj,
+                         _clocked(found.alone) / _clocked(signed)))  # fmt: skip
+    columns = ("operands", "budget bits", "b_x", "R", "cycles", "formula flips", "counted flips", "paired zero fJ",
+               "alone zero fJ", "alone unit fJ", "alone clock fJ", "to unsigned zero", "to unsigned unit",
+               "to unsigned with clock", "to signed zero", "to signed with clock")  # fmt: skip
+    note = (
+        "All pairs with (R + 0.5) b_x flips; energy an element, all additions of its weight together. "
+        "`alone` has one accumulator behind weights sorted by sign; `paired` has one for each sign, and a"
+        " subtractor that follows every addition. The ratios compare `alone` with the multiplying units "
+        "of the budget on the same values: the unsigned one (sorted by sign, equal power by the formula) "
+        "and the signed one."
+    )
+    return Table("add_only", "The add-only unit at equal power", columns, tuple(rows), note, {"b_x": (3, 5, 6, 8)})
+
+
+def _accuracy(grid: Grid) -> Table:
+    exact = bits_per_byte(None, grid.text_bytes)
+    rows: list[tuple[int | None, str, int | None, float | None, float | None, float, float]] = [
+        (None, "float32", None, None, None, exact, 0.0)
+    ]
+    for bits in grid.budgets:
+        reached = bits_per_byte(EveryLinear(bits), grid.text_bytes)
+        rows.append((bits, "multiplying", bits, None, None, reached, reached - exact))
+        for budget, x_bits, additions in _choices(grid):
+            if budget == bits:
+                policy = EveryLinear(x_bits, additions)
+                reached = bits_per_byte(policy, grid.text_bytes)
+                rows.append((bits, "add-only", x_bits, additions, policy.additions, reached, reached - exact))
+    note = (
+        "`multiplying`: weights and activations of `budget bits`, rounded to nearest at the clip of least"
+        " squared error, a step a channel and a layer. `add-only`: the same activations at b_x bits, "
+        "weights of R additions an element. Nothing is retrained."
+    )
+    columns = ("budget bits", "unit", "b_x", "R", "R spent", "bits per byte", "lost")
+    return Table("accuracy", "A trained model at equal power", columns, tuple(rows), note)
+
+
+def _choices(grid: Grid) -> Iterator[tuple[int, int, float]]:
+    """Budget bits, b_x and R wherever R leaves more than a quarter of an addition an element."""
+    for bits in grid.budgets:
+        flips = formulas.mac_flips(bits, bits, pann_units.ACC_BITS, False)
+        for x_bits in grid.x_widths:
+            if flips / x_bits - 0.5 >= 0.25:
+                yield bits, x_bits, formulas.additions_for(flips, x_bits)
+
+
+def _clocked(found: Measured) -> float:
+    return found.zero_fj + found.clock_fj
+
+
+def _sign(signed: bool) -> str:
+    return "signed" if signed else "unsigned"

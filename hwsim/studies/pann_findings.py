@@ -1,0 +1,155 @@
+"""What the tables of the study ``pann`` say, in sentences whose numbers are read from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hwsim.studies.page import Table, percent
+
+Tables = Mapping[str, Table]
+
+
+def findings(tables: Tables, differing: int) -> tuple[str, ...]:
+    """Sentences, the most important first; `differing` dot products changed when weights were split by sign."""
+    return (
+        _accuracy(tables["accuracy"]),
+        _add_only(tables["add_only"], tables["accuracy"]),
+        _unsigned(tables["conversion"], tables["formulas"]),
+        _clock(tables["conversion"]),
+        _growth(tables["growth"]),
+        _flips(tables["counted"]),
+        _real(tables["counted"]),
+        _widths(tables["narrow"]),
+        "W+ and W- give the dot products of the signed unit bit for bit"
+        + ("." if differing == 0 else f", except for {differing}."),
+    )
+
+
+def best_choice(accuracy: Table, bits: int) -> dict[str, float]:
+    """The add-only row of a budget that loses least."""
+    return min(accuracy.select({"budget bits": bits, "unit": "add-only"}), key=lambda row: float(row["lost"]))
+
+
+def _accuracy(accuracy: Table) -> str:
+    parts, wins = [], []
+    for row in accuracy.select({"unit": "multiplying"}):
+        bits, best = row["budget bits"], best_choice(accuracy, row["budget bits"])
+        parts.append(
+            f"at {bits} bits {best['lost']:.3f} (b_x = {best['b_x']}, R = {best['R']:.2f}) instead of "
+            f"{row['lost']:.3f}"
+        )
+        if best["lost"] < row["lost"]:
+            wins.append(bits)
+    base = accuracy.select({"unit": "float32"})[0]["bits per byte"]
+    held = f"holds at budgets of {_list(wins)} bits" if wins else "does not hold at any budget"
+    return (
+        f"Accuracy at equal formula power: additions lose less than multiplications, of {base:.3f} bits per byte, "
+        f"{'; '.join(parts)}. The paper's advantage {held}"
+        + ("" if len(wins) == len(parts) else ", and not above")
+        + "; its 'minor degradation at the 2-bit budget' is what the first number says."
+    )
+
+
+def _add_only(table: Table, accuracy: Table) -> str:
+    parts = []
+    for bits in sorted(set(table.column("budget bits"))):
+        x_bits = best_choice(accuracy, bits)["b_x"]
+        row = table.select({"operands": "half-normal", "budget bits": bits, "b_x": x_bits})[0]
+        parts.append(
+            f"{bits} bits, b_x = {x_bits}: {row['counted flips'] / row['formula flips'] - 1:+.0%} flips, "
+            f"{row['to unsigned zero']:.1f} × the unsigned unit's logic energy, "
+            f"{row['to unsigned with clock']:.1f} × with clock ({row['to signed zero']:.2f} × and "
+            f"{row['to signed with clock']:.1f} × the signed unit's)"
+        )
+    return (
+        "Equal power by the formula is not equal energy in gates. The add-only unit on half-normal operands: "
+        f"{'; '.join(parts)}. The formula charges the magnitude of a signed b-bit weight, which has b - 1 bits, as b "
+        "bits, and its running sum ripples past b_x bits; and every addition is a cycle whose clock it leaves out."
+    )
+
+
+def _unsigned(conversion: Table, formulas: Table) -> str:
+    parts = []
+    for row in conversion.select({"operands": "half-normal", "way": "sorted by sign"}):
+        known = formulas.select({"bits": row["bits"]})
+        if known:
+            parts.append(
+                f"{row['bits']} bits {percent(known[0]['saving'])} → {percent(row['saves zero'])} "
+                f"({percent(row['saves unit'])} with glitches, {percent(row['saves zero with clock'])} with clock)"
+            )
+    return (
+        "Dropping the sign saves more than the formula says in logic, and less once the clock counts (formula → "
+        f"gates, half-normal operands, weights sorted by sign): {'; '.join(parts)}."
+    )
+
+
+def _clock(conversion: Table) -> str:
+    rows = conversion.select({"way": "W+, then W-"})
+    return (
+        "In two passes, W+ and then W-, the accumulator is clocked twice an element: with the clock every width "
+        f"{'costs more than' if all(r['saves zero with clock'] < 0 for r in rows) else 'comes near'} the signed unit "
+        f"(savings {percent(min(r['saves zero with clock'] for r in rows))} to "
+        f"{percent(max(r['saves zero with clock'] for r in rows))}). The conversion pays only with weights sorted by "
+        "sign, or with clocks that stop."
+    )
+
+
+def _growth(growth: Table) -> str:
+    def span(delay: str, column: str) -> str:
+        values = [row[column] for row in growth.select({"delay": delay})]
+        return f"{min(values):.1f} to {max(values):.1f}"
+
+    def worst(delay: str) -> str:
+        return percent(max(row["worst error of the fit"] for row in growth.select({"delay": delay})))
+
+    return (
+        f"b² holds for multipliers without glitches (toggles grow with an exponent of {span('zero', 'exponent')}; "
+        f"a b² + c b fits within {worst('zero')}) and fails with them ({span('unit', 'exponent')}, within "
+        f"{worst('unit')} only)."
+    )
+
+
+def _flips(counted: Table) -> str:
+    rows = [row for row in counted.select({"operands": "uniform"}) if row["bits"] >= 4]
+    worst = max(abs(row[name] / row[f"{name} formula"] - 1) for row in rows for name in ("adder input", "register"))
+    partial = [row["partial products"] / row["bits"] ** 2 for row in rows]
+    return (
+        "Counted bits confirm the accumulator's terms on uniform operands of 4 bits and more within "
+        f"{percent(worst)}; partial products flip {min(partial):.2f} to {max(partial):.2f} b² where the formula has "
+        "0.5 b² for all that happens inside a multiplier."
+    )
+
+
+def _real(counted: Table) -> str:
+    ratios = {
+        name: [row["total"] / row["total formula"] for row in counted.select({"operands": name})]
+        for name in ("gpt up", "gpt down")
+    }
+    return (
+        "Real operands are not uniform: inputs behind a norm flip "
+        f"{percent(min(ratios['gpt up']))} to {percent(max(ratios['gpt up']))} of the formula's bits, squared ReLUs "
+        f"{percent(min(ratios['gpt down']))} to {percent(max(ratios['gpt down']))}, because most of them are zero at "
+        "these widths. On them the clock is nearly all of the energy."
+    )
+
+
+def _widths(narrow: Table) -> str:
+    def halves(**where: str) -> list[float]:
+        rows = narrow.select(where)
+        return [row["saves zero"] for row in rows if sorted((row["a bits"], row["b bits"])) == [4, 8]]
+
+    signed, unsigned = halves(style="array", unit="signed"), halves(style="array", unit="unsigned")
+    text = (
+        "That the wider operand decides holds for a signed array (halving one operand of an 8 × 8 multiplier saves "
+        f"{percent(min(signed))} to {percent(max(signed))}, formula 5 %) and not for an unsigned one "
+        f"({percent(min(unsigned))} to {percent(max(unsigned))})"
+    )
+    booth = halves(style="booth", unit="signed")
+    recoded = (
+        f"; in a signed Booth multiplier it fails for the recoded operand ({percent(max(booth))})" if booth else ""
+    )
+    return f"{text}{recoded}."
+
+
+def _list(values: list[int]) -> str:
+    return ", ".join(map(str, values[:-1])) + (" and " if len(values) > 1 else "") + str(values[-1])
