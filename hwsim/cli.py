@@ -33,7 +33,7 @@ app = typer.Typer(
 )
 
 AccuracyKind = Literal["replay", "rerun"]
-EnergyKind = Literal["pann", "trace"]
+EnergyKind = Literal["pann", "trace", "gates"]
 Delay = Literal["zero", "unit"]
 TRACED_ROWS = 256
 """Rows of each operand that ``explore`` records when it captures a space's models itself."""
@@ -223,6 +223,20 @@ def power(
                 f"{layer.layer:28} {layer.energy_per_mac_fj:9.2f} fJ/MAC {layer.toggles_per_mac:8.1f} toggles/MAC "
                 f"{layer.energy_pj * 1e-6:9.3f} µJ   {layer.provenance}"
             )
+
+
+@app.command()
+def calibrate(
+    trace: Annotated[Path, typer.Argument(help="folder of a trace with forward products")],
+    out: Out,
+    liberty: Annotated[Path | None, typer.Option(help="a Liberty file; the package's own without it")] = None,
+    node_nm: Annotated[int, typer.Option(help="technology node of the library, nm")] = 45,
+) -> None:
+    """Fit areas and energies to synthesised circuits and a trace in their gates; needs Yosys."""
+    from hwsim.cost.calibrate import write
+    from hwsim.gates.liberty import DEFAULT_LIBERTY
+
+    typer.echo(str(write(trace, out, liberty or DEFAULT_LIBERTY, node_nm, typer.echo)))
 
 
 @app.command()

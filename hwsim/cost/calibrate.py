@@ -1,6 +1,6 @@
 """Coefficients from circuits: synthesise a sweep, simulate a trace in gates, fit, and say how wrong the fit is.
 
-    python -m hwsim.cost.calibrate TRACE --out FOLDER [--liberty FILE] [--node-nm 45]
+    hwsim calibrate TRACE --out FOLDER [--liberty FILE] [--node-nm 45]
 
 writes ``<library>.csv`` (zero delay), ``<library>-unit.csv`` (unit delay, with glitches) and ``calibration.md``. The
 CSV is what `hwsim.cost.load_coefficients` reads. Every coefficient carries the 95th percentile of its family's errors
@@ -13,7 +13,6 @@ published 0.2 pJ at 45 nm than with glitches.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import math
@@ -184,7 +183,7 @@ def csv_text(made: Calibration) -> str:
     out.write(
         f"# Coefficients fitted to circuits of hwsim.rtl, synthesised without timing constraint or wire load, and\n"
         f"# to gates on operands of {made.trace}. relative_error: 95th percentile on held-out designs or layers.\n"
-        f"# Made by: python -m hwsim.cost.calibrate TRACE --out FOLDER (see reports/calibration.md).\n"
+        f"# Made by: hwsim calibrate TRACE --out FOLDER (see reports/calibration.md).\n"
         f"#: library = {made.library} ({made.liberty}), {made.voltage:g} V\n"
         f"#: tool = {made.tool}, script of hwsim.rtl.tools\n"
         f"#: delay_model = {made.delay}\n"
@@ -238,28 +237,38 @@ def _geometric(values: Iterable[float]) -> tuple[float, float]:
     return mean, max(abs(value / mean - 1) for value in found)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """The command of the module's docstring."""
+def write(
+    trace: Path,
+    out: Path,
+    liberty: Path = DEFAULT_LIBERTY,
+    node_nm: int = 45,
+    progress: Callable[[str], None] = SILENT,
+) -> Path:
+    """Calibrate on a trace in both delay models, and write the two tables and the report into `out`.
+
+    Args:
+        trace: folder of a trace with forward products.
+        out: folder, made where it is missing.
+        liberty: the library; its stem names the tables.
+        node_nm: its technology node.
+        progress: called with a line for every step.
+
+    Returns:
+        The report's path.
+
+    Raises:
+        MissingExtra: Yosys is not installed. ToolError: it refused a circuit.
+    """
     from hwsim.cost.calibration_report import report_text
 
-    parser = argparse.ArgumentParser(description="Fit the coefficients of hwsim.cost to circuits.")
-    parser.add_argument("trace", type=Path, help="folder of a trace with forward products")
-    parser.add_argument("--out", type=Path, required=True, help="folder for the tables and the report")
-    parser.add_argument("--liberty", type=Path, default=DEFAULT_LIBERTY, help="library; the package's own by default")
-    parser.add_argument("--node-nm", type=int, default=45, help="technology node of the library")
-    options = parser.parse_args(arguments)
-    trace = load_trace(options.trace)
-    gemms = list(trace.gemms("forward"))
-    options.out.mkdir(parents=True, exist_ok=True)
+    recorded = load_trace(trace)
+    gemms = list(recorded.gemms("forward"))
+    out.mkdir(parents=True, exist_ok=True)
     made = []
     for delay, suffix in DELAYS.items():
-        made.append(calibrate(gemms, trace.name, delay, options.liberty, options.node_nm, progress=print))
-        path = options.out / f"{options.liberty.stem}{suffix}.csv"
-        path.write_text(csv_text(made[-1]), encoding="utf-8")
-    held = load_coefficients(options.out / f"{options.liberty.stem}.csv")
-    text = report_text(made, unit_errors(held, options.liberty))
-    (options.out / "calibration.md").write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+        made.append(calibrate(gemms, recorded.name, delay, liberty, node_nm, progress=progress))
+        (out / f"{liberty.stem}{suffix}.csv").write_text(csv_text(made[-1]), encoding="utf-8")
+    held = load_coefficients(out / f"{liberty.stem}.csv")
+    report = out / "calibration.md"
+    report.write_text(report_text(made, unit_errors(held, liberty)), encoding="utf-8")
+    return report

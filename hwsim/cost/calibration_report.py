@@ -30,7 +30,7 @@ def report_text(made: Sequence[Calibration], unit_errors: Mapping[str, float]) -
         "",
         "```",
         "python -c \"import hwsim; hwsim.capture('gpt', out='traces/calibration', max_rows=64)\"",
-        "python -m hwsim.cost.calibrate traces/calibration --out calibrated",
+        "hwsim calibrate traces/calibration --out calibrated",
         "```",
         "",
         *_area(first, unit_errors),
