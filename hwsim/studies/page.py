@@ -97,12 +97,8 @@ def as_markdown(study: Study) -> str:
     """The page."""
     parts = [f"# {study.title}", study.question, "## Found", "\n".join(f"- {line}" for line in study.findings)]
     for table in study.tables:
-        parts += [
-            f"## {table.title}",
-            *([table.note] if table.note else []),
-            _grid(table),
-            f"Data: `{table.name}.csv`",
-        ]
+        data = f"Data: `{table.name}.csv`" + (f", all {len(table.rows)} rows" if table.brief else "")
+        parts += [f"## {table.title}", *([table.note] if table.note else []), _grid(table), data]
     conditions = [f"- {name}: {text}" for name, text in study.conditions.items()]
     parts += ["## Conditions", "\n".join(conditions), f"Made by `hwsim study {study.name}`."]
     return "\n\n".join(parts) + "\n"

@@ -167,7 +167,7 @@ def _narrow(grid: Grid, rng: np.random.Generator) -> Table:
                 rule = formulas.multiplier_flips(a, b) / formulas.multiplier_flips(8, 8)
                 rows.append((style, _sign(signed), a, b, 1 - rule, 1 - found.zero_fj / full.zero_fj,
                              1 - found.unit_fj / full.unit_fj))  # fmt: skip
-    columns = ("style", "unit", "a bits", "b bits", "formula saves", "zero saves", "unit saves")
+    columns = ("style", "unit", "a bits", "b bits", "formula saves", "saves zero", "saves unit")
     note = (
         "An 8 × 8 multiplier fed narrower operands, uniform: energy saved. The formula's inner term "
         "follows the wider operand."

@@ -8,6 +8,8 @@ have no weights to add and stay in float32 on both sides.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,12 +95,17 @@ class EveryLinear:
         return float(np.mean([layer.spent for layer in self.layers.values()]))
 
 
-def bits_per_byte(policy: EveryLinear | None, size: int) -> float:
-    """The GPT's metric on `size` bytes of held-out text, float32 without a policy."""
+@functools.cache
+def _gpt() -> tuple[Any, Callable[..., Any]]:
     file = ModelFile.find("gpt")
     metric = file.get("metric")
     assert metric is not None
-    model = file.build().eval()
+    return file.build().eval(), metric
+
+
+def bits_per_byte(policy: EveryLinear | None, size: int) -> float:
+    """The GPT's metric on `size` bytes of held-out text, float32 without a policy."""
+    model, metric = _gpt()
     if policy is None:
         return float(metric(model, bytes=size)["bits_per_byte"])
     with emulate(model, policy=policy):

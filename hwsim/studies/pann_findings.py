@@ -63,8 +63,8 @@ def _add_only(table: Table, accuracy: Table) -> str:
         )
     return (
         "Equal power by the formula is not equal energy in gates. The add-only unit on half-normal operands: "
-        f"{'; '.join(parts)}. The formula charges the magnitude of a signed b-bit weight, which has b - 1 bits, as b "
-        "bits, and its running sum ripples past b_x bits; and every addition is a cycle whose clock it leaves out."
+        f"{'; '.join(parts)}. What the formula leaves out: the multiplying unit beside it gets magnitudes of b - 1 "
+        "bits, running sums ripple past b_x bits, and every addition is a cycle of the clock."
     )
 
 
@@ -78,8 +78,10 @@ def _unsigned(conversion: Table, formulas: Table) -> str:
                 f"({percent(row['saves unit'])} with glitches, {percent(row['saves zero with clock'])} with clock)"
             )
     return (
-        "Dropping the sign saves more than the formula says in logic, and less once the clock counts (formula → "
-        f"gates, half-normal operands, weights sorted by sign): {'; '.join(parts)}."
+        "Dropping the sign saves more in gates than the formula says, as a signed unit for the same inputs is one "
+        "bit wider, magnitudes of weights are one bit narrower, and no sign runs through the accumulator; the clock "
+        "takes part of it back (formula → logic, half-normal operands, weights sorted by sign): "
+        f"{'; '.join(parts)}."
     )
 
 

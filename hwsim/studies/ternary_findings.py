@@ -25,8 +25,10 @@ def findings(tables: Mapping[str, Table]) -> tuple[str, ...]:
 
 def _activation(best: Table) -> str:
     def row_of(activation: str) -> str:
-        rows = best.select({"activation": activation})
-        return ", ".join(f"{row['best µ']} at K = {row['K']}" for row in rows)
+        steps: dict[int, int] = {}
+        for row in best.select({"activation": activation}):
+            steps.setdefault(row["best µ"], row["K"])
+        return ", ".join(f"{group} from K = {readers}" for group, readers in steps.items())
 
     last = {name: best.select({"activation": name})[-1] for name in ("int8", "fp16")}
     decides = last["fp16"]["add tree"] > last["int8"]["add tree"]

@@ -1,0 +1,114 @@
+"""The figure of a study, drawn from the tables that the study left in its folder.
+
+A study computes and writes tables; what is drawn is decided here, from the files alone, so that a figure can be drawn
+again without computing anything.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwsim.errors import ArgumentError
+from hwsim.report.style import MUTED, colours, styled, to_svg
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Row = Mapping[str, str]
+FIGURE = "figure.svg"
+
+
+def draw(folder: str | Path) -> Path:
+    """Draw the figure of the study in `folder` into it, show it on the study's page, and return its path.
+
+    Raises:
+        ArgumentError: the folder holds no study that has a figure.
+    """
+    where = Path(folder)
+    known = [name for name, (table, _) in _PANELS.items() if (where / f"{table}.csv").is_file()]
+    if not known or not (where / "study.md").is_file():
+        raise ArgumentError("folder must hold a study", got=str(folder))
+    rows, panels = _read(where / f"{_PANELS[known[0]][0]}.csv"), _PANELS[known[0]][1]
+    with styled():
+        import matplotlib.pyplot as plt
+
+        figure, axes = plt.subplots(1, len(panels), figsize=(5.2 * len(panels), 3.6), squeeze=False)
+        for panel, each in zip(panels, axes[0], strict=True):
+            panel(each, rows)
+        figure.tight_layout()
+        (where / FIGURE).write_text(to_svg(figure), encoding="utf-8")
+    page = where / "study.md"
+    text = page.read_text(encoding="utf-8")
+    if FIGURE not in text:
+        page.write_text(text.replace("\n## Found", f"\n![]({FIGURE})\n\n## Found", 1), encoding="utf-8")
+    return where / FIGURE
+
+
+def _read(path: Path) -> list[Row]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _lines(axes: Axes, rows: Sequence[Row], by: str, x: str, y: str) -> None:
+    """A line of `y` over `x` for each value of the column `by`."""
+    names = list(dict.fromkeys(row[by] for row in rows))
+    for name, colour in colours(names).items():
+        points = [(float(row[x]), float(row[y])) for row in rows if row[by] == name]
+        axes.plot(*zip(*points, strict=True), marker="o", markersize=4, color=colour, label=name)
+
+
+def _pann_accuracy(axes: Axes, rows: Sequence[Row]) -> None:
+    adding = [row for row in rows if row["unit"] == "add-only"]
+    _lines(axes, adding, "budget bits", "b_x", "lost")
+    names = list(dict.fromkeys(row["budget bits"] for row in adding))
+    for name, colour in colours(names).items():
+        level = next(
+            float(row["lost"]) for row in rows if row["unit"] == "multiplying" and row["budget bits"] == name
+        )
+        axes.axhline(level, color=colour, linestyle=":", linewidth=1)
+    axes.set(yscale="log", xlabel="bits of the activation, b_x", ylabel="bits per byte lost")
+    axes.set_title("Additions (lines) and multiplications (dotted)")
+    axes.legend(title="power of an unsigned MAC of … bits", fontsize=8, title_fontsize=8)
+
+
+def _area_over_tree(activation: str) -> Callable[[Axes, Sequence[Row]], None]:
+    def panel(axes: Axes, rows: Sequence[Row]) -> None:
+        own = [row for row in rows if row["activation"] == activation]
+        for column, colour in colours(["add tree", "multiply narrow", "multiply wide"]).items():
+            points = [(float(row["K"]), float(row[column])) for row in own]
+            axes.plot(*zip(*points, strict=True), marker="o", markersize=4, color=colour, label=column)
+        for row in own:
+            axes.annotate(f"µ={row['best µ']}", (float(row["K"]), float(row["add tree"])), xytext=(0, -12),
+                          textcoords="offset points", ha="center", fontsize=8, color=MUTED)  # fmt: skip
+        axes.axhline(2.2, color=MUTED, linestyle=":", linewidth=1)
+        axes.text(1, 2.25, "published 2.2", fontsize=8, color=MUTED)
+        axes.set(xlabel="readers K", ylabel="times smaller")
+        axes.set_xscale("log", base=2)
+        axes.set_ylim(bottom=0)
+        axes.set_title(f"Best table core, {activation.upper()} activations")
+        axes.legend(fontsize=8)
+
+    return panel
+
+
+def _luq_ratios(axes: Axes, rows: Sequence[Row]) -> None:
+    for place, row in enumerate(reversed(rows)):
+        axes.barh(place, float(row["ratio"]), color=colours(["found"])["found"], height=0.6)
+        if row["published"]:
+            axes.plot(float(row["published"]), place, marker="D", color=colours(["found", "published"])["published"])
+            axes.text(float(row["published"]), place + 0.25, "published", fontsize=8, color=MUTED, ha="right")
+    axes.set_yticks(range(len(rows)), [row["instead of"] for row in reversed(rows)])
+    axes.axvline(1, color=MUTED, linewidth=1)
+    axes.set(xlabel="times smaller without a multiplier")
+    axes.set_title("Area of a product")
+
+
+_PANELS: dict[str, tuple[str, tuple[Callable[[Any, Sequence[Row]], None], ...]]] = {
+    "pann": ("accuracy", (_pann_accuracy,)),
+    "ternary_lut": ("best", (_area_over_tree("int8"), _area_over_tree("fp16"))),
+    "luq": ("claims", (_luq_ratios,)),
+}
+"""Study -> the table that its figure shows, and the figure's panels."""
