@@ -12,13 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwsim.errors import ArgumentError
-from hwsim.report.style import MUTED, colours, styled, to_svg
+from hwsim.report.style import MUTED, PALETTE, colours, styled, to_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Row = Mapping[str, str]
 FIGURE = "figure.svg"
+_BASELINES = {
+    "int8": {
+        "add tree": "adders that select",
+        "multiply narrow": "multipliers by 2 bits",
+        "multiply wide": "multipliers by 8 bits",
+    },
+    "fp16": {"add tree": "adders that select", "multiply wide": "multipliers, without exponents"},
+}
 
 
 def draw(folder: str | Path) -> Path:
@@ -35,7 +43,7 @@ def draw(folder: str | Path) -> Path:
     with styled():
         import matplotlib.pyplot as plt
 
-        figure, axes = plt.subplots(1, len(panels), figsize=(5.2 * len(panels), 3.6), squeeze=False)
+        figure, axes = plt.subplots(1, len(panels), figsize=(max(7.0, 5.2 * len(panels)), 3.6), squeeze=False)
         for panel, each in zip(panels, axes[0], strict=True):
             panel(each, rows)
         figure.tight_layout()
@@ -77,9 +85,9 @@ def _pann_accuracy(axes: Axes, rows: Sequence[Row]) -> None:
 def _area_over_tree(activation: str) -> Callable[[Axes, Sequence[Row]], None]:
     def panel(axes: Axes, rows: Sequence[Row]) -> None:
         own = [row for row in rows if row["activation"] == activation]
-        for column, colour in colours(["add tree", "multiply narrow", "multiply wide"]).items():
+        for (column, name), colour in zip(_BASELINES[activation].items(), PALETTE, strict=False):
             points = [(float(row["K"]), float(row[column])) for row in own]
-            axes.plot(*zip(*points, strict=True), marker="o", markersize=4, color=colour, label=column)
+            axes.plot(*zip(*points, strict=True), marker="o", markersize=4, color=colour, label=name)
         for row in own:
             axes.annotate(f"µ={row['best µ']}", (float(row["K"]), float(row["add tree"])), xytext=(0, -12),
                           textcoords="offset points", ha="center", fontsize=8, color=MUTED)  # fmt: skip
@@ -87,9 +95,10 @@ def _area_over_tree(activation: str) -> Callable[[Axes, Sequence[Row]], None]:
         axes.text(1, 2.25, "published 2.2", fontsize=8, color=MUTED)
         axes.set(xlabel="readers K", ylabel="times smaller")
         axes.set_xscale("log", base=2)
+        axes.set_xticks([int(row["K"]) for row in own], [row["K"] for row in own])
         axes.set_ylim(bottom=0)
         axes.set_title(f"Best table core, {activation.upper()} activations")
-        axes.legend(fontsize=8)
+        axes.legend(title="than", fontsize=8, title_fontsize=8)
 
     return panel
 

@@ -23,7 +23,7 @@ BASELINES = {"int8": ("add tree", "multiply 2 bits", "multiply 8 bits"), "fp16":
 @dataclass(frozen=True, slots=True)
 class Grid:
     """What is swept: µ by activation, readers K, whole cores as (activation, µ, L, K), µ and holding cycles of the
-    energy table, cycles of a stream, layers of the BitNet."""
+    energy table, cycles of a stream, layers of the BitNet and rows of each that are recorded (None: all)."""
 
     groups: dict[str, tuple[int, ...]]
     readers: tuple[int, ...]
@@ -32,6 +32,7 @@ class Grid:
     held: tuple[int, ...]
     cycles: int
     layers: tuple[str, ...]
+    rows: int | None
 
 
 FULL = Grid(
@@ -45,9 +46,10 @@ FULL = Grid(
     (1, 4, 16, 64),
     1 << 14,
     (".up", ".down"),
+    None,
 )
 QUICK = Grid({"int8": (1, 2), "fp16": (1, 2)}, (1, 8), (("int8", 2, 1, 1), ("int8", 2, 2, 2)), (2,), (1, 8), 512,
-             ("0.up",))  # fmt: skip
+             ("0.up",), 64)  # fmt: skip
 READERS = 8  # of the energy table
 
 
@@ -143,7 +145,7 @@ def _cores(grid: Grid) -> Table:
 
 
 def _energy(grid: Grid) -> Table:
-    gemms = operands.captured("bitnet", grid.layers, rows=None)
+    gemms = operands.captured("bitnet", grid.layers, rows=grid.rows)
     rows = []
     for group in grid.energy_groups:
         for held in grid.held:
