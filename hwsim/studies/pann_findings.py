@@ -46,7 +46,7 @@ def _accuracy(accuracy: Table) -> str:
         f"Accuracy at equal formula power: additions lose less than multiplications, of {base:.3f} bits per byte, "
         f"{'; '.join(parts)}. The paper's advantage {held}"
         + ("" if len(wins) == len(parts) else ", and not above")
-        + "; its 'minor degradation at the 2-bit budget' is what the first number says."
+        + "; its minor degradation at the 2-bit budget is the first of these numbers here, without retraining."
     )
 
 
@@ -56,15 +56,15 @@ def _add_only(table: Table, accuracy: Table) -> str:
         x_bits = best_choice(accuracy, bits)["b_x"]
         row = table.select({"operands": "half-normal", "budget bits": bits, "b_x": x_bits})[0]
         parts.append(
-            f"{bits} bits, b_x = {x_bits}: {row['counted flips'] / row['formula flips'] - 1:+.0%} flips, "
+            f"{bits} bits, b_x = {x_bits}: {100 * (row['counted flips'] / row['formula flips'] - 1):+.0f} % flips, "
             f"{row['to unsigned zero']:.1f} × the unsigned unit's logic energy, "
             f"{row['to unsigned with clock']:.1f} × with clock ({row['to signed zero']:.2f} × and "
             f"{row['to signed with clock']:.1f} × the signed unit's)"
         )
     return (
         "Equal power by the formula is not equal energy in gates. The add-only unit on half-normal operands: "
-        f"{'; '.join(parts)}. What the formula leaves out: the multiplying unit beside it gets magnitudes of b - 1 "
-        "bits, running sums ripple past b_x bits, and every addition is a cycle of the clock."
+        f"{'; '.join(parts)}. The flips are nearly right; what they buy is not: the multiplying unit beside it gets "
+        "magnitudes of b - 1 bits where the formula has b, and every addition is a cycle of the clock."
     )
 
 
@@ -101,13 +101,14 @@ def _growth(growth: Table) -> str:
         values = [row[column] for row in growth.select({"delay": delay})]
         return f"{min(values):.1f} to {max(values):.1f}"
 
-    def worst(delay: str) -> str:
-        return percent(max(row["worst error of the fit"] for row in growth.select({"delay": delay})))
+    def worst(delay: str, **where: str) -> str:
+        rows = growth.select({"delay": delay, **where})
+        return percent(max(row["worst error of the fit"] for row in rows))
 
     return (
         f"b² holds for multipliers without glitches (toggles grow with an exponent of {span('zero', 'exponent')}; "
-        f"a b² + c b fits within {worst('zero')}) and fails with them ({span('unit', 'exponent')}, within "
-        f"{worst('unit')} only)."
+        f"a b² + c b fits the array within {worst('zero', style='array')}, every style within {worst('zero')}) and "
+        f"fails with them (exponent {span('unit', 'exponent')}; the array within {worst('unit', style='array')} only)."
     )
 
 

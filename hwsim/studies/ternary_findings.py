@@ -79,8 +79,15 @@ def _energy(energy: Table) -> str:
         parts.append(f"µ = {group}: {row['ratio zero']:.2f} (zero delay) and {row['ratio unit']:.2f} (unit delay)")
     held = energy.select({})[-1]["cycles held"]
     first = energy.select({})[0]["cycles held"]
+    whole = {
+        row["µ"]: row["table zero fJ"] + row["clock gated fJ"] + row["accumulate zero fJ"]
+        for row in energy.select({"cycles held": held})
+    }
+    least = min(whole, key=lambda group: whole[group])
     once = ", ".join(f"{row['ratio zero']:.2f}" for row in energy.select({"cycles held": first}))
     return (
         f"Energy on BitNet's operands, table over adders without tables, a group held for {held} cycles: "
-        f"{'; '.join(parts)}. Held for {first}: {once} (zero delay, in the order of µ): reuse is what tables live on."
+        f"{'; '.join(parts)}. Held for {first}: {once} (zero delay, in the order of µ): reuse is what tables "
+        f"live on. With the accumulator, which adds once for µ weights, µ = {least} takes least "
+        f"({whole[least]:.0f} fJ a weight)."
     )
