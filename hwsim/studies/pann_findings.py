@@ -107,8 +107,9 @@ def _growth(growth: Table) -> str:
 
     return (
         f"b² holds for multipliers without glitches (toggles grow with an exponent of {span('zero', 'exponent')}; "
-        f"a b² + c b fits the array within {worst('zero', style='array')}, every style within {worst('zero')}) and "
-        f"fails with them (exponent {span('unit', 'exponent')}; the array within {worst('unit', style='array')} only)."
+        f"a b² + c b fits the array within {worst('zero', style='array')}, every style within {worst('zero')}) "
+        f"and fails with them (exponent {span('unit', 'exponent')}; the array within "
+        f"{worst('unit', style='array')} only)."
     )
 
 
@@ -132,7 +133,7 @@ def _real(counted: Table) -> str:
         "Real operands are not uniform: inputs behind a norm flip "
         f"{percent(min(ratios['gpt up']))} to {percent(max(ratios['gpt up']))} of the formula's bits, squared ReLUs "
         f"{percent(min(ratios['gpt down']))} to {percent(max(ratios['gpt down']))}, because most of them are zero at "
-        "these widths. On them the clock is nearly all of the energy."
+        "these widths. On them the clock takes most of the energy."
     )
 
 
