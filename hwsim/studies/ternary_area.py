@@ -16,7 +16,7 @@ from hwsim.gates.liberty import DEFAULT_LIBERTY
 from hwsim.rtl.float_adders import float_adder
 from hwsim.rtl.mac import accumulator
 from hwsim.rtl.minifloat import signed_sum
-from hwsim.rtl.multipliers import STYLES, multiplier
+from hwsim.rtl.multipliers import multiplier
 from hwsim.rtl.ternary import ternary_dot, ternary_table, ternary_tree
 from hwsim.rtl.unit import fill, join
 from hwsim.studies.circuits import area_um2
@@ -91,13 +91,14 @@ def core(group: int, activation: str, luts: int) -> Core:
 
 
 @functools.cache
-def baseline(kind: str, activation: str) -> tuple[float, float]:
+def baseline(kind: str, activation: str, styles: tuple[str, ...]) -> tuple[float, float]:
     """What all outputs share (activations in registers), and one output with its accumulator, for `TERMS` weights.
 
     Args:
         kind: ``"add tree"``: select and add; ``"multiply 2 bits"``, ``"multiply 8 bits"``: INT8 by weights of that
             width; ``"multiply"``: FP16, a significand multiplier alone, so less than a whole one, and an adder.
         activation: ``"int8"`` or ``"fp16"``.
+        styles: of the multiplier; the smallest counts.
     """
     bits = 8 if activation == "int8" else 16
     shared = TERMS * bits * register_um2()
@@ -105,18 +106,18 @@ def baseline(kind: str, activation: str) -> tuple[float, float]:
         if kind == "add tree":
             unit = ternary_tree(TERMS, 1)
             return shared, area_um2(unit) + area_um2(accumulator(unit.outputs[0].bits, 32))
-        return shared, min(_multiply_dot(int(kind.split()[1]), style) for style in STYLES)
+        return shared, min(_multiply_dot(int(kind.split()[1]), style) for style in styles)
     plain = core(1, activation, TERMS)
     if kind == "add tree":
         return shared, plain.fetch + plain.accumulate
-    significands = min(area_um2(multiplier(11, 11, False, style)) for style in STYLES)
+    significands = min(area_um2(multiplier(11, 11, False, style)) for style in styles)
     adder = area_um2(float_adder(activation))
     return shared, TERMS * significands + (TERMS - 1) * adder + plain.accumulate
 
 
-def baseline_per_weight(kind: str, activation: str, readers: int) -> float:
+def baseline_per_weight(kind: str, activation: str, styles: tuple[str, ...], readers: int) -> float:
     """Area over weights a cycle of `baseline` with K = `readers` outputs."""
-    shared, each = baseline(kind, activation)
+    shared, each = baseline(kind, activation, styles)
     return (shared + readers * each) / (TERMS * readers)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hwsim.rtl.multipliers import STYLES
 from hwsim.rtl.ternary import adders, ternary_core
 from hwsim.studies import operands
 from hwsim.studies.circuits import area_um2, conditions
@@ -23,7 +24,8 @@ BASELINES = {"int8": ("add tree", "multiply 2 bits", "multiply 8 bits"), "fp16":
 @dataclass(frozen=True, slots=True)
 class Grid:
     """What is swept: µ by activation, readers K, whole cores as (activation, µ, L, K), µ and holding cycles of the
-    energy table, cycles of a stream, layers of the BitNet and rows of each that are recorded (None: all)."""
+    energy table, cycles of a stream, layers of the BitNet and rows of each that are recorded (None: all), styles of
+    the multipliers."""
 
     groups: dict[str, tuple[int, ...]]
     readers: tuple[int, ...]
@@ -33,6 +35,7 @@ class Grid:
     cycles: int
     layers: tuple[str, ...]
     rows: int | None
+    styles: tuple[str, ...]
 
 
 FULL = Grid(
@@ -47,9 +50,10 @@ FULL = Grid(
     1 << 14,
     (".up", ".down"),
     None,
+    STYLES,
 )
 QUICK = Grid({"int8": (1, 2), "fp16": (1, 2)}, (1, 8), (("int8", 2, 1, 1), ("int8", 2, 2, 2)), (2,), (1, 8), 512,
-             ("0.up",), 64)  # fmt: skip
+             ("0.up",), 64, ("array",))  # fmt: skip
 READERS = 8  # of the energy table
 
 
@@ -98,7 +102,7 @@ def _areas(grid: Grid, activation: str) -> Table:
     rows = []
     for readers in grid.readers:
         found = [_core(group, activation).per_weight(readers) for group in grid.groups[activation]]
-        others = [baseline_per_weight(kind, activation, readers) for kind in BASELINES[activation]]
+        others = [baseline_per_weight(kind, activation, grid.styles, readers) for kind in BASELINES[activation]]
         rows.append((readers, *found, *others))
     columns = ("K", *(f"µ={group}" for group in grid.groups[activation]), *BASELINES[activation])
     note = "µm² a weight and cycle. `add tree` selects and adds without tables"
@@ -117,7 +121,7 @@ def _best(grid: Grid) -> Table:
         for readers in grid.readers:
             areas = {group: _core(group, activation).per_weight(readers) for group in groups}
             group = min(areas, key=lambda each: areas[each])
-            others = [baseline_per_weight(kind, activation, readers) for kind in BASELINES[activation]]
+            others = [baseline_per_weight(kind, activation, grid.styles, readers) for kind in BASELINES[activation]]
             rows.append((activation, readers, group, areas[group], others[0] / areas[group],
                          others[1] / areas[group], others[-1] / areas[group]))  # fmt: skip
     note = (
