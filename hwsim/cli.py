@@ -246,9 +246,12 @@ def study(
     quick: Annotated[bool, typer.Option(help="a small grid, to see that it runs")] = False,
 ) -> None:
     """Measure a published claim again, on circuits and real operands."""
+    from hwsim.report.studies import draw
     from hwsim.studies import run as run_study
 
-    typer.echo(str(run_study(name, out or Path("reports") / f"study-{name.replace('_', '-')}", quick=quick)))
+    page = run_study(name, out or Path("reports") / f"study-{name}", quick=quick)
+    draw(page.parent)
+    typer.echo(str(page))
 
 
 def _traces_of(models: tuple[str, ...], out: Path, space: str) -> list[Path]:
@@ -329,8 +332,9 @@ def _show_study(study: Study) -> None:
     front: Any = study.pareto
     step = max(1, -(-len(front) // 12))
     table = Table(box=None, header_style="bold")
-    for name in ("arithmetic", "array", *study.objectives):
-        table.add_column(name, justify="left" if name in ("arithmetic", "array") else "right", no_wrap=True)
+    table.add_column("arithmetic", overflow="fold")
+    for name in ("array", *study.objectives):
+        table.add_column(name, justify="left" if name == "array" else "right", no_wrap=True)
     for point in front[::step]:
         table.add_row(
             point.detail["numerics"],

@@ -94,9 +94,19 @@ def _draw_view(axes: Any, study: Study, x: str, y: str, view: str) -> None:
         values = np.array([point.values[name] for point in shown])
         if name != study.manifest["metric"] and values.min() > 0 and values.max() / values.min() > 5:
             set_scale("log")
+            _decades(axes.xaxis if name == x else axes.yaxis)
     _frame_metric(axes, study, shown, x, y)
     axes.set_xlabel(label(x))
     axes.set_ylabel(label(y))
+
+
+def _decades(axis: Any) -> None:
+    """Ticks at 1, 2 and 5 of each decade, written as plain numbers."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _staircase(axes: Any, study: Study, shown: Sequence[Point], x: str, y: str) -> None:
