@@ -2,8 +2,8 @@
 
 A tile ``t`` of `size` neighbours along the last axis becomes ``(t * signs) H / sqrt(size)``, H the Sylvester matrix
 and `signs` a fixed vector of +1 and -1: the random Hadamard transform of NVIDIA's NVFP4 training recipe (arXiv
-2509.25149, TransformerEngine), size 16. It is orthogonal, so a product over the axis keeps its value when both operands
-use it.
+2509.25149, TransformerEngine), size 16. It is orthogonal, so a product over the axis keeps its value when both
+operands use it.
 
 The order of additions is fixed: float32 butterflies over neighbours 1, 2, 4, ... apart, then one multiplication by
 ``1 / sqrt(size)``. A product with the matrix was rejected: its order of additions belongs to a BLAS library. On

@@ -91,7 +91,7 @@ def test_a_million_dot_products_of_every_family(family):
 
 @pytest.mark.parametrize(("below_tie", "word"), [(-48, 0), (-46, 1)])
 def test_the_zero_exponent_decides_what_is_cut_beside_a_zero_c(below_tie, word):
-    """Hopper's fp16 result: zero has exponent -21 and F = 25, so 2^-46 survives beside half a quantum and 2^-48 does not."""
+    """Hopper, fp16 out: zero has exponent -21 and F = 25: 2^-46 survives beside half a quantum, 2^-48 does not."""
     unit = datapaths.tensor_core("hopper", "fp16", "fp16")
     a, b = np.zeros((2, 1, 16), np.float16)
     a[0, :2], b[0, :2] = [2.0**-14, 2.0**-24], [2.0**-11, 2.0 ** (below_tie + 24)]
