@@ -19,7 +19,7 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 explore: setup  ## the main job: the GPT and its ternary twin in, a Pareto report out
-	$(BIN)/hwsim explore edge-lm --trials $(TRIALS) --seed $(SEED) --out reports/run
+	$(BIN)/hwsim explore edge-lm --trials $(TRIALS) --seed $(SEED) --out reports/run --force
 
 test: setup  ## all tests but the exhaustive sweeps
 	$(BIN)/pytest
