@@ -1,7 +1,8 @@
 """Benchmarks: ratios within one run, never a timed assertion.
 
-``bench.compare`` calls its candidates round-robin, so that a busy machine slows all of them alike, and writes
-medians, minima and the ratio to ``reports/bench.json`` and ``reports/bench.md``.
+``bench.compare`` calls its candidates round-robin, so that a busy machine slows all of them alike, each one twice in
+a row of which the second call counts (steady state), and writes medians, minima and the ratio to
+``reports/bench.json`` and ``reports/bench.md``.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ class Bench:
         times: dict[str, list[float]] = {label: [] for label in candidates}
         for _ in range(repeats):
             for label, run in candidates.items():
+                run()  # not measured: the worker threads of the last candidate's library still spin on a core
                 start = time.perf_counter()
                 run()
                 times[label].append(time.perf_counter() - start)
