@@ -129,7 +129,7 @@ def explore(
     loaded = load_space(space)
     if force and not resume:
         clear_study(out)
-    traces = trace or _traces_of(loaded.models, out, loaded.name)
+    traces = trace or _traces_of(loaded.models, out, loaded.name, fresh=force)
     with _progress("exploring") as advance:
         study = hwsim.explore(
             loaded, traces, trials=trials, seed=seed, out=out, resume=resume, workers=workers, progress=advance
@@ -254,8 +254,8 @@ def study(
     typer.echo(str(page))
 
 
-def _traces_of(models: tuple[str, ...], out: Path, space: str) -> list[Path]:
-    """Traces of the models that a space names, captured below `out` where they are not there yet."""
+def _traces_of(models: tuple[str, ...], out: Path, space: str, fresh: bool) -> list[Path]:
+    """Traces of the models that a space names, captured below `out` where they are missing, or all if `fresh`."""
     import hwsim
     from hwsim.errors import ArgumentError
 
@@ -264,7 +264,7 @@ def _traces_of(models: tuple[str, ...], out: Path, space: str) -> list[Path]:
     folders = []
     for model in models:
         folder = out / "traces" / model
-        if not (folder / "manifest.json").is_file():
+        if fresh or not (folder / "manifest.json").is_file():
             typer.echo(f"capturing {model}", err=True)
             hwsim.capture(model, out=folder, max_rows=TRACED_ROWS)
         folders.append(folder)
