@@ -193,7 +193,7 @@ def synth(
 ) -> None:
     """Map a circuit to gates with Yosys: area, cells, longest path."""
     from hwsim.gates.liberty import DEFAULT_LIBERTY
-    from hwsim.gates.synth_report import synth as map_to_gates
+    from hwsim.gates.synthesis import synth as map_to_gates
     from hwsim.rtl.catalog import build
 
     found = map_to_gates(build(name), liberty or DEFAULT_LIBERTY)

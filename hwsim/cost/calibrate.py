@@ -27,9 +27,9 @@ from hwsim.cost.designs import Design, sweep, whole_units
 from hwsim.cost.fit import Fit, Point, fit
 from hwsim.cost.gates import Delay, flip_flop
 from hwsim.cost.samples import Sample, measure
-from hwsim.cost.synthesis import library_of, module_area_um2, synthesized
 from hwsim.errors import ArgumentError
 from hwsim.gates.liberty import DEFAULT_LIBERTY
+from hwsim.gates.synthesis import library_of, module_area_um2, synth
 from hwsim.rtl.tools import yosys_version
 from hwsim.trace import Gemm, load_trace
 
@@ -170,7 +170,7 @@ def unit_errors(held: Coefficients, liberty: str | Path = DEFAULT_LIBERTY) -> di
     register = flip_flop(library_of(str(Path(liberty).resolve()))).area_um2
     errors = {}
     for unit, datapath in whole_units():
-        report = synthesized(unit, liberty)
+        report = synth(unit, liberty)
         own, shared = fitted.blocks(datapath, held)
         logic = sum(block.area.value for block in (*own, *shared))
         errors[unit.name] = (logic + report.result.flip_flops * register) / report.area_um2 - 1

@@ -22,7 +22,6 @@ from hwsim.arch import Numerics
 from hwsim.arch.units import lanes
 from hwsim.cost.area import Logic
 from hwsim.cost.quantity import Quantity
-from hwsim.cost.synthesis import library_of, synthesized
 from hwsim.datapaths.base import Datapath
 from hwsim.errors import ArgumentError
 from hwsim.gates.energy import energy
@@ -31,6 +30,7 @@ from hwsim.gates.netlist import Netlist
 from hwsim.gates.power import operand_vectors, unit_for
 from hwsim.gates.simulator import Stimulus, Toggles, count, stimulus
 from hwsim.gates.synth_report import SynthReport
+from hwsim.gates.synthesis import library_of, synth
 from hwsim.rtl.mac import accumulator
 from hwsim.rtl.ternary import ACC_BITS, table_entries, ternary_dot, ternary_table
 from hwsim.rtl.unit import Unit
@@ -144,7 +144,7 @@ def gate_energy(
     most = cycles or CYCLES[delay]
     if unit.family == "ternary_lut":
         return _lookup_energy(gemm, numerics, dataflow, delay, liberty, most // 4)
-    report = synthesized(unit_for(unit), liberty)
+    report = synth(unit_for(unit), liberty)
     counted = count(operand_vectors(gemm, numerics, report, dataflow, most), delay)
     return GateEnergy(
         gemm.layer, dataflow, delay, logic_fj(counted), 0.0, counted.steps, _provenance(report, dataflow, delay)
@@ -175,7 +175,7 @@ def unit_logic(datapath: Datapath, liberty: str | Path = DEFAULT_LIBERTY) -> Log
         own = _logic_area(reader).value + _logic_area(adder).value
         source = f"{reader.provenance} and {adder.name}"
         return Logic(Quantity(own, "um2", source, SYNTHESIS_ERROR), _logic_area(table).scaled(unit.luts))
-    return Logic(_logic_area(synthesized(unit_for(unit), liberty)), None)
+    return Logic(_logic_area(synth(unit_for(unit), liberty)), None)
 
 
 def lookup_circuits(unit: Any, liberty: str | Path = DEFAULT_LIBERTY) -> tuple[SynthReport, SynthReport, SynthReport]:
@@ -187,7 +187,7 @@ def lookup_circuits(unit: Any, liberty: str | Path = DEFAULT_LIBERTY) -> tuple[S
         parameters=whole.parameters,
     )  # fmt: skip
     units = ternary_table(unit.group, unit.activation), reader, accumulator(whole.outputs[0].bits, ACC_BITS)
-    table, fetch, adder = (synthesized(one, liberty) for one in units)
+    table, fetch, adder = (synth(one, liberty) for one in units)
     return table, fetch, adder
 
 

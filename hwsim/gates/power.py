@@ -30,7 +30,8 @@ from hwsim.errors import ArgumentError
 from hwsim.gates.energy import Energy, energy
 from hwsim.gates.liberty import DEFAULT_LIBERTY
 from hwsim.gates.simulator import Delay, Stimulus, count, stimulus
-from hwsim.gates.synth_report import SynthReport, synth
+from hwsim.gates.synth_report import SynthReport
+from hwsim.gates.synthesis import synth
 from hwsim.rtl.mac import mac
 from hwsim.rtl.tensor_core import tensor_dot
 from hwsim.rtl.ternary import ternary_dot

@@ -1,23 +1,20 @@
 """A unit of the catalogue as gates: area, cells, depth, and the proof that the gates compute its golden values.
 
-Decides what a synthesised number carries: library, tool, style and parameters of the text. Results live as long as
-the process; a store on disk was rejected, as a second or two of synthesis is cheaper than a stale area.
+Decides what a synthesised number carries: library, tool, style and parameters of the text.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hwsim.gates.liberty import DEFAULT_LIBERTY, Library, read_liberty
-from hwsim.gates.netlist import Netlist, build_netlist
+from hwsim.gates.liberty import Library
+from hwsim.gates.netlist import Netlist
 from hwsim.gates.simulator import evaluate
-from hwsim.rtl.tools import SynthResult, synthesize
+from hwsim.rtl.tools import SynthResult
 from hwsim.rtl.unit import Unit, Values
 
 
@@ -50,18 +47,6 @@ class SynthReport:
     def provenance(self) -> str:
         """Library and tool of the numbers."""
         return f"{self.name}: {self.result.liberty}, {self.result.tool}"
-
-
-def synth(unit: Unit, liberty: str | Path = DEFAULT_LIBERTY) -> SynthReport:
-    """`unit` as gates of a Liberty file; the same unit and file are synthesised once a process.
-
-    Raises:
-        MissingExtra: Yosys is not installed. ToolError: it refused the text. ArgumentError, LibertyError: the library
-        does not fit.
-    """
-    path = Path(liberty).resolve()
-    result, netlist = _mapped(unit.verilog, unit.top, path, path.stat().st_mtime_ns if path.is_file() else 0)
-    return SynthReport(unit.name, unit.family, unit.parameters, result, netlist)
 
 
 def gate_outputs(unit: Unit, netlist: Netlist, inputs: Values) -> Values:
@@ -104,17 +89,6 @@ def _elements(words: Any, bits: int, count: int) -> Any:
     padded[:, :, :bits] = parts
     elements = np.packbits(padded, axis=2, bitorder="little").view("<u8").reshape(len(words), count)
     return (elements[:, 0] if count == 1 else elements).astype(np.uint64)
-
-
-@functools.lru_cache(maxsize=256)
-def _mapped(verilog: str, top: str, liberty: Path, modified_ns: int) -> tuple[SynthResult, Netlist]:
-    result = synthesize(verilog, top, liberty)
-    return result, build_netlist(result.netlist, _library(liberty, modified_ns), top)
-
-
-@functools.lru_cache(maxsize=8)
-def _library(path: Path, modified_ns: int) -> Library:
-    return read_liberty(path)
 
 
 def _nand2_um2(library: Library) -> float:

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hwsim.cost.synthesis import synthesized
 from hwsim.gates.energy import energy, loads
 from hwsim.gates.simulator import count, stimulus
 from hwsim.gates.synth_report import SynthReport
+from hwsim.gates.synthesis import synth
 from hwsim.rtl.tools import yosys_version
 from hwsim.rtl.unit import Unit
 
@@ -43,7 +43,7 @@ class Measured:
 
 def mapped(unit: Unit) -> SynthReport:
     """The unit in the cells of the project's own library."""
-    return synthesized(unit)
+    return synth(unit)
 
 
 def area_um2(unit: Unit) -> float:

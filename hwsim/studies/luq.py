@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.cost.synthesis import library_of
 from hwsim.gates.liberty import DEFAULT_LIBERTY
+from hwsim.gates.synthesis import library_of
 from hwsim.quant.luq import quantize_luq
 from hwsim.rtl.float_adders import float_adder
 from hwsim.rtl.mac import mac

@@ -11,8 +11,8 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from hwsim.cost.synthesis import library_of, module_area_um2
 from hwsim.gates.liberty import DEFAULT_LIBERTY
+from hwsim.gates.synthesis import library_of, module_area_um2
 from hwsim.rtl.float_adders import float_adder
 from hwsim.rtl.mac import accumulator
 from hwsim.rtl.minifloat import signed_sum

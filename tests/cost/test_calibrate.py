@@ -20,10 +20,10 @@ from hwsim.cost.fitted import area, blocks, update_energy
 from hwsim.cost.gates import default_library, flip_flop, gate_energy, has_circuit, logic_fj, unit_logic
 from hwsim.cost.samples import measure, statistics, synthetic
 from hwsim.cost.signals import tensor_core_signals
-from hwsim.cost.synthesis import module_area_um2, synthesized
 from hwsim.cost.toggles import Turns, _partial_flips
 from hwsim.errors import ArgumentError, MissingExtra, UnknownName
 from hwsim.gates.simulator import count, stimulus
+from hwsim.gates.synthesis import module_area_um2, synth
 from hwsim.rtl import tools
 from hwsim.rtl.mac import mac
 from hwsim.timing import activity
@@ -197,7 +197,7 @@ def test_energy_in_gates_is_the_simulators() -> None:
         "b": [int(b[n, k]) & 15 for _, n in pairs for k in range(3)],
     }
     before = [int(a[m, :k] @ b[n, :k]) & 0xFFFF for m, n in pairs for k in range(3)]
-    netlist = synthesized(mac(4, 4, 16)).netlist
+    netlist = synth(mac(4, 4, 16)).netlist
     by_hand = logic_fj(count(stimulus(netlist, streams, states={"acc": before}, linked=False)))
     assert found.update_fj == pytest.approx(by_hand, rel=1e-12)
     assert (found.steps, found.rebuild_fj) == (11, 0.0)
@@ -252,9 +252,9 @@ def test_netlists_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("HWSIM_CACHE_DIR", str(tmp_path))
     unit = mac(3, 3, 8)
     first = module_area_um2(unit.verilog, unit.top)
-    monkeypatch.setattr("hwsim.cost.synthesis.synthesize", lambda *_: pytest.fail("synthesised twice"))
+    monkeypatch.setattr("hwsim.gates.synthesis.synthesize", lambda *_: pytest.fail("synthesised twice"))
     assert module_area_um2(unit.verilog, unit.top) == first
-    assert synthesized(unit).netlist.area_um2 == pytest.approx(first)
+    assert synth(unit).netlist.area_um2 == pytest.approx(first)
 
 
 def test_what_has_no_circuit(monkeypatch: pytest.MonkeyPatch) -> None:

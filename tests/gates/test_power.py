@@ -8,7 +8,7 @@ from hwsim.arch import Numerics, load_accelerator
 from hwsim.errors import ArgumentError
 from hwsim.gates.power import gemm_power, operand_vectors, trace_power, unit_for
 from hwsim.gates.simulator import outputs
-from hwsim.gates.synth_report import synth
+from hwsim.gates.synthesis import synth
 from hwsim.rtl import tools
 from hwsim.trace import Gemm, Operand
 

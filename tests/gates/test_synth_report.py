@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from hwsim.gates.liberty import DEFAULT_LIBERTY
-from hwsim.gates.synth_report import gate_mismatches, synth
+from hwsim.gates.synth_report import gate_mismatches
+from hwsim.gates.synthesis import synth
 from hwsim.rtl import tools
 from hwsim.rtl.mac import mac
 from hwsim.rtl.minifloat import e2m1_product

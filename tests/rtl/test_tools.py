@@ -158,7 +158,8 @@ def test_toggles_are_counted_by_bit_without_first_values_and_zero_width_pulses()
 
 def test_gates_of_shared_operands_are_right():
     """``opt -full`` of Yosys 0.23 got this circuit wrong: a Booth digit selects a, 2a, -a or -2a."""
-    from hwsim.gates.synth_report import gate_mismatches, synth
+    from hwsim.gates.synth_report import gate_mismatches
+    from hwsim.gates.synthesis import synth
     from hwsim.rtl.multipliers import multiplier
     from hwsim.rtl.unit import every_input
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwsim.gates.synth_report import gate_mismatches, synth
+from hwsim.gates.synth_report import gate_mismatches
+from hwsim.gates.synthesis import synth
 from hwsim.rtl import tools
 from hwsim.rtl.bench import run_rtl
 from hwsim.rtl.unit import every_input

@@ -1,0 +1,138 @@
+"""Units as gates, from the user's cache where Yosys made them before.
+
+Decides what a kept netlist depends on, all of it in the file's name: the Verilog text, the top module, the library's
+bytes, Yosys' version, the script that it runs, and the form of the record. A store without one of these would hand
+out stale areas. Yosys uses one core and works beside us, so that `synth_all` runs several of it side by side.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import gzip
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from hwsim.gates.liberty import DEFAULT_LIBERTY, Library, read_liberty
+from hwsim.gates.netlist import build_netlist
+from hwsim.gates.synth_report import SynthReport
+from hwsim.jit import cache_root, thread_count
+from hwsim.rtl.tools import SynthResult, synth_script, synthesize, yosys_version
+from hwsim.rtl.unit import Unit
+
+Progress = Callable[[int, int, str], None]
+"""Called with (circuits done, circuits in all, the name of the last one)."""
+
+
+def synth(unit: Unit, liberty: str | Path = DEFAULT_LIBERTY) -> SynthReport:
+    """`unit` as gates of a Liberty file.
+
+    Raises:
+        MissingExtra: Yosys is not installed; its version is part of the key, so the cache alone is not enough.
+        ToolError: Yosys refused the text. ArgumentError, LibertyError: the library does not fit.
+    """
+    parameters = json.dumps(dict(unit.parameters))
+    return _report(unit.verilog, unit.top, unit.family, parameters, str(Path(liberty).resolve()))
+
+
+def synth_all(
+    modules: Iterable[tuple[str, str]],
+    liberty: str | Path = DEFAULT_LIBERTY,
+    progress: Progress = lambda done, total, name: None,
+) -> None:
+    """Bring modules, (text, top module), into the cache: one Yosys a core. A refusal of one ends the whole.
+
+    Args:
+        modules: known ones cost nothing.
+        liberty: the library.
+        progress: called after every circuit.
+    """
+    path = str(Path(liberty).resolve())
+    missing = [(text, top) for text, top in dict.fromkeys(modules) if _load(_kept(text, top, path)) is None]
+    missing.sort(key=lambda module: -len(module[0]))  # the long ones first, so that no core waits for one at the end
+    pool = ThreadPoolExecutor(thread_count())
+    try:
+        jobs = pool.map(
+            lambda module: _result(module[0], module[1], path), sorted(missing, key=lambda module: -len(module[0]))
+        )
+        for done, result in enumerate(jobs, 1):
+            progress(done, len(missing), result.top)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def module_area_um2(verilog: str, top: str, liberty: str | Path = DEFAULT_LIBERTY) -> float:
+    """Area of one module of a text, without its netlist; cached and failing as `synth`."""
+    return _result(verilog, top, str(Path(liberty).resolve())).area_um2
+
+
+@functools.lru_cache(maxsize=8)
+def library_of(liberty: str) -> Library:
+    """The library at a path, read once a process."""
+    return read_liberty(liberty)
+
+
+@functools.lru_cache(maxsize=64)
+def _report(verilog: str, top: str, family: str, parameters: str, liberty: str) -> SynthReport:
+    result = _result(verilog, top, liberty)
+    netlist = build_netlist(result.netlist, library_of(liberty), top)
+    return SynthReport(top, family, json.loads(parameters), result, netlist)
+
+
+def _result(verilog: str, top: str, liberty: str) -> SynthResult:
+    path = _kept(verilog, top, liberty)
+    result = _load(path)
+    if result is None:
+        result = synthesize(verilog, top, liberty)
+        _write(path, asdict(result) | {"netlist": _reduced(result.netlist)})
+    return result
+
+
+def _kept(verilog: str, top: str, liberty: str) -> Path:
+    form = " ".join(field.name for field in fields(SynthResult))
+    key = hashlib.sha256()
+    for part in (verilog, top, _library_digest(liberty), yosys_version(), synth_script(top), form):
+        key.update(hashlib.sha256(part.encode()).digest())
+    return cache_root() / "synth" / f"{key.hexdigest()[:32]}.json.gz"
+
+
+def _library_digest(liberty: str) -> str:
+    path = Path(liberty)
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def _load(path: Path) -> SynthResult | None:
+    """What was kept; a damaged file counts as none."""
+    with contextlib.suppress(OSError, EOFError, ValueError):
+        return SynthResult(**json.loads(gzip.decompress(path.read_bytes())))
+    return None
+
+
+def _reduced(module: Mapping[str, Any]) -> dict[str, Any]:
+    """What a netlist is built from; attributes name source lines and are most of Yosys' text."""
+    return {
+        "ports": module["ports"],
+        "cells": {
+            name: {"type": cell["type"], "connections": cell["connections"]} for name, cell in module["cells"].items()
+        },
+        "netnames": {
+            name: {"bits": net["bits"], "hide_name": net["hide_name"]} for name, net in module["netnames"].items()
+        },
+    }
+
+
+def _write(path: Path, record: dict[str, Any]) -> None:
+    """The whole file or none; a cache that cannot be written is only slower."""
+    draft = path.with_suffix(f".{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(gzip.compress(json.dumps(record).encode(), 3, mtime=0))
+        draft.replace(path)
+    except OSError:
+        draft.unlink(missing_ok=True)
