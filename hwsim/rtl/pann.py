@@ -1,8 +1,9 @@
 """PANN's add-only unit: one addition a cycle into the accumulator of the weight's sign.
 
 A weight w keeps its input x at the adder for |w| cycles (``add``), so the adder's input toggles once an element. The
-difference of the two accumulators is the dot product. The counter that turns |w| into cycles is not part of the unit:
-a row of units shares it.
+difference of the two accumulators is the dot product, and is needed once: ``last`` marks the cycle that ends the dot
+product, and the subtractor's operands stand at zero in every other, so that it does not follow each addition. The
+counter that turns |w| into cycles is not part of the unit: a row of units shares it.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from hwsim.rtl.unit import Port, Unit, Values, cycles_of_runs, fill, to_words, u
 _UNIT = """\
 // Add-only unit: x of <B> bits (<KIND>) into the positive or the negative accumulator of <ACC> bits.
 module <TOP> (
-  input clk, input clear, input add, input negate, input <SIGNED>[<B>-1:0] x, output [<ACC>-1:0] difference
+  input clk, input clear, input add, input negate, input last, input <SIGNED>[<B>-1:0] x,
+  output [<ACC>-1:0] difference // of the dot product that the cycle before was the last of, else 0
 );
   reg [<ACC>-1:0] positive, negative;
+  reg ended;
   wire [<ACC>-1:0] extended = x; // sign extension where x is signed
   // one adder serves both: only one of them changes in a cycle
   wire [<ACC>-1:0] held = clear ? <ACC>'d0 : negate ? negative : positive;
@@ -28,8 +31,10 @@ module <TOP> (
   always @(posedge clk) begin
     if (clear | (add & ~negate)) positive <= add & ~negate ? sum : <ACC>'d0;
     if (clear | (add & negate)) negative <= add & negate ? sum : <ACC>'d0;
+    ended <= last;
   end
-  assign difference = positive - negative;
+  // the subtractor rests until a dot product has ended
+  assign difference = (positive & {<ACC>{ended}}) - (negative & {<ACC>{ended}});
 endmodule
 """
 
@@ -44,8 +49,8 @@ def pann_unit(bits_x: int = 6, acc_bits: int = 32, signed: bool = False) -> Unit
         raise ArgumentError("acc_bits must be 2..48", got=acc_bits, where="pann_unit")
     datapath = pann(bits_x, 1.0, acc_bits, signed)
     top = f"pann_{'s' if signed else 'u'}{bits_x}_acc{acc_bits}"
-    add, negate, x = Port("add", 1), Port("negate", 1), Port("x", bits_x)
-    positive, negative = Port("positive", acc_bits), Port("negative", acc_bits)
+    add, negate, end, x = Port("add", 1), Port("negate", 1), Port("last", 1), Port("x", bits_x)
+    positive, negative, ended = Port("positive", acc_bits), Port("negative", acc_bits), Port("ended", 1)
     edges = uniform_and_edges(x)
 
     def accumulated(values: Values, weights: NDArray[np.int8]) -> NDArray[np.uint64]:
@@ -58,9 +63,10 @@ def pann_unit(bits_x: int = 6, acc_bits: int = 32, signed: bool = False) -> Unit
     def golden(values: Values) -> Values:
         added, negated = values["add"].astype(np.int8), values["negate"].astype(np.int8)
         return {
-            "difference": accumulated(values, added * (1 - 2 * negated)),
+            "difference": np.where(values["last"] == 1, accumulated(values, added * (1 - 2 * negated)), np.uint64(0)),
             "positive": accumulated(values, added * (1 - negated)),
             "negative": accumulated(values, added * negated),
+            "ended": values["last"],
         }
 
     def operands(rng: np.random.Generator, n: int) -> Values:
@@ -69,8 +75,10 @@ def pann_unit(bits_x: int = 6, acc_bits: int = 32, signed: bool = False) -> Unit
         values["negate"] = rng.integers(0, 2, size=n, dtype=np.uint64)
         held = rng.random(n) < 0.5  # an element stays for several additions
         for name in ("x", "negate"):
-            last = np.maximum.accumulate(np.where(held, 0, np.arange(n)))
-            values[name] = values[name][last]
+            taken = np.maximum.accumulate(np.where(held, 0, np.arange(n)))
+            values[name] = values[name][taken]
+        ends = np.append(values["clear"][1:], 1) == 1
+        values["last"] = (ends | (rng.random(n) < 0.05)).astype(np.uint64)  # some look at a sum on its way
         return values
 
     return Unit(
@@ -83,11 +91,11 @@ def pann_unit(bits_x: int = 6, acc_bits: int = 32, signed: bool = False) -> Unit
             KIND="signed" if signed else "unsigned",
             SIGNED="signed " if signed else "",
         ),
-        inputs=(Port("clear", 1), add, negate, x),
+        inputs=(Port("clear", 1), add, negate, end, x),
         outputs=(Port("difference", acc_bits),),
         golden=golden,
         operands=operands,
-        registers=(positive, negative),
+        registers=(positive, negative, ended),
         latency_cycles=1,
         family="pann_unit",
         parameters={"bits_x": bits_x, "acc_bits": acc_bits, "signed": signed},

@@ -219,19 +219,19 @@ def _add_only(grid: Grid) -> Table:
             found = pann_units.add_only(source, x_bits, additions, grid.cycles)
             rows.append((source, bits, x_bits, additions, found.additions,
                          formulas.add_only_flips(x_bits, additions), found.flips, found.paired.zero_fj,
-                         found.alone.zero_fj, found.alone.unit_fj, found.alone.clock_fj,
+                         found.sorted_pair.zero_fj, found.alone.zero_fj, found.alone.unit_fj, found.alone.clock_fj,
                          found.alone.zero_fj / plain.zero_fj, found.alone.unit_fj / plain.unit_fj,
                          _clocked(found.alone) / _clocked(plain), found.alone.zero_fj / signed.zero_fj,
                          _clocked(found.alone) / _clocked(signed)))  # fmt: skip
     columns = ("operands", "budget bits", "b_x", "R", "cycles", "formula flips", "counted flips", "paired zero fJ",
-               "alone zero fJ", "alone unit fJ", "alone clock fJ", "to unsigned zero", "to unsigned unit",
-               "to unsigned with clock", "to signed zero", "to signed with clock")  # fmt: skip
+               "paired sorted zero fJ", "alone zero fJ", "alone unit fJ", "alone clock fJ", "to unsigned zero",
+               "to unsigned unit", "to unsigned with clock", "to signed zero", "to signed with clock")  # fmt: skip
     note = (
         "All pairs with (R + 0.5) b_x flips; energy an element, all additions of its weight together. "
-        "`alone` has one accumulator behind weights sorted by sign; `paired` has one for each sign, and a"
-        " subtractor that follows every addition. The ratios compare `alone` with the multiplying units "
-        "of the budget on the same values: the unsigned one (sorted by sign, equal power by the formula) "
-        "and the signed one."
+        "`alone` has one accumulator behind weights sorted by sign; `paired` has one for each sign behind one adder, "
+        "and a subtractor that rests until the dot product ends, with the weights in their own order and sorted by "
+        "sign. The ratios compare `alone` with the multiplying units of the budget on the same values: the unsigned "
+        "one (sorted by sign, equal power by the formula) and the signed one."
     )
     return Table("add_only", "The add-only unit at equal power", columns, tuple(rows), note, {"b_x": (3, 5, 6, 8)})
 

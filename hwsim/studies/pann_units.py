@@ -93,39 +93,60 @@ class AddOnly:
     Attributes:
         additions: additions an element that the weights take.
         flips: bits at the adder's input and, twice, in the registers.
-        paired: the unit with two accumulators; alone: one accumulator behind sorted weights. Energies an element.
+        paired, sorted_pair: the unit with two accumulators, one adder and the subtraction at the end, its weights in
+            their own order and sorted by sign. Energies an element.
+        alone: one accumulator behind sorted weights, nothing else.
     """
 
     additions: float
     flips: float
     paired: Measured
+    sorted_pair: Measured
     alone: Measured
 
 
 def add_only(source: str, x_bits: int, budget: float, cycles: int) -> AddOnly:
     """The unit at R = `budget` on operands of `relu_sources`, about `cycles` additions."""
-    natural, presorted, elements = [], [], 0
+    natural, ordered, split, elements = [], [], [], 0
     sources = operands.relu_sources(source)
     for inputs, weights in sources:
         x = operands.quantize(inputs, x_bits, signed=False)[0]
         w = quantize_additions(weights, budget, channel_axis=0).codes.astype(np.int64)
         stream = Stream(*operands.pairs(x, w, int(cycles / len(sources) / max(budget, 0.5))))
         elements += len(stream.x)
+        by_sign = operands.joined(_by_sign(stream))
         natural.append(_repeated(stream, np.sign(stream.w)))
-        ordered = operands.joined(_by_sign(stream))
-        presorted.append(_repeated(ordered, np.ones_like(ordered.w)))
-    both, one = operands.joined(natural), operands.joined(presorted)
-    after = {
-        name: running(np.where(both.w == sign, both.x, 0), both.clear, ACC_BITS)
-        for name, sign in (("positive", 1), ("negative", -1))
-    }
-    ports = {"x": both.x, "clear": both.clear, "add": np.ones_like(both.x), "negate": (both.w < 0).astype(np.int64)}
-    paired = measure(pann_unit(x_bits, ACC_BITS), ports, after)
+        ordered.append(_repeated(by_sign, np.sign(by_sign.w)))
+        split.append(_repeated(sorted_signs(stream), np.ones_like(stream.w)))
+    one = operands.joined(split)
     sums = running(one.x, one.clear, ACC_BITS)
     alone = measure(accumulator(x_bits, ACC_BITS, False), {"p": one.x, "clear": one.clear}, {"acc": sums})
-    cycles_each = len(both.x) / elements
+    cycles_each = len(one.x) / elements
     flips = _turned(one.x.view(np.uint64)) + 2 * _turned(sums)
-    return AddOnly(cycles_each, flips * cycles_each, _each(paired, cycles_each), _each(alone, cycles_each))
+    return AddOnly(
+        cycles_each,
+        flips * cycles_each,
+        _each(_measure_pair(operands.joined(natural), x_bits), cycles_each),
+        _each(_measure_pair(operands.joined(ordered), x_bits), cycles_each),
+        _each(alone, cycles_each),
+    )
+
+
+def _measure_pair(stream: Stream, x_bits: int) -> Measured:
+    """The add-only unit with both accumulators; `w` is the sign of an addition."""
+    ends = np.append(stream.clear[1:], np.uint64(1))
+    after = {
+        name: running(np.where(stream.w == sign, stream.x, 0), stream.clear, ACC_BITS)
+        for name, sign in (("positive", 1), ("negative", -1))
+    }
+    ports = {
+        "x": stream.x,
+        "clear": stream.clear,
+        "add": np.ones_like(stream.x),
+        "negate": (stream.w < 0).astype(np.int64),
+        "last": ends,
+    }
+    return measure(pann_unit(x_bits, ACC_BITS), ports, after | {"ended": ends})
 
 
 def _each(found: Measured, cycles: float) -> Measured:
@@ -140,10 +161,11 @@ def _each(found: Measured, cycles: float) -> Measured:
 
 
 def _by_sign(stream: Stream) -> list[Stream]:
+    """Positive weights of a dot product first, then the others, with their signs."""
     return [
-        _dot(x[order], np.abs(w[order]), (0, int((w > 0).sum())))
+        _dot(x[order], w[order], (0,))
         for x, w in _dots(stream)
-        for order in [np.concatenate([np.flatnonzero(w > 0), np.flatnonzero(w < 0)])]
+        for order in [np.concatenate([np.flatnonzero(w > 0), np.flatnonzero(w <= 0)])]
     ]
 
 

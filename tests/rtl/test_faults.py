@@ -34,6 +34,8 @@ pytestmark = [
         ("add_fp16", "limited = zeros > room;", "limited = 1'b0;"),
         ("add_fp16", "~(zero & subtract)", "1'b1"),  # sign of x - x
         ("add_fp16", "(y_special & subtract)", "1'b0"),
+        ("pann_u6_acc32", "ended <= last;", "ended <= last | clear;"),  # the result of a dot product too early
+        ("pann_u6_acc32", "(negative & {32{ended}})", "negative"),  # a subtractor that wakes for one operand
         ("mac_s8x8_acc20_saturate_booth", "fits ? sum[19:0] : end_of_range", "sum[19:0]"),
     ],
 )

@@ -10,8 +10,10 @@ from hwsim.arch import Numerics
 from hwsim.cost import pann as formulas
 from hwsim.cost.toggles import count_toggles
 from hwsim.datapaths import integer
+from hwsim.rtl import tools
+from hwsim.rtl.pann import pann_unit
 from hwsim.studies import operands, pann, pann_units
-from hwsim.studies.circuits import running
+from hwsim.studies.circuits import measure, running
 from hwsim.studies.operands import Stream
 from hwsim.trace import Gemm, Operand
 
@@ -85,6 +87,20 @@ def test_elements_repeat_as_often_as_their_weight_says():
     assert found.x.tolist() == [5, 5, 7]
     assert found.w.tolist() == [1, 1, -1]
     assert found.clear.tolist() == [1, 0, 1]
+
+
+@pytest.mark.skipif(not tools.available("yosys", "yosys-abc"), reason="Yosys is not installed")
+def test_the_subtractor_rests_until_a_dot_product_ends(rng):
+    """Energy of an add-only unit that is asked for its result never, at the end of a dot product, and always."""
+    x, clear = rng.integers(0, 64, 4096), operands.clears(4096, 256)
+    sums = running(x, clear, 32)
+    spent = []
+    for last in (np.zeros_like(clear), np.append(clear[1:], np.uint64(1)), np.ones_like(clear)):
+        ports = {"x": x, "clear": clear, "add": np.ones_like(x), "negate": np.zeros_like(x), "last": last}
+        after = {"positive": sums, "negative": np.zeros_like(sums), "ended": last}
+        spent.append(measure(pann_unit(6, 32), ports, after).unit_fj)
+    assert spent[0] < spent[1] < 1.03 * spent[0]
+    assert spent[2] > 1.2 * spent[0]
 
 
 def test_recorded_inputs_behind_the_squared_relu_are_not_negative():
