@@ -121,10 +121,13 @@ def explore(
     resume: Annotated[bool, typer.Option("--resume", help="continue the study in the folder")] = False,
     force: Annotated[bool, typer.Option("--force", help="replace the study in the folder")] = False,
     workers: Annotated[int, typer.Option(help="processes that measure accuracy side by side")] = 1,
+    gates: Annotated[
+        bool, typer.Option("--gates/--no-gates", help="price the front by its own circuits too, where Yosys is")
+    ] = True,
 ) -> None:
-    """Search a design space on captured models and write the report."""
+    """Search a design space on captured models, price its front in gates, and write the report."""
     import hwsim
-    from hwsim.search import clear_study, load_space
+    from hwsim.search import clear_study, confirm_front, load_space
 
     loaded = load_space(space)
     if force and not resume:
@@ -134,6 +137,10 @@ def explore(
         study = hwsim.explore(
             loaded, traces, trials=trials, seed=seed, out=out, resume=resume, workers=workers, progress=advance
         )
+    if gates and study.pareto:
+        with _progress("in gates") as advance:
+            study = confirm_front(study, loaded, map(hwsim.load_trace, traces), progress=advance)
+        study.write(out)
     page = hwsim.write_report(study, out)
     _show_study(study)
     typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {page}")

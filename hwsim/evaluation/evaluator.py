@@ -107,9 +107,10 @@ class Evaluator:
         if self.energy_kind == "gates":
             gates = self.gates(accelerator.policy, accelerator.dataflow)
             logic = in_gates.areas(accelerator)
+        additions = self.additions(accelerator.policy)
         layers = []
         for index, shape in enumerate(self.shapes):
-            activity = timing.activity(shape, accelerator)
+            activity = timing.activity(shape, accelerator, additions[index])
             counted = None if toggles is None else toggles[index]
             simulated = None if gates is None else gates[index]
             energy = cost.energy_pj(accelerator, activity, counted, self.energy_kind, gates=simulated)
@@ -142,6 +143,14 @@ class Evaluator:
             by_dataflow = cost.count_by_dataflow(gemm, numerics)
             counted.append({flow: dataclasses.asdict(toggles) for flow, toggles in by_dataflow.items()})
         return counted
+
+    def additions(self, policy: Policy) -> list[float | None]:
+        """Additions an element of every forward GEMM on an add-only unit, None on other units."""
+        if not any(numerics.datapath.family == "pann" for numerics in policy.numerics):
+            return [None] * len(self.shapes)
+        key = f"additions:{self.trace.digest}:{policy.key}"
+        found: list[float | None] = self.memo.get(key, lambda: in_gates.additions(self.trace, policy))
+        return found
 
     def gates(self, policy: Policy, dataflow: str) -> list[GateEnergy]:
         """Energy of every forward GEMM in the gates of its unit, in the order of the dataflow."""

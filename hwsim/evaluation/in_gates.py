@@ -7,9 +7,11 @@ Yosys, cell libraries and delay models leave open is the error that each number 
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +64,12 @@ class Confirmation:
         return self.fitted_logic_um2 / self.synthesized_logic_um2 - 1
 
 
-def confirm(trace: Trace, designs: Iterable[Accelerator], memo: Memo | None = None) -> list[Confirmation]:
+def confirm(
+    trace: Trace,
+    designs: Iterable[Accelerator],
+    memo: Memo | None = None,
+    progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+) -> list[Confirmation]:
     """``gates`` beside ``trace`` energy, and ``synthesized`` beside ``fitted`` area, of every design.
 
     A design without circuits, or a system without Yosys, is a record with its reason, not an error.
@@ -71,9 +78,14 @@ def confirm(trace: Trace, designs: Iterable[Accelerator], memo: Memo | None = No
         trace: of the model; accuracies are replayed, not rerun.
         designs: for instance those of a study's front.
         memo: values measured before; the user's cache without it.
+        progress: called with (designs done, designs in all, what is under way).
     """
     from hwsim import cost
     from hwsim.evaluation.evaluator import Evaluator
+
+    designs = list(designs)
+    progress(0, len(designs), "synthesis")
+    _synthesize(designs)
 
     def priced(evaluator: Evaluator, design: Accelerator) -> tuple[float, float, float, float]:
         """Energy and its logic, area and its logic."""
@@ -83,8 +95,9 @@ def confirm(trace: Trace, designs: Iterable[Accelerator], memo: Memo | None = No
 
     fitted, exact = (Evaluator(trace, "replay", kind, memo=memo) for kind in ("trace", "gates"))
     delay = cost.load_coefficients().delay_model
-    found = []
+    found: list[Confirmation] = []
     for design in designs:
+        progress(len(found), len(designs), "simulation")
         reason, synthesized = "", (float("nan"),) * 4
         try:
             synthesized = priced(exact, design)
@@ -97,7 +110,23 @@ def confirm(trace: Trace, designs: Iterable[Accelerator], memo: Memo | None = No
                 design.name, energy, gates, own, own_gates, area, cells, own_area, own_cells, delay, reason
             )
         )  # fmt: skip
+    progress(len(designs), len(designs), "done")
     return found
+
+
+def _synthesize(designs: Sequence[Accelerator]) -> None:
+    """Let Yosys make the circuits of all designs, one on each core; what it refuses is said when a design asks."""
+    from hwsim.cost.gates import unit_logic
+    from hwsim.jit import thread_count
+
+    units = dict.fromkeys(numerics.datapath for design in designs for numerics in design.policy.numerics)
+    pool = ThreadPoolExecutor(thread_count())
+    try:
+        for job in [pool.submit(unit_logic, unit) for unit in units]:
+            with contextlib.suppress(HwsimError):
+                job.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _pairs(four: tuple[float, float, float, float]) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -133,6 +162,14 @@ def energies(trace: Trace, policy: Policy, dataflow: Any) -> list[dict[str, Any]
         delay: Any = load_coefficients().delay_model
         found.append(dataclasses.asdict(gate_energy(gemm, numerics, dataflow, delay)))
     return found
+
+
+def additions(trace: Trace, policy: Policy) -> list[float | None]:
+    """Additions an element that the weights of every forward GEMM take, None for units that multiply."""
+    from hwsim.arch.units import count_additions
+
+    chosen = [(gemm, policy.for_gemm(gemm.layer, gemm.b.role)) for gemm in trace.gemms("forward")]
+    return [None if one is None else count_additions(one, gemm.b.values, gemm.b.role) for gemm, one in chosen]
 
 
 def record(plain: dict[str, Any]) -> GateEnergy:

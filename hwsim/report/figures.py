@@ -165,6 +165,38 @@ def breakdown(
         return to_svg(figure)
 
 
+def parity(points: Sequence[Point], study: Study) -> str:
+    """Fitted over synthesised, energy and area of the units' logic, with the line of equals and a band of 10 %."""
+    with styled():
+        import matplotlib.pyplot as plt
+
+        shade = colours(families(study))
+        figure, row = plt.subplots(1, 2, figsize=(11.2, 4.2))
+        for axes, exact, fitted, scale, name in (
+            (row[0], "gates_logic_pj", "trace_logic_pj", 1e-6, "energy, µJ per pass"),
+            (row[1], "synthesized_logic_um2", "fitted_logic_um2", 1e-6, "area, mm²"),
+        ):
+            pairs = {
+                point.number: tuple(getattr(study.confirmed[point.number], side) * scale for side in (exact, fitted))
+                for point in points
+            }
+            ends = np.array([min(map(min, pairs.values())) / 1.3, max(map(max, pairs.values())) * 1.3])
+            axes.fill_between(ends, ends * 0.9, ends * 1.1, color=GRID, linewidth=0, zorder=0, label="± 10 %")
+            axes.plot(ends, ends, color=MUTED, linewidth=0.9, zorder=1)
+            for group, colour in shade.items():
+                marks = [pairs[point.number] for point in points if family(point) == group]
+                if marks:
+                    x, y = zip(*marks, strict=True)
+                    axes.scatter(x, y, s=26, c=colour, edgecolors="white", linewidths=0.6, label=group, zorder=2)
+            axes.set(xscale="log", yscale="log", xlim=ends, ylim=ends, aspect="equal")
+            _decades(axes.xaxis)
+            _decades(axes.yaxis)
+            axes.set_xlabel(f"gates: {name}" if axes is row[0] else f"synthesized: {name}")
+            axes.set_ylabel(f"trace: {name}" if axes is row[0] else f"fitted: {name}")
+        row[1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
+        return to_svg(figure)
+
+
 def heat_map(table: Mapping[str, Mapping[str, float]]) -> str:
     """SQNR in dB of each layer (rows) under each numerics (columns), measured on the trace's operands."""
     with styled():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwsim.errors import ArgumentError, StorageError
-from hwsim.report import figures
+from hwsim.report import confirmed, figures
 from hwsim.report.style import colours
 
 if TYPE_CHECKING:
@@ -106,6 +106,7 @@ def _context(study: Study) -> dict[str, Any]:
         "energy": figures.breakdown(bars, "energy_pj", "µJ per pass", 1e-6, "Where the energy goes", names),
         "area": figures.breakdown(bars, "area_um2", "mm²", 1e-6, "Where the area goes", names),
         "bars": bars,
+        "gates": confirmed.section(study, names),
         "heat": figures.heat_map(table) if (table := _heat_table(study)) else None,
         "sources": _sources(front),
         "failed": [point for point in study.points if point.reason is not None],

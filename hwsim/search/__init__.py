@@ -1,5 +1,6 @@
 """Design spaces, the search over them, and the study it leaves."""
 
+from hwsim.search.confirmation import confirm_front
 from hwsim.search.explorer import explore
 from hwsim.search.pareto import front
 from hwsim.search.space import Design, DesignSpace, Parameter, load_space, space_from_dict
@@ -12,6 +13,7 @@ __all__ = [
     "Point",
     "Study",
     "clear_study",
+    "confirm_front",
     "explore",
     "front",
     "load_space",

@@ -2,7 +2,7 @@
 
 ``points.jsonl`` grows by one line a point and is the only thing a running study needs; a torn last line (the process
 was killed in it) is dropped. Tables for people are written from it at the end: ``points.parquet`` (``points.csv``
-without pyarrow), ``pareto.csv`` and ``manifest.json``.
+without pyarrow), ``pareto.csv``, ``manifest.json``, and ``gates.csv`` where the front was confirmed in gates.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 
 from hwsim.errors import StorageError, TraceError
+from hwsim.evaluation import Confirmation
+from hwsim.search.confirmation import GATES, read_confirmed, write_confirmed
 from hwsim.search.pareto import front
 from hwsim.search.space import Value
 
@@ -100,10 +102,17 @@ class PointLog:
 
 @dataclass(frozen=True)
 class Study:
-    """What a search found: `points` in the order of their first draw, and how it was found (`manifest`)."""
+    """What a search found.
+
+    Attributes:
+        points: in the order of their first draw.
+        manifest: how they were found.
+        confirmed: designs of the front in gates by number, where `hwsim.search.confirm_front` made them.
+    """
 
     points: tuple[Point, ...]
     manifest: Mapping[str, Any]
+    confirmed: Mapping[int, Confirmation] = field(default_factory=dict)
 
     @property
     def objectives(self) -> tuple[str, ...]:
@@ -157,8 +166,13 @@ class Study:
             else:
                 table.to_csv(folder / "points.csv", index=False)
             if len(table):
-                pareto = table[table["pareto"]]
-                pareto.sort_values([*self.objectives, "number"]).to_csv(folder / "pareto.csv", index=False)
+                pareto = table[table["pareto"]].sort_values([*self.objectives, "number"])
+                if self.confirmed:
+                    gates = [self.confirmed[number] for number in pareto["number"]]
+                    pareto["gates_energy_uj"] = [one.gates_pj * 1e-6 for one in gates]
+                    pareto["synthesized_area_mm2"] = [one.synthesized_um2 * 1e-6 for one in gates]
+                pareto.to_csv(folder / "pareto.csv", index=False)
+            write_confirmed(self.confirmed, folder)
             (folder / MANIFEST).write_text(json.dumps(self.manifest, indent=1) + "\n")
         except OSError as error:
             raise StorageError(f"the study's folder must be writable ({error.strerror})", where=str(folder)) from None
@@ -166,7 +180,7 @@ class Study:
 
 def clear_study(folder: str | Path) -> None:
     """Remove the log and the manifest of the study in `folder`, if there is one; other files stay."""
-    for name in (MANIFEST, LOG):
+    for name in (MANIFEST, LOG, GATES):
         (Path(folder) / name).unlink(missing_ok=True)
 
 
@@ -175,4 +189,5 @@ def load_study(folder: str | Path) -> Study:
     folder = Path(folder)
     if not (folder / MANIFEST).is_file():
         raise TraceError(f"a study's folder must hold {MANIFEST}", got=str(folder))
-    return Study(tuple(PointLog(folder).read()), json.loads((folder / MANIFEST).read_text()))
+    manifest = json.loads((folder / MANIFEST).read_text())
+    return Study(tuple(PointLog(folder).read()), manifest, read_confirmed(folder))
