@@ -238,44 +238,43 @@ def _array(top: str, a_bits: int, b_bits: int, signed: bool) -> str:
 
 
 def _carry_save(top: str, a_bits: int, b_bits: int, signed: bool) -> str:
-    width = a_bits + b_bits
     product = _signed_row("bits", "a", "b") if signed else "      wire [N-1:0] bits = a & {N{b[j]}};"
     constant = _baugh_wooley_constant(a_bits, b_bits) if signed else 0
-    return join(
-        fill(_CARRY_SAVE_ROW, W=width),
-        fill(
-            _CARRY_SAVE,
-            KIND=_kind(signed),
-            TOP=top,
-            A_BITS=a_bits,
-            B_BITS=b_bits,
-            P=width,
-            PARTIAL=product,
-            CONSTANT=f"{width}'d{constant}",
-        ),
-    )
+    return _in_rows(_CARRY_SAVE, top, a_bits, b_bits, signed, constant, PARTIAL=product)
 
 
 def _booth(top: str, a_bits: int, b_bits: int, signed: bool) -> str:
     digits = (b_bits + 1) // 2 if signed else b_bits // 2 + 1
     row = a_bits + (1 if signed else 2)
-    width = a_bits + b_bits
     above = 2 * digits - b_bits
     sign = f"{{{above}{{b[{b_bits - 1}]}}}}" if signed else f"{above}'b0"
-    constant = -sum(1 << (row - 1 + 2 * digit) for digit in range(digits)) % (1 << width)
+    return _in_rows(
+        _BOOTH,
+        top,
+        a_bits,
+        b_bits,
+        signed,
+        -sum(1 << (row - 1 + 2 * digit) for digit in range(digits)),
+        W=row,
+        D=digits,
+        A_EXTENDED="a" if signed else "{1'b0, a}",
+        B_EXTENDED="{" + (f"{sign}, " if above else "") + "b, 1'b0}",
+    )
+
+
+def _in_rows(template: str, top: str, a_bits: int, b_bits: int, signed: bool, constant: int, **values: object) -> str:
+    """A multiplier of carry-save rows as wide as the product, with a constant modulo its range among them."""
+    width = a_bits + b_bits
     return join(
         fill(_CARRY_SAVE_ROW, W=width),
         fill(
-            _BOOTH,
+            template,
             KIND=_kind(signed),
             TOP=top,
             A_BITS=a_bits,
             B_BITS=b_bits,
             P=width,
-            W=row,
-            D=digits,
-            A_EXTENDED="a" if signed else "{1'b0, a}",
-            B_EXTENDED="{" + (f"{sign}, " if above else "") + "b, 1'b0}",
-            CONSTANT=f"{width}'d{constant}",
+            CONSTANT=f"{width}'d{constant % (1 << width)}",
+            **values,
         ),
     )
