@@ -12,22 +12,26 @@ exact; other rows keep the order, vectorised over columns.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.datapaths.base import Datapath
-from hwsim.datapaths.operands import check_matmul, check_no_scales, integer_range, integer_values
+from hwsim.datapaths.base import Unscaled, check_choice, check_range
+from hwsim.datapaths.operands import integer_name, integer_range, integer_start, integer_values
 from hwsim.errors import ArgumentError
 
 Overflow = Literal["wrap", "saturate"]
 
 
 @dataclass(frozen=True, slots=True)
-class Integer(Datapath):
+class Integer(Unscaled):
     """A multiplier of ``a_bits`` × ``b_bits`` and an accumulator of ``acc_bits``.
+
+    Operands are codes or values (see `integer_values`), starts are integers within the accumulator's range, results
+    `result_dtype`, wrapped or clamped after each addition.
 
     Args:
         a_bits, b_bits: operand widths, 2 to 16. Products are exact.
@@ -48,116 +52,67 @@ class Integer(Datapath):
     family: ClassVar[str] = "integer"
 
     def __post_init__(self) -> None:
-        for field in ("a_bits", "b_bits"):
-            if not 2 <= getattr(self, field) <= 16:
-                raise ArgumentError(f"{field} must lie in 2..16", got=getattr(self, field), where="integer")
-        widest = 64 if self.signed else 63  # results are int64
-        if not 2 <= self.acc_bits <= widest:
-            raise ArgumentError(f"acc_bits must lie in 2..{widest}", got=self.acc_bits, where="integer")
-        if self.overflow not in ("wrap", "saturate"):
-            raise ArgumentError("overflow must be 'wrap' or 'saturate'", got=self.overflow, where="integer")
+        check_range(self, "a_bits", 2, 16)
+        check_range(self, "b_bits", 2, 16)
+        check_range(self, "acc_bits", 2, 64 if self.signed else 63)  # results are int64
+        check_choice(self, "overflow", "wrap", "saturate")
 
     @property
     def name(self) -> str:
         """``int8x4.acc20.saturate``, ``uint4x4.acc16.wrap``."""
-        return f"{'' if self.signed else 'u'}int{self.a_bits}x{self.b_bits}.acc{self.acc_bits}.{self.overflow}"
+        return f"{self.a_format}x{self.b_bits}.acc{self.acc_bits}.{self.overflow}"
 
     @property
     def a_format(self) -> str:
         """``int<a_bits>`` or ``uint<a_bits>``."""
-        return f"{'' if self.signed else 'u'}int{self.a_bits}"
+        return integer_name(self.a_bits, self.signed)
 
     @property
     def b_format(self) -> str:
         """``int<b_bits>`` or ``uint<b_bits>``."""
-        return f"{'' if self.signed else 'u'}int{self.b_bits}"
+        return integer_name(self.b_bits, self.signed)
 
     @property
     def accumulator_bits(self) -> int:
         """`acc_bits`."""
         return self.acc_bits
 
-    def spec(self) -> dict[str, Any]:
-        """The table of this unit's fields."""
-        return {
-            "family": self.family,
-            "a_bits": self.a_bits,
-            "b_bits": self.b_bits,
-            "acc_bits": self.acc_bits,
-            "signed": self.signed,
-            "overflow": self.overflow,
-        }
-
     @property
     def result_dtype(self) -> type[np.signedinteger[Any]]:
         """int32 where every accumulator value fits it, else int64."""
         return np.int32 if integer_range(self.acc_bits, self.signed)[1] < 1 << 31 else np.int64
 
-    def dot(
-        self,
-        a: NDArray[Any],
-        b: NDArray[Any],
-        c: NDArray[Any] | None = None,
-        scale_a: NDArray[np.uint8] | None = None,
-        scale_b: NDArray[np.uint8] | None = None,
-    ) -> NDArray[Any]:
-        """``c + sum_k a[..., k] b[..., k]``, k ascending, wrapped or clamped after each addition.
+    def _activations(self, a: NDArray[Any], where: str) -> NDArray[Any]:
+        return integer_values(a, self.a_bits, self.signed, where)
 
-        Args:
-            a, b: codes or values ``[..., K]`` (see `integer_values`), broadcast against each other.
-            c: integers ``[...]`` within the accumulator's range; zero if absent.
+    def _weights(self, b: NDArray[Any], where: str) -> NDArray[Any]:
+        return integer_values(b, self.b_bits, self.signed, where)
 
-        Returns:
-            `result_dtype` array ``[...]``.
-        """
-        from hwsim.datapaths.integer_kernels import dot_rows
-
-        check_no_scales(scale_a, scale_b, self.family)
-        x = integer_values(a, self.a_bits, self.signed, "dot.a").astype(np.int64)
-        w = integer_values(b, self.b_bits, self.signed, "dot.b").astype(np.int64)
-        if x.ndim == 0 or w.ndim == 0 or x.shape[-1] != w.shape[-1]:
-            raise ArgumentError("dot needs a and b [..., K] with one K", got=(x.shape, w.shape), where="dot")
-        x, w = np.broadcast_arrays(x, w)
-        start = self._start(c, x.shape[:-1], "dot.c")
-        out = np.ascontiguousarray(start.reshape(-1))
-        k = x.shape[-1]
-        flat = np.ascontiguousarray(x.reshape(out.size, k)), np.ascontiguousarray(w.reshape(out.size, k))
+    def _start(self, c: NDArray[Any], where: str) -> NDArray[np.int64]:
         least, greatest = integer_range(self.acc_bits, self.signed)
-        dot_rows(0, out.size, *flat, out, self.overflow == "saturate", self.acc_bits, self.signed, least, greatest)
-        return out.reshape(x.shape[:-1]).astype(self.result_dtype)
-
-    def matmul(
-        self,
-        a: NDArray[Any],
-        b: NDArray[Any],
-        c: NDArray[Any] | None = None,
-        scale_a: NDArray[np.uint8] | None = None,
-        scale_b: NDArray[np.uint8] | None = None,
-    ) -> NDArray[Any]:
-        """a ``[M, K]``, b ``[N, K]``, c ``[M, N]`` -> `result_dtype` ``[M, N]``, equal to `dot` on row pairs."""
-        check_no_scales(scale_a, scale_b, self.family)
-        x = integer_values(a, self.a_bits, self.signed, "matmul.a")
-        w = integer_values(b, self.b_bits, self.signed, "matmul.b")
-        check_matmul(x, w, c)
-        start = None if c is None else self._start(c, (x.shape[0], w.shape[0]), "matmul.c")
-        if self.overflow == "saturate":
-            return saturating_matmul(x, w, start, self.acc_bits, self.signed)
-        return wrapping_matmul(x, w, start, self.acc_bits, self.signed)
-
-    def _start(self, c: NDArray[Any] | None, shape: tuple[int, ...], where: str) -> NDArray[np.int64]:
-        """What the accumulators hold before the first product."""
-        if c is None:
-            return np.zeros(shape, np.int64)
-        c = np.asarray(c)
-        if c.dtype.kind not in "iu":
-            raise ArgumentError("c must hold integers", got=c.dtype.name, where=where)
-        least, greatest = integer_range(self.acc_bits, self.signed)
-        if c.size and (int(c.min()) < least or int(c.max()) > greatest):
-            worst = int(c.min()) if int(c.min()) < least else int(c.max())
+        start = np.asarray(c)
+        words = integer_start(start, where)
+        if start.size and (int(start.min()) < least or int(start.max()) > greatest):  # uint64 may leave int64
+            worst = int(start.min()) if int(start.min()) < least else int(start.max())
             raise ArgumentError(
                 f"c must fit the {self.acc_bits}-bit accumulator, [{least}, {greatest}]", got=worst, where=where
             )
-        return np.array(np.broadcast_to(c, shape), np.int64)
+        return words
+
+    def _dot(self, x: NDArray[Any], w: NDArray[Any], start: NDArray[np.int64] | None) -> NDArray[Any]:
+        from hwsim.datapaths.integer_kernels import dot_rows
+
+        x, w = np.broadcast_arrays(x, w)
+        shape, k = x.shape[:-1], x.shape[-1]
+        out = np.zeros(math.prod(shape), np.int64) if start is None else start.flatten()
+        flat = (np.ascontiguousarray(side.reshape(out.size, k), np.int64) for side in (x, w))
+        least, greatest = integer_range(self.acc_bits, self.signed)
+        dot_rows(0, out.size, *flat, out, self.overflow == "saturate", self.acc_bits, self.signed, least, greatest)
+        return out.reshape(shape).astype(self.result_dtype)
+
+    def _matmul(self, x: NDArray[Any], w: NDArray[Any], start: NDArray[np.int64] | None) -> NDArray[Any]:
+        product = saturating_matmul if self.overflow == "saturate" else wrapping_matmul
+        return product(x, w, start, self.acc_bits, self.signed)
 
 
 def reference_dot(
@@ -205,7 +160,7 @@ def saturating_matmul(
     x: NDArray[Any], w: NDArray[Any], c: NDArray[np.int64] | None, acc_bits: int, signed: bool
 ) -> NDArray[Any]:
     """As `wrapping_matmul`, but clamped to the accumulator's range after each addition, k ascending."""
-    from hwsim.datapaths.integer_kernels import saturate_narrow, saturate_wide
+    from hwsim.datapaths.integer_kernels import saturate
     from hwsim.jit import parallel_rows
 
     least, greatest = integer_range(acc_bits, signed)
@@ -222,10 +177,10 @@ def saturating_matmul(
         out[risky] = 0 if c is None else c[risky]
     # in 32-bit lanes an accumulator and a product must add up without overflow; bytes halve the traffic of w
     narrow = greatest + 1 + _magnitude(x) * _magnitude(w) < 1 << 31
-    kernel, lane = (saturate_narrow, np.int32) if narrow else (saturate_wide, np.int64)
+    bounds = np.array([least, greatest], np.int32 if narrow else np.int64)
     wt = np.ascontiguousarray(w.T, np.int8 if narrow and w.dtype == np.int8 else np.int32)
     xs = np.ascontiguousarray(x, np.int32)
-    parallel_rows(kernel, risky.size, risky, xs, wt, lane(least), lane(greatest), out)
+    parallel_rows(saturate, risky.size, risky, xs, wt, bounds, out)
     return out
 
 

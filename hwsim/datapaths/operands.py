@@ -21,6 +21,11 @@ def integer_range(bits: int, signed: bool) -> tuple[int, int]:
     return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
 
 
+def integer_name(bits: int, signed: bool) -> str:
+    """``int<bits>`` or ``uint<bits>``."""
+    return f"{'' if signed else 'u'}int{bits}"
+
+
 def integer_values(operand: NDArray[Any], bits: int, signed: bool, where: str) -> NDArray[Any]:
     """The values of an operand, as an int8, int16, int32, uint8 or uint16 array of its shape.
 
@@ -57,15 +62,19 @@ def integer_values(operand: NDArray[Any], bits: int, signed: bool, where: str) -
     )
 
 
-def check_matmul(a: NDArray[Any], b: NDArray[Any], c: NDArray[Any] | None) -> None:
-    """Raise unless a ``[M, K]``, b ``[N, K]`` and c ``[M, N]`` fit together."""
-    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1]:
-        raise ArgumentError("matmul needs a [M, K] and b [N, K] with one K", got=(a.shape, b.shape), where="matmul")
-    if c is not None and c.shape != (a.shape[0], b.shape[0]):
-        raise ArgumentError(f"c must have shape {(a.shape[0], b.shape[0])}", got=c.shape, where="matmul.c")
+def integer_start(c: NDArray[Any], where: str) -> NDArray[np.int64]:
+    """What integer accumulators hold before the first product; words of 64 bits are taken modulo 2^64.
+
+    Raises:
+        ArgumentError: not integers.
+    """
+    start = np.asarray(c)
+    if start.dtype.kind not in "iu":
+        raise ArgumentError("c must hold integers", got=start.dtype.name, where=where)
+    return start.astype(np.int64, copy=False)
 
 
-def check_no_scales(scale_a: object, scale_b: object, family: str) -> None:
-    """Raise if block scales came to a unit that multiplies none."""
-    if scale_a is not None or scale_b is not None:
-        raise ArgumentError(f"{family} units take no block scales: scale the result", where="scale_a, scale_b")
+def wrapped(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
+    """Two's complement of `bits` bits: values modulo 2^bits."""
+    unused = np.int64(64 - bits)
+    return np.asarray(np.asarray(values) << unused >> unused)

@@ -14,15 +14,19 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.datapaths.base import Datapath
+from hwsim.datapaths.base import Unscaled, check_range
 from hwsim.datapaths.integer import wrapping_matmul
-from hwsim.datapaths.operands import check_matmul, check_no_scales, integer_range, integer_values
+from hwsim.datapaths.operands import integer_name, integer_range, integer_start, integer_values, wrapped
 from hwsim.errors import ArgumentError
 
 
 @dataclass(frozen=True, slots=True)
-class Pann(Datapath):
+class Pann(Unscaled):
     """An adder for inputs of `bits_x` bits, built for `additions` additions an element on average.
+
+    Operand a: codes or values of `bits_x` bits. Operand b: weight integers, uint8 int8 codes or a signed array of up
+    to 32 bits. The positive accumulator starts from the integers c. Results are two's complement of `acc_bits`,
+    int32 or, above 32 bits, int64.
 
     Args:
         bits_x: input width, 2 to 16.
@@ -43,12 +47,10 @@ class Pann(Datapath):
     family: ClassVar[str] = "pann"
 
     def __post_init__(self) -> None:
-        if not 2 <= self.bits_x <= 16:
-            raise ArgumentError("bits_x must lie in 2..16", got=self.bits_x, where="pann")
+        check_range(self, "bits_x", 2, 16)
         if not 0 < self.additions < float("inf"):
             raise ArgumentError("additions must be positive", got=self.additions, where="pann")
-        if not 2 <= self.acc_bits <= 64:
-            raise ArgumentError("acc_bits must lie in 2..64", got=self.acc_bits, where="pann")
+        check_range(self, "acc_bits", 2, 64)
 
     @property
     def name(self) -> str:
@@ -58,7 +60,7 @@ class Pann(Datapath):
     @property
     def a_format(self) -> str:
         """``int<bits_x>`` or ``uint<bits_x>``."""
-        return f"{'' if self.signed else 'u'}int{self.bits_x}"
+        return integer_name(self.bits_x, self.signed)
 
     @property
     def b_format(self) -> str:
@@ -70,64 +72,13 @@ class Pann(Datapath):
         """`acc_bits`."""
         return self.acc_bits
 
-    def spec(self) -> dict[str, Any]:
-        """The table of this unit's fields."""
-        return {
-            "family": self.family,
-            "bits_x": self.bits_x,
-            "additions": self.additions,
-            "acc_bits": self.acc_bits,
-            "signed": self.signed,
-        }
-
     def count_additions(self, w: NDArray[Any]) -> NDArray[np.int64]:
         """Additions ``[...]`` that dot products with weights ``[..., K]`` take, the last subtraction aside."""
         counts: NDArray[np.int64] = np.abs(self._weights(w, "count_additions.w").astype(np.int64))
         return np.asarray(counts.sum(-1))
 
-    def dot(
-        self,
-        a: NDArray[Any],
-        b: NDArray[Any],
-        c: NDArray[Any] | None = None,
-        scale_a: NDArray[np.uint8] | None = None,
-        scale_b: NDArray[np.uint8] | None = None,
-    ) -> NDArray[Any]:
-        """``c + a . b``: sums of both signs apart, then their difference.
-
-        Args:
-            a: codes or values ``[..., K]``.
-            b: weight integers ``[..., K]``, uint8 int8 codes or a signed array of up to 32 bits.
-            c: integers ``[...]`` that the positive accumulator starts from.
-
-        Returns:
-            two's complement of `acc_bits`, int32, or int64 above 32 bits.
-        """
-        check_no_scales(scale_a, scale_b, self.family)
-        x = integer_values(a, self.bits_x, self.signed, "dot.a").astype(np.int64)
-        w = self._weights(b, "dot.b").astype(np.int64)
-        if x.ndim == 0 or w.ndim == 0 or x.shape[-1] != w.shape[-1]:
-            raise ArgumentError("dot needs a and b [..., K] with one K", got=(x.shape, w.shape), where="dot")
-        unused = np.int64(64 - self.acc_bits)
-        positive = (x * np.maximum(w, 0)).sum(-1) + (0 if c is None else np.asarray(c, np.int64))
-        negative = (x * np.maximum(-w, 0)).sum(-1)
-        total = np.asarray(positive - negative) << unused >> unused
-        return total.astype(np.int32 if self.acc_bits <= 32 else np.int64)
-
-    def matmul(
-        self,
-        a: NDArray[Any],
-        b: NDArray[Any],
-        c: NDArray[Any] | None = None,
-        scale_a: NDArray[np.uint8] | None = None,
-        scale_b: NDArray[np.uint8] | None = None,
-    ) -> NDArray[Any]:
-        """a ``[M, K]``, b ``[N, K]``, c ``[M, N]`` -> ``[M, N]``, equal to `dot` on each row pair."""
-        check_no_scales(scale_a, scale_b, self.family)
-        x = integer_values(a, self.bits_x, self.signed, "matmul.a")
-        w = self._weights(b, "matmul.b")
-        check_matmul(x, w, c)
-        return wrapping_matmul(x, w, None if c is None else np.asarray(c, np.int64), self.acc_bits, True)
+    def _activations(self, a: NDArray[Any], where: str) -> NDArray[Any]:
+        return integer_values(a, self.bits_x, self.signed, where)
 
     def _weights(self, w: NDArray[Any], where: str) -> NDArray[Any]:
         w = np.asarray(w)
@@ -139,6 +90,18 @@ class Pann(Datapath):
         if w.size and (int(w.min()) < -greatest or int(w.max()) > greatest):
             raise ArgumentError(f"weights must lie in [{least + 1}, {greatest}]", got=w.dtype.name, where=where)
         return w
+
+    def _start(self, c: NDArray[Any], where: str) -> NDArray[np.int64]:
+        return integer_start(c, where)
+
+    def _dot(self, x: NDArray[Any], w: NDArray[Any], start: NDArray[np.int64] | None) -> NDArray[Any]:
+        x, w = x.astype(np.int64), w.astype(np.int64)
+        positive = (x * np.maximum(w, 0)).sum(-1) + (0 if start is None else start)
+        negative = (x * np.maximum(-w, 0)).sum(-1)
+        return wrapped(positive - negative, self.acc_bits).astype(np.int32 if self.acc_bits <= 32 else np.int64)
+
+    def _matmul(self, x: NDArray[Any], w: NDArray[Any], start: NDArray[np.int64] | None) -> NDArray[Any]:
+        return wrapping_matmul(x, w, start, self.acc_bits, True)
 
 
 def reference_dot(x: list[int], w: list[int], c: int, acc_bits: int) -> int:

@@ -15,9 +15,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.datapaths.base import Datapath
+from hwsim.datapaths.base import Unscaled, check_choice, check_range
 from hwsim.datapaths.integer import wrapping_matmul
-from hwsim.datapaths.operands import check_matmul, check_no_scales, integer_range, integer_values
+from hwsim.datapaths.operands import integer_range, integer_values, wrapped
 from hwsim.errors import ArgumentError
 
 QUARTER = np.float32(0.25)
@@ -27,8 +27,11 @@ EXACT_QUARTERS = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
-class Shift(Datapath):
+class Shift(Unscaled):
     """INT4 × e3m0 products and their accumulator.
+
+    Operand a: int4 codes or values. Operand b: uint8 e3m0 codes. Starts are float32; for a fixed accumulator whole
+    quarters within its range. Results are float32, from a fixed accumulator rounded to nearest even once.
 
     Args:
         accumulator: ``"fp32"``: float32, nearest even after each addition. ``"fixed"``: quarters modulo 2^acc_bits.
@@ -44,12 +47,10 @@ class Shift(Datapath):
     family: ClassVar[str] = "shift"
 
     def __post_init__(self) -> None:
-        if self.accumulator not in ("fp32", "fixed"):
-            raise ArgumentError("accumulator must be 'fp32' or 'fixed'", got=self.accumulator, where="shift")
+        check_choice(self, "accumulator", "fp32", "fixed")
         if self.accumulator == "fp32" and self.acc_bits != 32:
             raise ArgumentError("acc_bits of a float32 accumulator must be 32", got=self.acc_bits, where="shift")
-        if not 10 <= self.acc_bits <= 64:
-            raise ArgumentError("acc_bits must lie in 10..64", got=self.acc_bits, where="shift")
+        check_range(self, "acc_bits", 10, 64)
 
     @property
     def name(self) -> str:
@@ -72,75 +73,46 @@ class Shift(Datapath):
         """`acc_bits`."""
         return self.acc_bits
 
-    def spec(self) -> dict[str, Any]:
-        """The table of this unit's fields."""
-        return {"family": self.family, "accumulator": self.accumulator, "acc_bits": self.acc_bits}
+    def _activations(self, a: NDArray[Any], where: str) -> NDArray[Any]:
+        return integer_values(a, 4, True, where)
 
-    def dot(
-        self,
-        a: NDArray[Any],
-        b: NDArray[Any],
-        c: NDArray[Any] | None = None,
-        scale_a: NDArray[np.uint8] | None = None,
-        scale_b: NDArray[np.uint8] | None = None,
-    ) -> NDArray[Any]:
-        """``c + a . b``, k ascending.
-
-        Args:
-            a: int4 codes or values ``[..., K]``.
-            b: e3m0 codes uint8 ``[..., K]``.
-            c: float32 ``[...]``; for a fixed accumulator whole quarters within its range.
-
-        Returns:
-            float32 ``[...]``; from a fixed accumulator rounded to nearest even once.
-        """
-        check_no_scales(scale_a, scale_b, self.family)
-        x, codes = integer_values(a, 4, True, "dot.a"), self._codes(b, "dot.b")
-        if x.ndim == 0 or codes.ndim == 0 or x.shape[-1] != codes.shape[-1]:
-            raise ArgumentError("dot needs a and b [..., K] with one K", got=(x.shape, codes.shape), where="dot")
-        shape = np.broadcast_shapes(x.shape[:-1], codes.shape[:-1])
-        if self.accumulator == "fixed":
-            quarters = (x.astype(np.int64) * _QUARTERS[codes]).sum(-1) + (0 if c is None else self._start_quarters(c))
-            unused = np.int64(64 - self.acc_bits)
-            return np.asarray(quarters << unused >> unused).astype(np.float32) * QUARTER
-        acc = np.zeros(shape, np.float32) if c is None else np.array(np.broadcast_to(_float32(c), shape))
-        for k in range(x.shape[-1]):
-            acc = acc + x[..., k].astype(np.float32) * _VALUES[codes[..., k]]
-        return acc
-
-    def matmul(
-        self,
-        a: NDArray[Any],
-        b: NDArray[Any],
-        c: NDArray[Any] | None = None,
-        scale_a: NDArray[np.uint8] | None = None,
-        scale_b: NDArray[np.uint8] | None = None,
-    ) -> NDArray[Any]:
-        """a ``[M, K]``, b ``[N, K]``, c ``[M, N]`` -> float32 ``[M, N]``, equal to `dot` on each row pair."""
-        check_no_scales(scale_a, scale_b, self.family)
-        x, codes = integer_values(a, 4, True, "matmul.a"), self._codes(b, "matmul.b")
-        check_matmul(x, codes, c)
-        if self.accumulator == "fixed":
-            start = None if c is None else self._start_quarters(c)
-            quarters = wrapping_matmul(x, _QUARTERS[codes], start, self.acc_bits, True)
-            return quarters.astype(np.float32) * QUARTER
-        if c is None and 8 * 64 * x.shape[1] <= EXACT_QUARTERS:
-            return wrapping_matmul(x, _QUARTERS[codes], None, 32, True).astype(np.float32) * QUARTER
-        return _ordered_matmul(x, codes, None if c is None else _float32(c))
-
-    def _codes(self, b: NDArray[Any], where: str) -> NDArray[np.uint8]:
+    def _weights(self, b: NDArray[Any], where: str) -> NDArray[np.uint8]:
         codes = np.asarray(b)
         if codes.dtype != np.uint8 or (codes.size and int(codes.max()) > 15):
             raise ArgumentError("e3m0 operands must be uint8 codes below 16", got=codes.dtype.name, where=where)
         return codes
 
-    def _start_quarters(self, c: NDArray[Any]) -> NDArray[np.int64]:
-        quarters = np.asarray(c, np.float64) * 4
+    def _start(self, c: NDArray[Any], where: str) -> NDArray[Any]:
+        """Float32, or quarters as int64."""
+        start = np.asarray(c)
+        if self.accumulator == "fp32":
+            if start.dtype != np.float32:
+                raise ArgumentError("c must be float32", got=start.dtype.name, where=where)
+            return start
+        quarters = start.astype(np.float64) * 4
         least, greatest = integer_range(self.acc_bits, True)
         if not ((quarters == np.floor(quarters)) & (quarters >= least) & (quarters <= greatest)).all():
             rule = f"c must be whole quarters that fit {self.acc_bits} bits"
-            raise ArgumentError(rule, got=np.asarray(c).dtype.name, where="shift.c")
+            raise ArgumentError(rule, got=start.dtype.name, where=where)
         return quarters.astype(np.int64)
+
+    def _dot(self, x: NDArray[Any], w: NDArray[Any], start: NDArray[Any] | None) -> NDArray[Any]:
+        if self.accumulator == "fixed":
+            quarters = (x.astype(np.int64) * _QUARTERS[w]).sum(-1) + (0 if start is None else start)
+            return wrapped(quarters, self.acc_bits).astype(np.float32) * QUARTER
+        shape = np.broadcast_shapes(x.shape[:-1], w.shape[:-1])
+        acc = np.zeros(shape, np.float32) if start is None else np.array(start)
+        for k in range(x.shape[-1]):
+            acc = acc + x[..., k].astype(np.float32) * _VALUES[w[..., k]]
+        return acc
+
+    def _matmul(self, x: NDArray[Any], w: NDArray[Any], start: NDArray[Any] | None) -> NDArray[Any]:
+        if self.accumulator == "fixed":
+            quarters = wrapping_matmul(x, _QUARTERS[w], start, self.acc_bits, True)
+            return quarters.astype(np.float32) * QUARTER
+        if start is None and 8 * 64 * x.shape[1] <= EXACT_QUARTERS:
+            return wrapping_matmul(x, _QUARTERS[w], None, 32, True).astype(np.float32) * QUARTER
+        return _ordered_matmul(x, w, start)
 
 
 def _ordered_matmul(x: NDArray[Any], codes: NDArray[np.uint8], c: NDArray[np.float32] | None) -> NDArray[np.float32]:
@@ -152,10 +124,3 @@ def _ordered_matmul(x: NDArray[Any], codes: NDArray[np.uint8], c: NDArray[np.flo
     weights = np.ascontiguousarray(_VALUES[codes].T)
     parallel_rows(float_rows, len(x), np.ascontiguousarray(x, np.float32), weights, out)
     return out
-
-
-def _float32(c: NDArray[Any]) -> NDArray[np.float32]:
-    start = np.asarray(c)
-    if start.dtype != np.float32:
-        raise ArgumentError("c must be float32", got=start.dtype.name, where="shift.c")
-    return start

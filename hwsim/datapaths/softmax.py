@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.datapaths.base import check_choice, fields_of
 from hwsim.errors import ArgumentError
 
 Clip = Literal["gauss", "laplace", "table"]
@@ -44,8 +45,7 @@ class Softmax:
     family: ClassVar[str] = "softmax"
 
     def __post_init__(self) -> None:
-        if self.clip not in ("gauss", "laplace", "table"):
-            raise ArgumentError("clip must be 'gauss', 'laplace' or 'table'", got=self.clip, where="softmax")
+        check_choice(self, "clip", "gauss", "laplace", "table")
         known = (2, 4) if self.clip == "laplace" else (2, 3, 4)
         if self.bits not in known:
             raise ArgumentError(f"bits must be one of {known} with clip {self.clip}", got=self.bits, where="softmax")
@@ -62,7 +62,7 @@ class Softmax:
 
     def spec(self) -> dict[str, Any]:
         """The table of this unit's fields."""
-        return {"family": self.family, "bits": self.bits, "clip": self.clip}
+        return fields_of(self)
 
     def clip_value(self, x: NDArray[np.float32], mask: NDArray[np.bool_] | None = None) -> np.float32:
         """C <= 0 for scores ``[..., N]``: EXAQ's rule on the deviation of all kept ``x - max(x)``, or their least."""

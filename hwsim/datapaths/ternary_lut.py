@@ -21,9 +21,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.datapaths.base import Datapath
+from hwsim.datapaths.base import Call, Unscaled, check_choice, check_range
 from hwsim.datapaths.integer import wrapping_matmul
-from hwsim.datapaths.operands import check_no_scales, integer_values
+from hwsim.datapaths.operands import integer_start, integer_values, wrapped
 from hwsim.datapaths.ternary_fp import BF16, FP16, Semantics
 from hwsim.datapaths.ternary_fp_product import FloatTables, float_dots, float_matmul
 from hwsim.datapaths.ternary_keys import encode_groups, grouped, int_tables, key_weights
@@ -33,8 +33,13 @@ Activation = Literal["int8", "fp16", "bf16"]
 
 
 @dataclass(frozen=True, slots=True)
-class TernaryLut(Datapath):
+class TernaryLut(Unscaled):
     """A core of `luts` lookup tables over `group` activations each, and an accumulator.
+
+    Operand a ``[..., K]``: int8 codes or values; for fp16 and bf16 uint16 codes, or an fp16 array. Operand b: keys
+    ``[..., ceil(K / group)]`` from `encode`. Starts are integers, or float32 that are FP16 or BF16 numbers; without
+    one the only step of a short dot product is written without an addition, as in the hardware. Results are int32;
+    for fp16 and bf16 float32, each an FP16 or BF16 number, NaN always 0x7FC00000.
 
     Args:
         group: µ, activations a table, 1 to 7.
@@ -55,16 +60,11 @@ class TernaryLut(Datapath):
     family: ClassVar[str] = "ternary_lut"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.group <= 7:
-            raise ArgumentError("group must lie in 1..7", got=self.group, where="ternary_lut")
-        if self.activation not in ("int8", "fp16", "bf16"):
-            raise ArgumentError(
-                "activation must be 'int8', 'fp16' or 'bf16'", got=self.activation, where="ternary_lut"
-            )
+        check_range(self, "group", 1, 7)
+        check_choice(self, "activation", "int8", "fp16", "bf16")
         if self.luts < 1:
             raise ArgumentError("luts must be at least 1", got=self.luts, where="ternary_lut")
-        if self.semantics not in ("ieee", "kul"):
-            raise ArgumentError("semantics must be 'ieee' or 'kul'", got=self.semantics, where="ternary_lut")
+        check_choice(self, "semantics", "ieee", "kul")
 
     @property
     def name(self) -> str:
@@ -97,16 +97,6 @@ class TernaryLut(Datapath):
         """Bits of a key: an index 0..entries and the sign flag above it."""
         return self.entries.bit_length() + 1
 
-    def spec(self) -> dict[str, Any]:
-        """The table of this unit's fields."""
-        return {
-            "family": self.family,
-            "group": self.group,
-            "activation": self.activation,
-            "luts": self.luts,
-            "semantics": self.semantics,
-        }
-
     def encode(self, w: NDArray[Any]) -> NDArray[Any]:
         """Keys ``[..., ceil(K / group)]`` of ternary weights ``[..., K]``; a short last group is filled with zeros.
 
@@ -132,7 +122,7 @@ class TernaryLut(Datapath):
         from hwsim.datapaths.ternary_kernels import expand_rows
         from hwsim.jit import parallel_rows
 
-        keys = self._checked_keys(keys, "decode.keys")
+        keys = self._weights(keys, "decode.keys")
         groups = keys.shape[-1]
         k = groups * self.group if k is None else k
         if not 0 <= k <= groups * self.group:
@@ -142,72 +132,6 @@ class TernaryLut(Datapath):
         flat = np.ascontiguousarray(keys).reshape(rows, groups)
         parallel_rows(expand_rows, rows, flat, key_weights(self.group), out, grain=64)
         return out.reshape(*keys.shape[:-1], k)
-
-    def dot(
-        self,
-        a: NDArray[Any],
-        b: NDArray[Any],
-        c: NDArray[Any] | None = None,
-        scale_a: NDArray[np.uint8] | None = None,
-        scale_b: NDArray[np.uint8] | None = None,
-    ) -> NDArray[Any]:
-        """``c + a . weights(b)`` through the tables: built, fetched and accumulated group by group.
-
-        Args:
-            a: ``[..., K]`` int8 codes or values; for fp16 and bf16 uint16 codes, or an fp16 array.
-            b: keys ``[..., ceil(K / group)]`` from `encode`, broadcast against a.
-            c: what the accumulators hold before, ``[...]``: integers, or float32 that are FP16 or BF16 numbers.
-                Without c the only step of a short dot product is written without an addition, as in the hardware.
-
-        Returns:
-            int32 ``[...]``; for fp16 and bf16 float32, each an FP16 or BF16 number, NaN always 0x7FC00000.
-        """
-        check_no_scales(scale_a, scale_b, self.family)
-        x = self._activations(a, "dot.a")
-        keys = self._checked_keys(b, "dot.b")
-        self._check_lengths(x, keys)
-        shape = np.broadcast_shapes(x.shape[:-1], keys.shape[:-1])
-        groups = keys.shape[-1]
-        x = grouped(x, groups, self.group)
-        index, negative = keys & (1 << (self.key_bits - 1)) - 1, keys >> (self.key_bits - 1)
-        if self._float is None:
-            tables = int_tables(x.astype(np.int64))
-            index = index.reshape(*(1,) * (tables.ndim - index.ndim - 1), *index.shape, 1).astype(np.int64)
-            tables = tables.reshape(*(1,) * (index.ndim - tables.ndim), *tables.shape)
-            entry = np.take_along_axis(tables, index, -1)[..., 0]
-            total = np.where(negative != 0, -entry, entry).sum(-1) + (0 if c is None else np.asarray(c, np.int64))
-            return np.asarray(total.astype(np.uint64).astype(np.uint32).view(np.int32))
-        start = None if c is None else np.broadcast_to(self._float_start(c), shape).reshape(-1)
-        dots = math.prod(shape)
-        flat_x = np.broadcast_to(x, (*shape, groups, self.group)).reshape(dots, groups, self.group)
-        index, negative = (
-            np.broadcast_to(part, (*shape, groups)).reshape(dots, groups) for part in (index, negative)
-        )
-        return float_dots(self._float, flat_x, index, negative, start).reshape(shape)
-
-    def matmul(
-        self,
-        a: NDArray[Any],
-        b: NDArray[Any],
-        c: NDArray[Any] | None = None,
-        scale_a: NDArray[np.uint8] | None = None,
-        scale_b: NDArray[np.uint8] | None = None,
-    ) -> NDArray[Any]:
-        """a ``[M, K]``, keys b ``[N, ceil(K / group)]``, c ``[M, N]`` -> ``[M, N]``, equal to `dot` on row pairs."""
-        check_no_scales(scale_a, scale_b, self.family)
-        x = self._activations(a, "matmul.a")
-        keys = self._checked_keys(b, "matmul.b")
-        self._check_lengths(x, keys)
-        if x.ndim != 2 or keys.ndim != 2:
-            raise ArgumentError(
-                "matmul needs a [M, K] and keys [N, groups]", got=(x.shape, keys.shape), where="matmul"
-            )
-        if c is not None and np.shape(c) != (len(x), len(keys)):
-            raise ArgumentError(f"c must have shape {(len(x), len(keys))}", got=np.shape(c), where="matmul.c")
-        if self._float is None:
-            w = self.decode(keys, x.shape[-1])
-            return wrapping_matmul(x, w, None if c is None else np.asarray(c, np.int64), 32, True)
-        return float_matmul(self._float, x, keys, None if c is None else self._float_start(c))
 
     @property
     def _float(self) -> FloatTables | None:
@@ -229,17 +153,8 @@ class TernaryLut(Datapath):
             )
         return self._float.form.decode(codes)
 
-    def _float_start(self, c: NDArray[Any]) -> NDArray[np.float32]:
-        assert self._float is not None
-        start = np.asarray(c)
-        low = np.uint32((1 << (24 - self._float.form.precision)) - 1)
-        if start.dtype != np.float32 or (start.view(np.uint32) & low)[np.isfinite(start)].any():
-            rule = f"c must be float32 that holds {self.activation} numbers"
-            raise ArgumentError(rule, got=start.dtype.name, where=f"{self.family}.c")
-        return start
-
-    def _checked_keys(self, keys: NDArray[Any], where: str) -> NDArray[Any]:
-        keys = np.asarray(keys)
+    def _weights(self, b: NDArray[Any], where: str) -> NDArray[Any]:
+        keys = np.asarray(b)
         wanted = np.uint8 if self.key_bits <= 8 else np.uint16
         if keys.dtype != wanted or keys.ndim == 0:
             raise ArgumentError(
@@ -249,10 +164,45 @@ class TernaryLut(Datapath):
             raise ArgumentError(f"keys must be below {1 << self.key_bits}", got=int(keys.max()), where=where)
         return keys
 
-    def _check_lengths(self, x: NDArray[Any], keys: NDArray[Any]) -> None:
-        if x.ndim == 0 or keys.shape[-1] != -(-x.shape[-1] // self.group):
-            raise ArgumentError(
-                f"keys must number ceil(K / {self.group}) along the last axis",
-                got=(x.shape, keys.shape),
-                where=self.family,
-            )
+    def _check_lengths(self, x: NDArray[Any], w: NDArray[Any], call: Call) -> None:
+        if call == "matmul" and (x.ndim != 2 or w.ndim != 2):
+            raise ArgumentError("matmul needs a [M, K] and keys [N, groups]", got=(x.shape, w.shape), where=call)
+        if x.ndim == 0 or w.shape[-1] != -(-x.shape[-1] // self.group):
+            rule = f"keys must number ceil(K / {self.group}) along the last axis"
+            raise ArgumentError(rule, got=(x.shape, w.shape), where=self.family)
+
+    def _start(self, c: NDArray[Any], where: str) -> NDArray[Any]:
+        if self._float is None:
+            return integer_start(c, where)
+        start = np.asarray(c)
+        low = np.uint32((1 << (24 - self._float.form.precision)) - 1)
+        if start.dtype != np.float32 or (start.view(np.uint32) & low)[np.isfinite(start)].any():
+            rule = f"c must be float32 that holds {self.activation} numbers"
+            raise ArgumentError(rule, got=start.dtype.name, where=where)
+        return start
+
+    def _dot(self, x: NDArray[Any], w: NDArray[Any], start: NDArray[Any] | None) -> NDArray[Any]:
+        """Through the tables: built, fetched and accumulated group by group."""
+        shape = np.broadcast_shapes(x.shape[:-1], w.shape[:-1])
+        groups = w.shape[-1]
+        x = grouped(x, groups, self.group)
+        index, negative = w & (1 << (self.key_bits - 1)) - 1, w >> (self.key_bits - 1)
+        if self._float is None:
+            tables = int_tables(x.astype(np.int64))
+            index = index.reshape(*(1,) * (tables.ndim - index.ndim - 1), *index.shape, 1).astype(np.int64)
+            tables = tables.reshape(*(1,) * (index.ndim - tables.ndim), *tables.shape)
+            entry = np.take_along_axis(tables, index, -1)[..., 0]
+            total = np.where(negative != 0, -entry, entry).sum(-1) + (0 if start is None else start)
+            return wrapped(total, 32).astype(np.int32)
+        dots = math.prod(shape)
+        flat_x = np.broadcast_to(x, (*shape, groups, self.group)).reshape(dots, groups, self.group)
+        index, negative = (
+            np.broadcast_to(part, (*shape, groups)).reshape(dots, groups) for part in (index, negative)
+        )
+        held = None if start is None else start.reshape(-1)
+        return float_dots(self._float, flat_x, index, negative, held).reshape(shape)
+
+    def _matmul(self, x: NDArray[Any], w: NDArray[Any], start: NDArray[Any] | None) -> NDArray[Any]:
+        if self._float is None:
+            return wrapping_matmul(x, self.decode(w, x.shape[-1]), start, 32, True)
+        return float_matmul(self._float, x, w, start)

@@ -113,7 +113,7 @@ def test_spec_round_trip():
         ),
         (
             lambda: datapaths.shift("fixed", 10).dot(np.zeros(1, np.uint8), np.zeros(1, np.uint8), np.array(128.0)),
-            "shift.c: c must be whole quarters that fit 10 bits, got 'float64'",
+            "dot.c: c must be whole quarters that fit 10 bits, got 'float64'",
         ),
     ],
 )

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from hwsim import datapaths
+from hwsim.datapaths import ternary_fp_adders as adders
 from hwsim.datapaths import ternary_fp_kernels as kernels
 from hwsim.datapaths.ternary_fp import BF16, FP16, reference_add, reference_dot
 from hwsim.datapaths.ternary_fp_product import adder_tree
@@ -78,8 +79,8 @@ def mismatches(start, stop, values, exponent_bits, mantissa_bits, count):
         left[:] = values[i]
         kernels._sum_lanes(out, left, values, np.uint32(dropped), True)
         for j in range(values.size):
-            code = kernels.kul_add(i, j, exponent_bits, mantissa_bits)
-            value = kernels._bf16_value(code) if mantissa_bits == 7 else kernels._fp16_value(code)
+            code = adders.kul_add(i, j, exponent_bits, mantissa_bits)
+            value = adders._bf16_value(code) if mantissa_bits == 7 else adders._fp16_value(code)
             equal = np.float32(out[j]).view(np.uint32) == np.float32(value).view(np.uint32)
             count[i] += not (equal or (np.isnan(out[j]) and np.isnan(value)))
 
@@ -164,7 +165,7 @@ def test_messages():
     with pytest.raises(ArgumentError, match=r"^dot.a: fp16 activations must be uint16 codes, got 'float32'$"):
         unit.dot(np.zeros(2, np.float32), keys)
     with pytest.raises(
-        ArgumentError, match=r"^ternary_lut.c: c must be float32 that holds fp16 numbers, got 'float32'$"
+        ArgumentError, match=r"^dot.c: c must be float32 that holds fp16 numbers, got 'float32'$"
     ):
         unit.dot(np.zeros(2, np.float16), keys, np.array([0.1], np.float32))
     with pytest.raises(
