@@ -33,7 +33,8 @@ class Activity:
         layer: the layer's name.
         numerics_key: `Numerics.key` of what ran.
         macs: multiply-accumulates of the GEMM, padding not counted.
-        updates: accumulations of one unit, each of `lanes` products at once; ragged K padded to whole units.
+        updates: accumulations of one unit, each of `lanes` products at once, ragged K padded to whole units;
+            additions of an add-only unit.
         folds: times that the array is filled with another stationary tile.
         compute_cycles: cycles of the array, fill and drain as the machine's `overlap` says.
         array_cycles: cycles in which at least one unit works times all units: compute_cycles * rows * cols.

@@ -229,7 +229,7 @@ def _same_words(scale: str, port: str) -> bool:
 
 def _factor(quantized: Quantized) -> NDArray[np.float32]:
     """What multiplies the finished sums: float32 ``[rows]`` for per-channel scales, else ``[]``."""
-    tensor_scale = np.asarray(quantized.tensor_scale, np.float32)
+    tensor_scale = np.asarray(quantized.tensor_scale * np.float32(quantized.scheme.element_unit), np.float32)
     if quantized.scheme.granularity in ("block", "block2d") or quantized.scheme.scale_format is None:
         return tensor_scale
     scales = np.asarray(quantized.scales, np.float32) * tensor_scale

@@ -60,11 +60,21 @@ class Storage(NamedTuple):
 
 
 def storage(datapath: Datapath) -> Storage:
-    """Registers of an integer, tensor-core or lookup unit."""
+    """Registers of a unit. An add-only unit holds a sum of each sign.
+
+    Raises:
+        ArgumentError: a family that multiplies no matrices, such as softmax.
+    """
     unit: Any = datapath
+    wide = lanes(unit)
     if unit.family == "integer":
         return Storage(unit.a_bits, unit.b_bits, unit.acc_bits, 0, 0.5 * (unit.a_bits + unit.b_bits))
-    wide = lanes(unit)
+    if unit.family == "pann":
+        weight = formats.get(unit.b_format).bits
+        return Storage(unit.bits_x, weight, 2 * unit.acc_bits, 0, 0.5 * unit.bits_x)
+    if unit.family == "shift":
+        a, b = formats.get(unit.a_format).bits, formats.get(unit.b_format).bits
+        return Storage(a, b, unit.acc_bits, 0, 0.5 * (a + b))
     if unit.family == "tensor_core":
         a, b = formats.get(unit.a_format).bits * wide, formats.get(unit.b_format).bits * wide
         scales = 8 * wide // unit.row.block if unit.row.block else 0

@@ -253,8 +253,26 @@ def _ternary_lut(unit: Any, parts: Parts) -> Blocks:
     return (Component("products", fetch, None), *sums), (build,)
 
 
+def _pann(unit: Any, parts: Parts) -> Blocks:
+    """One adder for both sums, the choice between them and what their registers keep, and the last subtraction."""
+    adder = Component("accumulation", parts.accumulator(unit.acc_bits, unit.bits_x, unit.signed), None)
+    select = parts.of["select.area.per_entry_bit"].scaled(2 * 3 * unit.acc_bits).with_unit("um2")
+    difference = parts.block("accumulation", "choice of a sum and difference", select, parts.adder(unit.acc_bits))
+    return (adder, difference), ()
+
+
+def _shift(unit: Any, parts: Parts) -> Blocks:
+    """A shifted INT4, and a fixed or a float32 accumulator."""
+    product = Component("products", parts.of["shift_product.area"], parts.of["shift_product.energy"])
+    if unit.accumulator == "fixed":
+        return (product, Component("accumulation", parts.accumulator(unit.acc_bits, 11, True), None)), ()
+    return (product, parts.block("accumulation", "a float32 adder", parts.of["fp32_adder.area"])), ()
+
+
 _RULES: dict[str, Callable[[Any, Parts], Blocks]] = {
     "integer": _integer,
+    "pann": _pann,
+    "shift": _shift,
     "tensor_core": _tensor_core,
     "ternary_lut": _ternary_lut,
 }

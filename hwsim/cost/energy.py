@@ -1,11 +1,6 @@
 """Energy of a GEMM on a machine, by component, at one of three fidelities.
 
-``pann``: bit flips from operand widths (`hwsim.cost.pann`), times the mean energy of a flip. The paper defines
-multipliers and accumulators of integers; the rules below carry it to other units and are ours:
-
-- a float product is an unsigned product of significands; each addition of a fused group flips as many bits as a
-  product has, and each update of the unit adds one signed accumulation at the width of its window;
-- a fetch of a lookup unit flips half an entry and feeds a signed accumulator; a rebuilt table flips each entry once.
+``pann``: bit flips from operand widths (`hwsim.cost.widths`), times the mean energy of a flip.
 
 ``trace``: the bits that flip on recorded operands (`hwsim.cost.toggles`), times coefficients. A fitted set has one
 for each kind of inner flip of a family (`hwsim.cost.flips`). A composed set prices products in proportion to flips of
@@ -23,13 +18,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil, log2
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from hwsim import formats
 from hwsim.arch import Accelerator, Activity, Numerics
 from hwsim.arch.units import lanes
-from hwsim.cost import fitted, pann
+from hwsim.cost import fitted
 from hwsim.cost.area import MEMORIES, memories
 from hwsim.cost.blocks import Composition, Storage, storage
 from hwsim.cost.coefficients import DEFAULT, Coefficients, load_coefficients
@@ -38,6 +31,7 @@ from hwsim.cost.memory import Sram, dram_pj_per_bit
 from hwsim.cost.quantity import Breakdown, Quantity
 from hwsim.cost.technology import SOURCE, energy_factor, scaling_error
 from hwsim.cost.toggles import Toggles
+from hwsim.cost.widths import pann_flips
 from hwsim.datapaths.base import Datapath
 from hwsim.errors import ArgumentError
 
@@ -79,7 +73,7 @@ def energy_pj(
     prices = _prices(accelerator, held)
     numerics = prices.numerics[activity.numerics_key]
     if fidelity == "pann":
-        parts = _from_widths(accelerator, activity, numerics.datapath, held, prices)
+        parts = _from_widths(activity, numerics.datapath, held, prices)
     elif fidelity in ("trace", "gates"):
         counted = _given("toggles", toggles, fidelity, accelerator)
         if fidelity == "trace":
@@ -217,48 +211,17 @@ def _given(name: str, record: Counted | None, fidelity: str, accelerator: Accele
     return record
 
 
-def _from_widths(
-    machine: Accelerator, activity: Activity, datapath: Datapath, held: Coefficients, prices: _Prices
-) -> dict[str, Quantity]:
+def _from_widths(activity: Activity, datapath: Datapath, held: Coefficients, prices: _Prices) -> dict[str, Quantity]:
     """Blocks from PANN's formulas."""
-    products, accumulation, tables = pann_flips(datapath)
+    products, accumulation, tables = pann_flips(datapath, activity.updates / activity.macs)
     price = held["pann.energy_per_flip"]
     parts = {
         "products": prices.scaled(activity.updates * products, price),
         "accumulation": prices.scaled(activity.updates * accumulation, price),
     }
     if tables:
-        parts["tables"] = prices.scaled(activity.a_reads / lanes(datapath) * tables, price)
+        parts["tables"] = prices.scaled(_rebuilds(activity, datapath) * tables, price)
     return parts
-
-
-@lru_cache(maxsize=256)
-def pann_flips(datapath: Datapath) -> tuple[float, float, float]:
-    """Bits that flip in one update of a unit by PANN's formulas: in products, in sums, and in a rebuilt table.
-
-    Raises:
-        ArgumentError: a family that the formulas and the rules of this module do not cover.
-    """
-    if datapath.family == "integer":
-        a, b = int(datapath.a_bits), int(datapath.b_bits)  # type: ignore[attr-defined]
-        signed = bool(datapath.signed)  # type: ignore[attr-defined]
-        return pann.multiplier_flips(a, b), pann.accumulator_flips(a, b, datapath.accumulator_bits, signed), 0.0
-    if datapath.family == "tensor_core":
-        a, b = (formats.get(name).mantissa_bits + 1 for name in (datapath.a_format, datapath.b_format))
-        wide, window = lanes(datapath), int(datapath.row.fraction_bits) + 3  # type: ignore[attr-defined]
-        inside = wide * (a + b)
-        return wide * pann.multiplier_flips(a, b), inside + window + 0.5 * datapath.accumulator_bits, 0.0
-    if datapath.family == "ternary_lut":
-        unit: Any = datapath
-        operand = formats.get(unit.a_format)
-        width = operand.bits + (unit.group - 1 if operand.is_integer else 0)  # sums of floats keep the format
-        fetched = width + ceil(log2(unit.luts))
-        return 0.5 * width * unit.luts, 0.5 * unit.accumulator_bits + fetched, float(width * unit.entries * unit.luts)
-    raise ArgumentError(
-        "must be of a family that PANN's formulas cover: integer, tensor_core, ternary_lut",
-        got=datapath.name,
-        where="cost.datapath",
-    )
 
 
 def _fetch(datapath: Datapath, dataflow: str, unit: Composition, held: Coefficients) -> Quantity:

@@ -11,7 +11,8 @@ dataflow  reads of a                reads of b                results written   
 ========  ========================  ========================  ============================  =======================
 
 The counts of reads and results are SCALE-Sim's; it leaves out reading partial sums back, which costs energy and is
-counted here. A partial sum has the accumulator's width, a result the machine's `output_bits`.
+counted here. A partial sum has the accumulator's width, a result the machine's `output_bits`. An add-only unit makes
+several additions an element: its array streams that many times longer, and its updates are additions.
 
 Time is the bound of a double-buffered pipeline: the slowest of array, busiest memory port and DRAM channel, plus the
 DRAM time of the first fold's operands and of the last fold's results, which nothing hides. Between two GEMMs,
@@ -27,16 +28,22 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from hwsim.arch import Accelerator, Activity, Buffers, Numerics, Role
-from hwsim.arch.units import lanes, storage_bits
+from hwsim.arch.units import cycles_per_step, lanes, storage_bits
 from hwsim.errors import DesignError
-from hwsim.timing.cycles import fold, gemm_cycles
+from hwsim.timing.cycles import fold
 
 if TYPE_CHECKING:
     from hwsim.trace import GemmShape
 
 
-def activity(shape: GemmShape, accelerator: Accelerator) -> Activity:
+def activity(shape: GemmShape, accelerator: Accelerator, additions: float | None = None) -> Activity:
     """Counts and cycles of one GEMM, its whole batch, on a machine.
+
+    Args:
+        shape: the product.
+        accelerator: the machine.
+        additions: of an element of operand b in an add-only unit, where counted (`hwsim.arch.units.count_additions`);
+            without it the budget of the unit. Of no effect on other units.
 
     Raises:
         DesignError: the layer runs in float32, for which the machine has no unit, or a memory cannot hold one fold of
@@ -52,12 +59,15 @@ def activity(shape: GemmShape, accelerator: Accelerator) -> Activity:
     batch, m = shape.batch, shape.m
     if shape.b_role == "weight":  # one weight for all batches: their rows follow each other
         batch, m = 1, batch * m
-    counts = _counts(batch, m, shape.n, shape.k, shape.b_role, accelerator, numerics)
+    pace = cycles_per_step(numerics.datapath, additions)
+    counts = _counts(batch, m, shape.n, shape.k, shape.b_role, accelerator, numerics, pace)
     return replace(counts, layer=shape.layer)
 
 
 @lru_cache(maxsize=4096)
-def _counts(batch: int, m: int, n: int, k: int, b_role: Role, machine: Accelerator, numerics: Numerics) -> Activity:
+def _counts(
+    batch: int, m: int, n: int, k: int, b_role: Role, machine: Accelerator, numerics: Numerics, pace: float
+) -> Activity:
     """The activity of a shape, whose layer's name is left empty: layers of a model repeat their shapes."""
     from hwsim.timing.tiling import best_tiling  # compiled: whoever asks for cycles alone should not wait for Numba
 
@@ -68,10 +78,9 @@ def _counts(batch: int, m: int, n: int, k: int, b_role: Role, machine: Accelerat
     b_bits = storage_bits(numerics, b_role, n, k)
     sum_bits = numerics.datapath.accumulator_bits
 
-    folds, _, _ = fold(m, n, steps_k, rows, cols, machine.dataflow)
-    ideal = gemm_cycles(m, n, steps_k, rows, cols, machine.dataflow, "ideal")
-    once = gemm_cycles(m, n, steps_k, rows, cols, machine.dataflow, machine.overlap)
-    compute = batch * once if machine.overlap == "none" else batch * ideal + (once - ideal)
+    folds, steps, edge = fold(m, n, steps_k, rows, cols, machine.dataflow)
+    edges = {"none": batch * folds, "fill": 1, "ideal": 0}[machine.overlap]
+    compute = ceil(batch * folds * steps * pace) + edges * edge
 
     a_reads, b_reads, visits, a_loads, b_loads = _reads(m, n, k, steps_k, machine)
     granule = _granule(m, n, k, steps_k, wide, machine)
@@ -117,7 +126,7 @@ def _counts(batch: int, m: int, n: int, k: int, b_role: Role, machine: Accelerat
         layer="",
         numerics_key=numerics.key,
         macs=batch * m * n * k,
-        updates=batch * m * n * steps_k,
+        updates=ceil(batch * m * n * steps_k * pace),
         folds=batch * folds,
         compute_cycles=compute,
         array_cycles=compute * rows * cols,
