@@ -164,9 +164,7 @@ def test_messages():
     keys = unit.encode(np.ones((1, 2), np.int8))
     with pytest.raises(ArgumentError, match=r"^dot.a: fp16 activations must be uint16 codes, got 'float32'$"):
         unit.dot(np.zeros(2, np.float32), keys)
-    with pytest.raises(
-        ArgumentError, match=r"^dot.c: c must be float32 that holds fp16 numbers, got 'float32'$"
-    ):
+    with pytest.raises(ArgumentError, match=r"^dot.c: c must be float32 that holds fp16 numbers, got 'float32'$"):
         unit.dot(np.zeros(2, np.float16), keys, np.array([0.1], np.float32))
     with pytest.raises(
         ArgumentError, match=r"^ternary_lut: activation must be 'int8', 'fp16' or 'bf16', got 'fp32'$"
