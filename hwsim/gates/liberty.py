@@ -10,19 +10,16 @@ internal energy is ``voltage_unit² × capacitive_load_unit`` per transition.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from hwsim.errors import ArgumentError, HwsimError
+from hwsim.errors import ArgumentError
 from hwsim.gates.boolean import Function, parse
+from hwsim.gates.liberty_text import Group, LibertyText
 
 DEFAULT_LIBERTY = Path(__file__).with_name("hwsim45.lib")
-
-
-class LibertyError(HwsimError):
-    """A Liberty file breaks the format; `where` is its name and line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +76,6 @@ class Library:
     cells: Mapping[str, Cell]
 
 
-@dataclass(slots=True)
-class _Group:
-    kind: str
-    names: str
-    position: int
-    attributes: dict[str, str] = field(default_factory=dict)
-    groups: list[_Group] = field(default_factory=list)
-
-    def of(self, kind: str) -> Iterator[_Group]:
-        return (group for group in self.groups if group.kind == kind)
-
-
 def read_liberty(path: str | Path = DEFAULT_LIBERTY) -> Library:
     """The library of a Liberty file; without a path, the one that hwsim ships.
 
@@ -100,45 +85,19 @@ def read_liberty(path: str | Path = DEFAULT_LIBERTY) -> Library:
     source = Path(path)
     if not source.is_file():
         raise ArgumentError("liberty must be a file", got=str(path), where="liberty")
-    text = _plain(source.read_text(encoding="utf-8", errors="replace"))
+    text = LibertyText(source.read_text(encoding="utf-8", errors="replace"), source.name)
     return _Reader(text, source).library()
 
 
-def _plain(text: str) -> str:
-    """The text without comments and line continuations, every line where it was."""
-
-    def blank(match: re.Match[str]) -> str:
-        return "\n" * match[0].count("\n")
-
-    text = re.sub(r"/\*.*?\*/|//[^\n]*", blank, text, flags=re.DOTALL)
-    return text.replace("\\\n", " \n")
-
-
-_STATEMENT = re.compile(
-    r"""\s*(?:
-        (?P<end>\})
-      | (?P<name>[A-Za-z_]\w*)\s*
-        (?: :\s*(?P<value>"[^"]*"|[^;{}\n]*?)\s*(?:;|(?=\n|\}))
-          | \((?P<names>(?:[^()"]|"[^"]*")*)\)\s*(?:(?P<open>\{)|;|(?=\n|\}|\s*[A-Za-z_]))
-        )
-      | ;
-    )""",
-    re.VERBOSE,
-)
-_BRACE = re.compile(r'"[^"]*"|[{}]')
-_KEPT = frozenset(
-    {"library", "cell", "pin", "bundle", "ff", "latch", "ff_bank", "latch_bank", "statetable", "internal_power"}
-    | {"power", "rise_power", "fall_power", "leakage_power", "operating_conditions"}
-)
 _PREFIXES = {"f": 1e-15, "p": 1e-12, "n": 1e-9, "u": 1e-6, "m": 1e-3, "": 1.0, "k": 1e3}
 
 
 class _Reader:
-    def __init__(self, text: str, path: Path) -> None:
-        self.text, self.path = text, path
+    def __init__(self, source: LibertyText, path: Path) -> None:
+        self.source, self.path, self.error = source, path, source.error
 
     def library(self) -> Library:
-        top = self._tree()
+        top = self.source.library()
         voltage_unit = self._unit(top, "voltage_unit", "V", 1.0)
         self.cap_ff = self._capacitance_unit(top) / 1e-15
         self.energy_fj = voltage_unit**2 * self.cap_ff
@@ -148,88 +107,42 @@ class _Reader:
             cell = self._cell(group)
             cells[cell.name] = cell
         if not cells:
-            raise self._error("a library must have cells", top.position)
+            raise self.error("a library must have cells", top.position)
         return Library(_bare(top.names), self.path, self._voltage(top) * voltage_unit, MappingProxyType(cells))
 
-    def _tree(self) -> _Group:
-        text, position = self.text, 0
-        root = _Group("", "", 0)
-        stack = [root]
-        length = len(text)
-        while position < length:
-            match = _STATEMENT.match(text, position)
-            if match is None:
-                if not text[position:].strip():
-                    break
-                raise self._error("a statement must be 'name : value;' or 'name (values) { ... }'", position)
-            position = match.end()
-            if match["end"]:
-                stack.pop()
-                if not stack:
-                    raise self._error("a closing brace must have an opening one", match.start("end"))
-            elif match["open"]:
-                if match["name"] not in _KEPT:
-                    position = self._skip(position)
-                    continue
-                group = _Group(match["name"], match["names"], match.start("name"))
-                stack[-1].groups.append(group)
-                stack.append(group)
-            elif match["name"]:
-                value = match["value"] if match["value"] is not None else match["names"]
-                stack[-1].attributes[match["name"]] = value.strip()
-        if len(stack) > 1:
-            raise self._error("an opening brace must have a closing one", stack[-1].position)
-        libraries = list(root.of("library"))
-        if len(libraries) != 1:
-            raise self._error("a Liberty file must hold one library group", 0)
-        return libraries[0]
-
-    def _skip(self, position: int) -> int:
-        depth = 1
-        for match in _BRACE.finditer(self.text, position):
-            depth += {"{": 1, "}": -1}.get(match[0], 0)
-            if not depth:
-                return match.end()
-        raise self._error("an opening brace must have a closing one", position)
-
-    def _error(self, rule: str, position: int, **got: object) -> LibertyError:
-        start = position + len(self.text[position:]) - len(self.text[position:].lstrip())
-        line = self.text.count("\n", 0, start) + 1
-        return LibertyError(rule, where=f"{self.path.name}:{line}", **got)
-
-    def _number(self, group: _Group, name: str, default: float | None = None) -> float:
+    def _number(self, group: Group, name: str, default: float | None = None) -> float:
         raw = group.attributes.get(name)
         if raw is None and default is not None:
             return default
         try:
             return float(_bare(raw or ""))
         except ValueError:
-            raise self._error(f"{group.kind} must have a number as {name}", group.position, got=raw) from None
+            raise self.error(f"{group.kind} must have a number as {name}", group.position, got=raw) from None
 
-    def _unit(self, top: _Group, name: str, symbol: str, default: float) -> float:
+    def _unit(self, top: Group, name: str, symbol: str, default: float) -> float:
         raw = top.attributes.get(name)
         if raw is None:
             return default
         match = re.fullmatch(rf"([\d.]+)([fpnumk]?){symbol}", _bare(raw), re.IGNORECASE)
         if match is None:
-            raise self._error(f"{name} must be a number and a unit of {symbol}", top.position, got=raw)
+            raise self.error(f"{name} must be a number and a unit of {symbol}", top.position, got=raw)
         return float(match[1]) * _PREFIXES[match[2].lower()]
 
-    def _capacitance_unit(self, top: _Group) -> float:
+    def _capacitance_unit(self, top: Group) -> float:
         raw = top.attributes.get("capacitive_load_unit", "1,pf")
         match = re.fullmatch(r"\s*([\d.eE+-]+)\s*,\s*([fpn])f\s*", raw.replace('"', ""), re.IGNORECASE)
         if match is None:
-            raise self._error("capacitive_load_unit must be a number and ff or pf", top.position, got=raw)
+            raise self.error("capacitive_load_unit must be a number and ff or pf", top.position, got=raw)
         return float(match[1]) * _PREFIXES[match[2].lower()]
 
-    def _voltage(self, top: _Group) -> float:
+    def _voltage(self, top: Group) -> float:
         if "nom_voltage" in top.attributes:
             return self._number(top, "nom_voltage")
         for conditions in top.of("operating_conditions"):
             return self._number(conditions, "voltage")
-        raise self._error("a library must state nom_voltage or operating_conditions", top.position)
+        raise self.error("a library must state nom_voltage or operating_conditions", top.position)
 
-    def _cell(self, group: _Group) -> Cell:
+    def _cell(self, group: Group) -> Cell:
         name = _bare(group.names)
         pins: dict[str, Pin] = {}
         outputs: dict[str, Function] = {}
@@ -261,7 +174,7 @@ class _Reader:
             latch=latch or len(flip_flops) > 1,
         )
 
-    def _pin(self, group: _Group, name: str) -> Pin:
+    def _pin(self, group: Group, name: str) -> Pin:
         energies = [self._energy(power) for power in group.of("internal_power")]
         return Pin(
             name=name,
@@ -270,35 +183,35 @@ class _Reader:
             internal_fj=sum(energies) / len(energies) * self.energy_fj if energies else 0.0,
         )
 
-    def _flip_flop(self, group: _Group) -> FlipFlop:
+    def _flip_flop(self, group: Group) -> FlipFlop:
         def optional(name: str) -> Function | None:
             raw = group.attributes.get(name)
             return None if raw is None else self._function(raw, group)
 
         clock, following = optional("clocked_on"), optional("next_state")
         if clock is None or following is None or len(clock.inputs) != 1:
-            raise self._error("ff must have clocked_on, of one pin, and next_state", group.position)
+            raise self.error("ff must have clocked_on, of one pin, and next_state", group.position)
         state = _bare(group.names.split(",")[0])
         return FlipFlop(clock.inputs[0], clock(1), state, following, optional("clear"), optional("preset"))
 
-    def _function(self, raw: str, group: _Group) -> Function:
+    def _function(self, raw: str, group: Group) -> Function:
         try:
             return parse(_bare(raw))
         except ArgumentError as problem:
-            raise self._error(problem.rule, group.position, got=problem.got) from None
+            raise self.error(problem.rule, group.position, got=problem.got) from None
 
-    def _leakage(self, group: _Group) -> float:
+    def _leakage(self, group: Group) -> float:
         if "cell_leakage_power" in group.attributes:
             return self._number(group, "cell_leakage_power")
         states = [self._number(state, "value", 0.0) for state in group.of("leakage_power")]
         return sum(states) / len(states) if states else 0.0
 
-    def _energy(self, group: _Group) -> float:
+    def _energy(self, group: Group) -> float:
         """Mean over rise and fall of the middle entry of an internal power group's tables."""
         middles = [self._middle(table) for kind in ("rise_power", "fall_power", "power") for table in group.of(kind)]
         return sum(middles) / len(middles) if middles else 0.0
 
-    def _middle(self, table: _Group) -> float:
+    def _middle(self, table: Group) -> float:
         rows = re.findall(r'"([^"]*)"', table.attributes.get("values", ""))
         entries = re.split(r"[,\s]+", rows[len(rows) // 2].strip()) if rows else [""]
         if len(rows) > 1 and len(entries) == 1:  # one number a string: a vector written downwards
@@ -306,7 +219,7 @@ class _Reader:
         try:
             return float(entries[len(entries) // 2])
         except ValueError:
-            raise self._error(f"{table.kind} must have values", table.position, got=entries) from None
+            raise self.error(f"{table.kind} must have values", table.position, got=entries) from None
 
 
 def _bare(text: str) -> str:

@@ -8,7 +8,8 @@ import pytest
 from hwsim.gates.boolean import Function
 from hwsim.gates.kinds import TABLE, reduce_function
 from hwsim.gates.netlist import Gate, Netlist
-from hwsim.gates.simulator import compile_netlist, evaluate
+from hwsim.gates.program import compile_netlist
+from hwsim.gates.simulator import evaluate
 
 
 def _netlist(functions, library):

@@ -6,7 +6,8 @@ import pytest
 
 from hwsim.errors import ArgumentError
 from hwsim.gates import hwsim45 as source
-from hwsim.gates.liberty import DEFAULT_LIBERTY, LibertyError, read_liberty
+from hwsim.gates.liberty import DEFAULT_LIBERTY, read_liberty
+from hwsim.gates.liberty_text import LibertyError
 
 
 def test_every_number_of_the_tiny_library(tiny):

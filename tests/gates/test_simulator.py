@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from hwsim.errors import ArgumentError, UnknownName
-from hwsim.gates import simulator
 from hwsim.gates.liberty import DEFAULT_LIBERTY
 from hwsim.gates.netlist import build_netlist
+from hwsim.gates.program import compile_netlist
 from hwsim.gates.simulator import evaluate, outputs, simulate_operands, stimulus
 from hwsim.rtl import tools
 
@@ -305,4 +305,4 @@ def test_delay_and_state_names_are_checked(module, tiny):
     with pytest.raises(UnknownName, match=r"^t: a state must be one of , got 'acc'$"):
         simulate_operands(netlist, {"a": [0]}, states={"acc": [0]})
     assert simulate_operands(netlist, {"a": [1]}).total == 0
-    assert simulator.compile_netlist(netlist) is simulator.compile_netlist(netlist)
+    assert compile_netlist(netlist) is compile_netlist(netlist)

@@ -1,0 +1,68 @@
+"""System tools as processes: found on PATH, run in one folder, ended with all their children.
+
+Each call has a time limit that also ends a tool's own children, and its temporary files lie in its folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from hwsim.errors import HwsimError, MissingExtra
+
+TIMEOUT_S = 300.0
+
+_PACKAGES = {"yosys": "yosys", "yosys-abc": "yosys", "iverilog": "iverilog", "vvp": "iverilog"}
+NAMES = {"yosys": "Yosys", "yosys-abc": "Yosys' ABC", "iverilog": "Icarus Verilog", "vvp": "Icarus Verilog"}
+
+
+class ToolError(HwsimError):
+    """A system tool refused its input or ran out of time; the message carries its first line of complaint."""
+
+
+def find_tool(name: str) -> str:
+    """The path of `name` on PATH; `MissingExtra` names the Debian package otherwise."""
+    if path := shutil.which(name):
+        return path
+    raise MissingExtra(NAMES[name], install=f"apt install {_PACKAGES[name]}", where=name)
+
+
+def available(*names: str) -> bool:
+    """Whether all tools `names` (default: Yosys, its ABC and Icarus Verilog) are on PATH."""
+    return all(shutil.which(name) for name in names or tuple(_PACKAGES))
+
+
+def run(command: list[str], *, cwd: Path, timeout_s: float, stderr: int = subprocess.PIPE) -> str:
+    """Standard output of a tool; a session of its own, so that the limit ends Yosys' ABC too.
+
+    What the tool leaves behind when it is ended lies in `cwd`, which is removed.
+    """
+    environment = os.environ | {"TMPDIR": str(cwd)}
+    with subprocess.Popen(
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True
+    ) as process:
+        try:
+            stdout, complaints = process.communicate(timeout=timeout_s)
+        except BaseException as reason:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            if isinstance(reason, subprocess.TimeoutExpired):
+                raise ToolError("must end within its limit in seconds", got=timeout_s, where=_name(command)) from None
+            raise
+    if process.returncode:
+        raise ToolError(_first_error(stdout, complaints or "", process.returncode), where=_name(command))
+    return stdout
+
+
+def _name(command: list[str]) -> str:
+    return NAMES[Path(command[0]).name]
+
+
+def _first_error(stdout: str, stderr: str, code: int) -> str:
+    lines = [line.strip() for line in (stderr + "\n" + stdout).splitlines() if line.strip()]
+    marked = [line for line in lines if re.search(r"\berror\b", line, re.IGNORECASE)]
+    return (marked or lines or [f"ended with status {code}"])[0]
