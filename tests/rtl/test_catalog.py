@@ -25,10 +25,18 @@ def test_a_table_has_the_least_number_of_adders():
     assert [adders(group) for group in range(1, 7)] == [0, 2, 10, 36, 116, 358]  # (3^µ - 1) / 2 - µ
 
 
-@pytest.mark.parametrize("group", [2, 3, 4])
-def test_the_text_has_as_many_adders_as_counted(group):
-    text = catalog.build("ternary_table", group=group, activation="fp16").verilog
-    assert len(re.findall(r"^  add_fp16 add\d+ ", text, re.MULTILINE)) == adders(group)
+@pytest.mark.parametrize("group", [2, 3, 4, 5, 6])
+@pytest.mark.parametrize("activation", ["fp16", "bf16"])
+def test_the_text_has_as_many_adders_as_counted(group, activation):
+    text = catalog.build("ternary_table", group=group, activation=activation).verilog
+    assert len(re.findall(rf"^  add_{activation} add\d+ ", text, re.MULTILINE)) == adders(group)
+
+
+@pytest.mark.parametrize("group", [2, 3, 4, 5, 6])
+def test_the_integer_table_writes_no_other_addition(group):
+    text = catalog.build("ternary_table", group=group).verilog
+    assert len(re.findall(r"^  wire signed \S+ s\d+ = \w+ [+-] \w+;", text, re.MULTILINE)) == adders(group)
+    assert len(re.findall(r" [+-] ", re.sub(r"//.*", "", text))) == adders(group)
 
 
 @icarus

@@ -34,6 +34,8 @@ pytestmark = [
         ("add_fp16", "limited = zeros > room;", "limited = 1'b0;"),
         ("add_fp16", "~(zero & subtract)", "1'b1"),  # sign of x - x
         ("add_fp16", "(y_special & subtract)", "1'b0"),
+        ("ternary_core_mu3_bf16_l1_k2", "clear ? 16'd0 : acc", "acc"),
+        ("ternary_table_mu5_int8", " s100 = ", " s100 = 1 + "),  # one of 116 adders
         ("pann_u6_acc32", "ended <= last;", "ended <= last | clear;"),  # the result of a dot product too early
         ("pann_u6_acc32", "(negative & {32{ended}})", "negative"),  # a subtractor that wakes for one operand
         ("mac_s8x8_acc20_saturate_booth", "fits ? sum[19:0] : end_of_range", "sum[19:0]"),
@@ -42,6 +44,6 @@ pytestmark = [
 def test_a_fault_in_a_corner_is_seen(name, right, wrong):
     unit = catalog.build(name)
     assert right in unit.verilog
-    inputs = unit.operands(np.random.default_rng(0), 800 if name.startswith("dot") else 10_000)
+    inputs = unit.operands(np.random.default_rng(0), 800 if name.startswith(("dot", "ternary")) else 10_000)
     mutant = dataclasses.replace(unit, verilog=unit.verilog.replace(right, wrong))
     assert run_rtl(mutant, inputs) > 0
