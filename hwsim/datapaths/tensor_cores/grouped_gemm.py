@@ -24,139 +24,12 @@ from typing import Any
 import numpy as np
 
 from hwsim.datapaths.tensor_cores import general, words
+from hwsim.datapaths.tensor_cores.grouped_layout import NONE
+from hwsim.datapaths.tensor_cores.tiles import ROWS, J, give, leave, power_32, power_64, take
 from hwsim.datapaths.tensor_cores.words import Bool, Int
 from hwsim.jit import njit
 
-J = 128
-"""Columns of a tile: 64 rows of it in float32 fill two thirds of a first-level cache."""
-
-NONE = -2000
-"""Exponent of an empty sub-group."""
-
-SPAN = 50
-"""Scales may lie so far below the largest of their block; products then stay normal float32 numbers."""
-
-ROWS = 256
-"""Rows of a whose running sums of a tile stay in a second-level cache."""
-
 SIGN_29 = -(1 << 29)
-
-
-@njit
-def prepare(
-    start: Int,
-    stop: Int,
-    codes: Any,
-    halves: Any,
-    scale_sig: Any,
-    scale_exp: Any,
-    block: Int,
-    normalise: bool,
-    fixed: Any,
-    values: Any,
-    exponents: Any,
-    masks: Any,
-    bounds: Any,
-) -> None:
-    """Rows start..stop of an operand: values times scales, and per sub-group what decides emax.
-
-    Args:
-        codes: ``[R, K]``, K a multiple of 64; `halves`: twice the value of each code, int8 ``[16]``.
-        scale_sig, scale_exp: ``[R, K / block]``.
-        normalise: divide a block of 64 by the power of two of its largest scale (E8M0, beyond float32's range).
-        fixed: out, int8 ``[R, K]``: values in halves.
-        values: out, float32 ``[K / 64, R, 64]``: rows of a block side by side, as a stride of K would hit few sets of
-            a cache.
-        exponents, masks: out, int32 ``[K / 64, R, 4]``: exponent of the scale, NONE where empty; bits of the elements
-            that are not zero.
-        bounds: out, int32 ``[K / 64, R, 3]``: least and greatest exponent of sub-groups that are not empty, and 1
-            where a scale is NaN or outside what float32 can hold.
-    """
-    for r in range(start, stop):
-        for q in range(len(bounds)):
-            low: Int = 10000
-            high: Int = NONE
-            odd = 0
-            for g in range(4):
-                s = (64 * q + 16 * g) // block
-                mask: Int = 0
-                for k in range(16):
-                    half = halves[codes[r, 64 * q + 16 * g + k]]
-                    fixed[r, 64 * q + 16 * g + k] = half
-                    mask |= np.int64(half != 0) << k
-                e = np.int64(scale_exp[r, s])
-                if e >= words.INF_E:
-                    odd, mask = 1, 0
-                if scale_sig[r, s] == 0:
-                    mask = 0
-                masks[q, r, g] = mask
-                exponents[q, r, g] = e if mask else NONE
-                if mask:
-                    low, high = min(low, e), max(high, e)
-            if normalise and high != NONE and high - low > SPAN:
-                odd = 1
-            bounds[q, r, 0], bounds[q, r, 1], bounds[q, r, 2] = low, high, odd
-            base = high if normalise and high != NONE else 0
-            for g in range(4):
-                s = (64 * q + 16 * g) // block
-                factor = np.float32(0)
-                if masks[q, r, g] and not odd:
-                    factor = np.float32(np.float64(scale_sig[r, s]) * 2.0 ** (exponents[q, r, g] - base))
-                for k in range(16 * g, 16 * g + 16):
-                    values[q, r, k] = np.float32(fixed[r, 64 * q + k]) * factor
-
-
-@njit
-def panels(
-    start: Int,
-    stop: Int,
-    values: Any,
-    exponents: Any,
-    masks: Any,
-    bounds: Any,
-    normalise: bool,
-    out_values: Any,
-    out_exponents: Any,
-    out_masks: Any,
-    out_range: Any,
-    out_wild: Any,
-) -> None:
-    """Tiles start..stop of b, columns innermost: ``[tiles, K / 64, ..., J]``, zero beyond the last column.
-
-    Scales are relative to one base per tile and block of 64. out_range ``[tiles, K / 64, 4]``: least and greatest
-    exponent, the base, whether any column is wild.
-    """
-    rows = values.shape[1]
-    for t in range(start, stop):
-        first = t * J
-        count = min(J, rows - first)
-        for q in range(len(bounds)):
-            low, high = 10000, NONE
-            for j in range(count):
-                low, high = min(low, bounds[q, first + j, 0]), max(high, bounds[q, first + j, 1])
-            base = high if normalise and high != NONE else 0
-            any_odd = 0
-            for j in range(count):
-                own = bounds[q, first + j, 1] if normalise and bounds[q, first + j, 1] != NONE else 0
-                odd = bounds[q, first + j, 2]
-                if normalise and bounds[q, first + j, 0] < base - SPAN:
-                    odd = 1
-                any_odd |= odd
-                out_wild[t, q, j] = odd
-                factor = np.float32(0) if odd else np.float32(2.0 ** (own - base))
-                for k in range(64):
-                    out_values[t, q, k, j] = values[q, first + j, k] * factor
-                for g in range(4):
-                    out_exponents[t, q, g, j] = exponents[q, first + j, g]
-                    out_masks[t, q, g, j] = masks[q, first + j, g]
-            for j in range(count, J):
-                out_wild[t, q, j] = 0
-                for k in range(64):
-                    out_values[t, q, k, j] = np.float32(0)
-                for g in range(4):
-                    out_exponents[t, q, g, j] = NONE
-                    out_masks[t, q, g, j] = 0
-            out_range[t, q, 0], out_range[t, q, 1], out_range[t, q, 2], out_range[t, q, 3] = low, high, base, any_odd
 
 
 @njit(inline="always")
@@ -243,14 +116,14 @@ def cut_sums(
         emax = max(emax, np.int32(x3 + e3[j]) if (y3 & m3[j]) != 0 else empty)
         special = field == np.int32(255)
         term = np.float32(0) if special else c[j]
-        up = np.int64(np.int64(35 + 1023 - emax) << 52).view(np.float64)
-        scaled = np.int64(np.int64(35 + 1023 - emax + base) << 52).view(np.float64)
+        up = power_64(35 - emax)
+        scaled = power_64(35 - emax + base)
         total = np.int64(np.float64(term) * up)
         total += np.int64(np.float64(p0[j]) * scaled)
         total += np.int64(np.float64(p1[j]) * scaled)
         total += np.int64(np.float64(p2[j]) * scaled)
         total += np.int64(np.float64(p3[j]) * scaled)
-        value = np.float64(total) * np.int64(np.int64(emax - 35 + 1023) << 52).view(np.float64)
+        value = np.float64(total) * power_64(emax - 35)
         size = abs(value)
         odd = special | (wild_b[j] != 0) | (size >= 2.0**128) | ((size < 2.0**-126) & (size > 0.0))
         bad[j] = np.int32(odd)
@@ -305,9 +178,7 @@ def matmul(
         for t in range(b_range.shape[0]):
             first = t * J
             count = min(J, columns - first)
-            for r in range(r1 - r0):
-                for j in range(count):
-                    held[r, j] = np.float32(0) if promote else out[r0 + r, first + j]
+            take(out, r0, r1, first, count, promote, held)
             for q in range(blocks):
                 b_low, b_high, b_base, b_odd = b_range[t, q, 0], b_range[t, q, 1], b_range[t, q, 2], b_range[t, q, 3]
                 fresh = q % promote == 0 if promote else q == 0
@@ -323,14 +194,10 @@ def matmul(
                     low, high, base = a_low + b_low, a_high + b_high, b_base
                     if normalise and a_high != NONE:
                         base += a_high
-                    if high - low <= 27 and low >= -90 and high <= 90 and a_odd == 0 and b_odd == 0:
-                        # Conversions of powers of two by their exponent fields: 2.0 ** x would call a function.
-                        least = np.int32(np.int32(high - 12 + 127) << 23).view(np.float32)
-                        limit = np.int32(np.int32(low + 28 + 127) << 23).view(np.float32)
-                        unit = np.int64(np.int64(base + unit_exponent + 1023) << 52).view(np.float64)
-                        if reachable(least, limit, c):
-                            exact_sums(p0, p1, p2, p3, unit, c)
-                            continue
+                    exact = high - low <= 27 and low >= -90 and high <= 90 and a_odd == 0 and b_odd == 0
+                    if exact and reachable(power_32(high - 12), power_32(low + 28), c):
+                        exact_sums(p0, p1, p2, p3, power_64(base + unit_exponent), c)
+                        continue
                     marked = cut_sums(
                         p0, p1, p2, p3, base + unit_exponent, a_exp[q, i], a_mask[q, i],
                         b_exp[t, q, 0], b_exp[t, q, 1], b_exp[t, q, 2], b_exp[t, q, 3],
@@ -348,12 +215,5 @@ def matmul(
                     for j in range(J):
                         c[j] = new[j]
                 if promote and ((q + 1) % promote == 0 or q + 1 == blocks):
-                    for r in range(r1 - r0):
-                        for j in range(count):
-                            total = out[r0 + r, first + j] + held[r, j]
-                            out[r0 + r, first + j] = words.word_float(0x7FFFFFFF) if total != total else total
-                            held[r, j] = np.float32(0)
-            if not promote:
-                for r in range(r1 - r0):
-                    for j in range(count):
-                        out[r0 + r, first + j] = held[r, j]
+                    leave(out, r0, r1, first, count, False, held)
+            give(out, r0, r1, first, count, promote, held)

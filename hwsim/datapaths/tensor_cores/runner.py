@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.datapaths.tensor_cores import amd, fused_gemm, general, grouped_gemm, words
+from hwsim.datapaths.tensor_cores import amd, fused_gemm, fused_layout, general, grouped_gemm, grouped_layout, words
 from hwsim.datapaths.tensor_cores.elements import Element, element, parts, tables
+from hwsim.datapaths.tensor_cores.tiles import J, aligned
 from hwsim.jit import parallel_rows
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _split(form: Element, codes: NDArray[Any]) -> tuple[NDArray[np.int16], NDArr
     if form.word_bits > 16:
         return parts(form, codes)
     split = np.empty(codes.shape, np.int16), np.empty(codes.shape, np.int16)
-    parallel_rows(fused_gemm.look_up, len(codes), codes, *tables(form), *split, grain=16)
+    parallel_rows(fused_layout.look_up, len(codes), codes, *tables(form), *split, grain=16)
     return split
 
 
@@ -163,14 +164,14 @@ def _grouped(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
     normalise = row.scale == "e8m0"
     a, *prepared_a = _prepared(operands.codes[0], sa_sig, sa_exp, row.block or 0, normalise)
     b, *prepared_b = _prepared(operands.codes[1], sb_sig, sb_exp, row.block or 0, normalise)
-    tiles, blocks, columns = -(-len(b) // grouped_gemm.J), operands.length // 64, grouped_gemm.J
+    tiles, blocks = -(-len(b) // J), operands.length // 64
     panels = (
-        np.empty((tiles, blocks, 64, columns), np.float32),
-        *(np.empty((tiles, blocks, 4, columns), np.int32) for _ in range(2)),
+        aligned((tiles, blocks, 64, J), np.float32),
+        *(aligned((tiles, blocks, 4, J), np.int32) for _ in range(2)),
         np.empty((tiles, blocks, 4), np.int32),
-        np.empty((tiles, blocks, columns), np.int32),
+        aligned((tiles, blocks, J), np.int32),
     )
-    parallel_rows(grouped_gemm.panels, tiles, *prepared_b, normalise, *panels)
+    parallel_rows(grouped_layout.panels, tiles, *prepared_b, normalise, *panels)
     parallel_rows(
         grouped_gemm.matmul,
         len(a),
@@ -202,7 +203,7 @@ def _prepared(
     )
     halves = (significands << exponents).astype(np.int8)
     parallel_rows(
-        grouped_gemm.prepare, rows, codes, halves, scale_sig, scale_exp, block, normalise, *prepared, grain=16
+        grouped_layout.prepare, rows, codes, halves, scale_sig, scale_exp, block, normalise, *prepared, grain=16
     )
     return prepared
 
@@ -214,13 +215,14 @@ def _fused(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
     a = _laid_out(a_sig, a_exp, row.group, form_a.mantissa_bits, sa_exp)
     b = _laid_out(b_sig, b_exp, row.group, form_b.mantissa_bits, sb_exp)
     groups, _, width = a[0].shape
-    tiles, columns = -(-len(b_sig) // fused_gemm.J), fused_gemm.J
+    tiles = -(-len(b_sig) // J)
     panels = (
-        np.empty((tiles, groups, width, columns), np.float32),
-        np.empty((tiles, groups, width, columns), np.int16),
-        np.empty((tiles, groups, columns), np.int32),
+        aligned((tiles, groups, width, J), np.float32),
+        aligned((tiles, groups, width, J), np.int16),
+        aligned((tiles, groups, J), np.int32),
+        np.empty((tiles, groups), np.bool_),
     )
-    parallel_rows(fused_gemm.panels, tiles, *b, *panels)
+    parallel_rows(fused_layout.panels, tiles, *b, *panels)
     out = c.astype(np.float32, copy=False)
     parallel_rows(
         fused_gemm.matmul,
@@ -230,7 +232,7 @@ def _fused(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
         a[2],
         panels[0].reshape(-1),
         panels[1].reshape(-1),
-        panels[2],
+        *panels[2:],
         *operands.split,
         sa_exp,
         sb_exp,
@@ -259,11 +261,13 @@ def _laid_out(
     scale_exp: NDArray[np.int16],
 ) -> tuple[NDArray[Any], ...]:
     rows, groups = len(significands), significands.shape[1] // group
-    width = -(-group // fused_gemm.STEP) * fused_gemm.STEP
+    width = -(-group // fused_layout.STEP) * fused_layout.STEP
     laid_out = (
         np.empty((groups, rows, width), np.float32),
         np.empty((groups, rows, width), np.int16),
         np.empty((groups, rows), np.int32),
     )
-    parallel_rows(fused_gemm.prepare, rows, significands, exponents, group, mantissa, scale_exp, *laid_out, grain=16)
+    parallel_rows(
+        fused_layout.prepare, rows, significands, exponents, group, mantissa, scale_exp, *laid_out, grain=16
+    )
     return laid_out
