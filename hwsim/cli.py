@@ -127,7 +127,7 @@ def explore(
 ) -> None:
     """Search a design space on captured models, price its front in gates, and write the report."""
     import hwsim
-    from hwsim.search import clear_study, confirm_front, load_space
+    from hwsim.search import clear_study, load_space
 
     loaded = load_space(space)
     if force and not resume:
@@ -135,12 +135,9 @@ def explore(
     traces = trace or _traces_of(loaded.models, out, loaded.name, fresh=force)
     with _progress("exploring") as advance:
         study = hwsim.explore(
-            loaded, traces, trials=trials, seed=seed, out=out, resume=resume, workers=workers, progress=advance
-        )
-    if gates and study.pareto:
-        with _progress("in gates") as advance:
-            study = confirm_front(study, loaded, map(hwsim.load_trace, traces), progress=advance)
-        study.write(out)
+            loaded, traces, trials=trials, seed=seed, out=out, resume=resume, workers=workers, gates=gates,
+            progress=advance,
+        )  # fmt: skip
     page = hwsim.write_report(study, out)
     _show_study(study)
     typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {page}")
@@ -304,13 +301,13 @@ def _progress(title: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 def _plain_lines(title: str) -> Callable[[int, int, str], None]:
-    shown = -1
+    shown = -1, -1
 
     def advance(done: int, total: int, note: str) -> None:
         nonlocal shown
         tenth = 10 * done // max(1, total)
-        if tenth > shown:
-            shown = tenth
+        if tenth > shown[1] or total != shown[0]:
+            shown = total, tenth
             typer.echo(f"{title}: {done}/{total} {note}", err=True)
 
     return advance

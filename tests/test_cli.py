@@ -32,7 +32,9 @@ def test_a_users_model_goes_through_capture_evaluate_explore_unchanged(digits, t
     assert status == 0
     values = json.loads(out)["values"]
     assert values["metric"] > 0.9
-    status, out, _ = _run(capsys, "explore", "edge-lm", "--trace", digits, "--trials", 20, "--out", tmp_path / "run")
+    status, out, _ = _run(
+        capsys, "explore", "edge-lm", "--trace", digits, "--trials", 20, "--no-gates", "--out", tmp_path / "run"
+    )
     assert status == 0
     assert (tmp_path / "run" / "report.html").stat().st_size > 50_000
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
@@ -105,7 +107,7 @@ def test_a_corrupt_trace_is_named_with_its_record(digits, tmp_path, capsys):
 def test_a_full_disk_is_one_line_and_loses_nothing(digits, tmp_path, capsys, monkeypatch):
     from hwsim.search import study
 
-    arguments = ("explore", "edge-lm", "--trace", digits, "--trials", 10, "--out", tmp_path / "run")
+    arguments = ("explore", "edge-lm", "--trace", digits, "--trials", 10, "--no-gates", "--out", tmp_path / "run")
     assert _run(capsys, *arguments)[0] == 0
     whole = (tmp_path / "run" / "points.jsonl").read_bytes()
 
@@ -129,7 +131,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(digits, tmp_path, capsys, mon
         self.path = Full(self.path)
 
     monkeypatch.setattr(study.PointLog, "__init__", init)
-    status, _, err = _run(capsys, *arguments[:-4], "--trials", 40, "--out", tmp_path / "run", "--resume")
+    status, _, err = _run(capsys, *arguments[:-5], "--trials", 40, "--out", tmp_path / "run", "--resume")
     assert (status, "No space left on device" in err, len(err.strip().splitlines()) >= 1) == (2, True, True)
     assert (tmp_path / "run" / "points.jsonl").read_bytes() == whole
 

@@ -5,6 +5,7 @@ from hwsim.evaluation.evaluator import Evaluator, evaluate
 from hwsim.evaluation.in_gates import Confirmation, confirm
 from hwsim.evaluation.memo import Memo
 from hwsim.evaluation.records import Evaluation, LayerCost
+from hwsim.evaluation.synthesis import Synthesis
 
 __all__ = [
     "Confirmation",
@@ -13,6 +14,7 @@ __all__ = [
     "LayerCost",
     "Memo",
     "Metric",
+    "Synthesis",
     "confirm",
     "evaluate",
     "mean_sqnr_db",

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from hwsim.errors import TraceError
+
 if TYPE_CHECKING:
     from hwsim.arch import Policy
     from hwsim.trace import Gemm, Trace
@@ -89,15 +91,26 @@ def mean_sqnr_db(by_layer: dict[str, float], trace: Trace) -> float:
     return sum(by_layer[layer] * macs[layer] for layer in by_layer) / sum(macs[layer] for layer in by_layer)
 
 
-def rerun(spec: str, policy: Policy | None, options: dict[str, Any]) -> Measured:
+def rerun(spec: str, weights: str, policy: Policy | None, options: dict[str, Any]) -> Measured:
     """The model's own metric, with every GEMM emulated as `policy` says, or in float32 where it is None.
 
     Args:
         spec: the model's file and function, as a trace names it.
+        weights: digest of the weights that the trace was captured with.
         policy: arithmetic by layer.
         options: what the model's ``metric()`` is called with.
+
+    Raises:
+        TraceError: the model has other weights by now: energies of the trace and this accuracy would not belong
+            together.
     """
     from hwsim import nn
 
     found = nn.measure(spec, policy, **options)
+    if found.weights != weights:
+        raise TraceError(
+            f"a rerun needs the weights that the trace was captured with ({weights}); capture the model again",
+            got=found.weights,
+            where=spec,
+        )
     return Measured(found.name, "min" if found.lower_is_better else "max", found.value)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from hwsim import cost, timing, workbench
 from hwsim.errors import ArgumentError, DesignError
 from hwsim.evaluation import in_gates
-from hwsim.evaluation.accuracy import SQNR, Metric, mean_sqnr_db, replay, rerun
+from hwsim.evaluation.accuracy import SQNR, Measured, Metric, mean_sqnr_db, replay, rerun
 from hwsim.evaluation.memo import Memo
 from hwsim.evaluation.records import Evaluation, LayerCost
 
@@ -162,9 +162,7 @@ class Evaluator:
         """The accuracy of `policy`, measured once."""
         if self.accuracy_kind == "replay":
             return mean_sqnr_db(self.sqnr_db(policy), self.trace)
-        return float(
-            self.memo.get(self._rerun_key(policy), lambda: rerun(self._spec, policy, self.metric_options).value)
-        )
+        return float(self.memo.get(self._rerun_key(policy), lambda: self._rerun(policy).value))
 
     def prepare(self, policies: Iterable[Policy], workers: int) -> None:
         """Measure accuracies that are not known yet side by side, in `workers` processes."""
@@ -174,7 +172,8 @@ class Evaluator:
         context = multiprocessing.get_context("spawn")  # a fork would inherit locks that other threads hold
         with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
             jobs = {
-                key: pool.submit(rerun, self._spec, policy, self.metric_options) for key, policy in missing.items()
+                key: pool.submit(rerun, self._spec, self._weights, policy, self.metric_options)
+                for key, policy in missing.items()
             }
             for key, job in jobs.items():
                 self.memo.put(key, job.result().value)
@@ -189,19 +188,24 @@ class Evaluator:
             )
         return self.trace.model_spec
 
+    @property
+    def _weights(self) -> str:
+        return str(self.trace.manifest["weights"])
+
+    def _rerun(self, policy: Policy | None) -> Measured:
+        return rerun(self._spec, self._weights, policy, self.metric_options)
+
     def _rerun_key(self, policy: Policy | None) -> str:
         """Weights, the text of the model's file (it defines the metric), the metric's options, and the policy."""
         if self._model is None:
             text = workbench.find("models", self._spec.rpartition(":")[0], ".py").read_bytes()
-            self._model = f"{self.trace.manifest['weights']}:{hashlib.sha256(text).hexdigest()[:16]}"
+            self._model = f"{self._weights}:{hashlib.sha256(text).hexdigest()[:16]}"
         numerics = "float32" if policy is None else policy.key
         return f"rerun:{self._model}:{json.dumps(self.metric_options, sort_keys=True)}:{numerics}"
 
     def _float32(self) -> tuple[Metric, float]:
         """The metric and its value for the model as it is."""
-        found = self.memo.get(
-            self._rerun_key(None), lambda: dataclasses.asdict(rerun(self._spec, None, self.metric_options))
-        )
+        found = self.memo.get(self._rerun_key(None), lambda: dataclasses.asdict(self._rerun(None)))
         return Metric(found["name"], found["goal"]), float(found["value"])
 
 

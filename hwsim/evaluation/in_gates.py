@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hwsim.errors import DesignError, HwsimError
+from hwsim.evaluation.synthesis import Synthesis
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator, Policy
@@ -69,6 +69,7 @@ def confirm(
     designs: Iterable[Accelerator],
     memo: Memo | None = None,
     progress: Callable[[int, int, str], None] = lambda done, total, note: None,
+    synthesis: Synthesis | None = None,
 ) -> list[Confirmation]:
     """``gates`` beside ``trace`` energy, and ``synthesized`` beside ``fitted`` area, of every design.
 
@@ -79,13 +80,15 @@ def confirm(
         designs: for instance those of a study's front.
         memo: values measured before; the user's cache without it.
         progress: called with (designs done, designs in all, what is under way).
+        synthesis: one that is under way already.
     """
     from hwsim import cost
     from hwsim.evaluation.evaluator import Evaluator
 
     designs = list(designs)
     progress(0, len(designs), "synthesis")
-    _synthesize(designs)
+    with contextlib.nullcontext(synthesis) if synthesis else Synthesis() as circuits:
+        circuits.finish(designs)
 
     def priced(evaluator: Evaluator, design: Accelerator) -> tuple[float, float, float, float]:
         """Energy and its logic, area and its logic."""
@@ -112,21 +115,6 @@ def confirm(
         )  # fmt: skip
     progress(len(designs), len(designs), "done")
     return found
-
-
-def _synthesize(designs: Sequence[Accelerator]) -> None:
-    """Let Yosys make the circuits of all designs, one on each core; what it refuses is said when a design asks."""
-    from hwsim.cost.gates import unit_logic
-    from hwsim.jit import thread_count
-
-    units = dict.fromkeys(numerics.datapath for design in designs for numerics in design.policy.numerics)
-    pool = ThreadPoolExecutor(thread_count())
-    try:
-        for job in [pool.submit(unit_logic, unit) for unit in units]:
-            with contextlib.suppress(HwsimError):
-                job.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _pairs(four: tuple[float, float, float, float]) -> tuple[tuple[float, float], tuple[float, float]]:

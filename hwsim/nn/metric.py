@@ -9,18 +9,22 @@ from typing import Any
 
 from hwsim.arch import Accelerator, Policy
 from hwsim.errors import ModelError
-from hwsim.nn.capturing import unchanged
+from hwsim.nn.capturing import unchanged, weights_digest
 from hwsim.nn.emulation import emulate
 from hwsim.nn.models import ModelFile
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """A metric: its name and value, which direction is better, and what else ``metric()`` told (a corpus hash)."""
+    """A metric: its name and value, which direction is better, and what else ``metric()`` told (a corpus hash).
+
+    `weights` is the digest of the model's weights, as a trace's manifest holds it.
+    """
 
     name: str
     value: float
     lower_is_better: bool
+    weights: str
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -42,16 +46,17 @@ def measure(spec: str | Path, recipe: str | Policy | Accelerator | None = None, 
         raise ModelError("model file must define metric(model)", where=str(file.path))
     known = {name: value for name, value in options.items() if file.accepts("metric", name)}
     model = file.build().eval()
+    weights = weights_digest(model)
     with unchanged(model):
         if recipe is None:
             found = metric(model, **known)
         else:
             with emulate(model, recipe):
                 found = metric(model, **known)
-    return _read(found, str(file.path))
+    return _read(found, weights, str(file.path))
 
 
-def _read(found: Any, where: str) -> Measurement:
+def _read(found: Any, weights: str, where: str) -> Measurement:
     details = dict(found) if isinstance(found, dict) else {"metric": found}
     name = next(iter(details), "metric")
     try:
@@ -60,4 +65,4 @@ def _read(found: Any, where: str) -> Measurement:
         value = math.nan
     if math.isnan(value):
         raise ModelError("metric() must return a number, or a dict whose first entry is one", got=found, where=where)
-    return Measurement(str(name), value, bool(details.pop("lower_is_better", False)), details)
+    return Measurement(str(name), value, bool(details.pop("lower_is_better", False)), weights, details)

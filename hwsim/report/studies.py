@@ -26,6 +26,7 @@ _BASELINES = {
         "multiply wide": "multipliers by 8 bits",
     },
     "fp16": {"add tree": "adders that select", "multiply wide": "multipliers, without exponents"},
+    "bf16": {"add tree": "adders that select", "multiply wide": "multipliers, without exponents"},
 }
 
 
@@ -36,16 +37,16 @@ def draw(folder: str | Path) -> Path:
         ArgumentError: the folder holds no study that has a figure.
     """
     where = Path(folder)
-    known = [name for name, (table, _) in _PANELS.items() if (where / f"{table}.csv").is_file()]
+    known = [name for name, panels in _PANELS.items() if all((where / f"{t}.csv").is_file() for t, _ in panels)]
     if not known or not (where / "study.md").is_file():
         raise ArgumentError("folder must hold a study", got=str(folder))
-    rows, panels = _read(where / f"{_PANELS[known[0]][0]}.csv"), _PANELS[known[0]][1]
+    panels = _PANELS[known[0]]
     with styled():
         import matplotlib.pyplot as plt
 
         figure, axes = plt.subplots(1, len(panels), figsize=(max(7.0, 5.2 * len(panels)), 3.6), squeeze=False)
-        for panel, each in zip(panels, axes[0], strict=True):
-            panel(each, rows)
+        for (table, panel), each in zip(panels, axes[0], strict=True):
+            panel(each, _read(where / f"{table}.csv"))
         figure.tight_layout()
         (where / FIGURE).write_text(to_svg(figure), encoding="utf-8")
     page = where / "study.md"
@@ -82,6 +83,16 @@ def _pann_accuracy(axes: Axes, rows: Sequence[Row]) -> None:
     axes.legend(title="power of an unsigned MAC of … bits", fontsize=8, title_fontsize=8)
 
 
+def _pann_energy(axes: Axes, rows: Sequence[Row]) -> None:
+    _lines(axes, [row for row in rows if row["operands"] == "half-normal"], "budget bits", "b_x", "to unsigned zero")
+    axes.axhline(1, color=MUTED, linewidth=1)
+    axes.text(1, 1.03, "equal", fontsize=8, color=MUTED, ha="right", transform=axes.get_yaxis_transform())
+    axes.set(xlabel="bits of the activation, b_x", ylabel="logic energy over the unsigned MAC's")
+    axes.set_ylim(bottom=0)
+    axes.set_title("Additions as gates, at power equal by the formula")
+    axes.legend(title="power of an unsigned MAC of … bits", fontsize=8, title_fontsize=8)
+
+
 def _area_over_tree(activation: str) -> Callable[[Axes, Sequence[Row]], None]:
     def panel(axes: Axes, rows: Sequence[Row]) -> None:
         own = [row for row in rows if row["activation"] == activation]
@@ -115,9 +126,9 @@ def _luq_ratios(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_title("Area of a product")
 
 
-_PANELS: dict[str, tuple[str, tuple[Callable[[Any, Sequence[Row]], None], ...]]] = {
-    "pann": ("accuracy", (_pann_accuracy,)),
-    "ternary_lut": ("best", (_area_over_tree("int8"), _area_over_tree("fp16"))),
-    "luq": ("claims", (_luq_ratios,)),
+_PANELS: dict[str, tuple[tuple[str, Callable[[Any, Sequence[Row]], None]], ...]] = {
+    "pann": (("accuracy", _pann_accuracy), ("add_only", _pann_energy)),
+    "ternary_lut": tuple(("best", _area_over_tree(activation)) for activation in _BASELINES),
+    "luq": (("claims", _luq_ratios),),
 }
-"""Study -> the table that its figure shows, and the figure's panels."""
+"""Study -> the panels of its figure, each with the table that it shows."""

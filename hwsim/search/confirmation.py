@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwsim.errors import ArgumentError, StorageError, TraceError
-from hwsim.evaluation import Confirmation, Memo, confirm
+from hwsim.evaluation import Confirmation, Memo, Synthesis, confirm
 
 if TYPE_CHECKING:
     from hwsim.search.explorer import Progress
@@ -30,6 +30,7 @@ def confirm_front(
     traces: Iterable[Trace],
     memo: Memo | None = None,
     progress: Progress = lambda done, total, note: None,
+    synthesis: Synthesis | None = None,
 ) -> Study:
     """The study with `Study.confirmed` filled: every design of its front, fitted beside synthesised.
 
@@ -41,6 +42,7 @@ def confirm_front(
         traces: those that it ran on.
         memo: values measured before; the user's cache without it.
         progress: called after every design.
+        synthesis: one that is under way already.
 
     Raises:
         ArgumentError: `space` is not the study's.
@@ -62,7 +64,7 @@ def confirm_front(
         def advance(made: int, _: int, note: str, before: int = done) -> None:
             progress(before + made, total, note)
 
-        found = confirm(trace, designs, memo, advance)
+        found = confirm(trace, designs, memo, advance, synthesis)
         confirmed |= {point.number: one for point, one in zip(points, found, strict=True)}
         done += len(points)
     return dataclasses.replace(study, confirmed={point.number: confirmed[point.number] for point in study.pareto})

@@ -8,6 +8,7 @@ a trial, and a pickled sampler, which a killed process leaves one generation beh
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
 from collections.abc import Callable, Iterable, Sequence
@@ -17,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import hwsim
 from hwsim.errors import ArgumentError, HwsimError, StorageError
-from hwsim.evaluation import Evaluator, Memo
+from hwsim.evaluation import Evaluator, Memo, Synthesis
+from hwsim.search.confirmation import confirm_front
 from hwsim.search.space import Design, DesignSpace, Value, load_space
 from hwsim.search.study import LOG, MANIFEST, Point, PointLog, Study
 from hwsim.trace import Trace, load_trace
@@ -40,6 +42,7 @@ class Explorer:
     log: PointLog | None = None
     known: dict[tuple[tuple[str, Value], ...], Point] = field(default_factory=dict)
     workers: int = 1
+    synthesis: Synthesis | None = None
 
     @property
     def main(self) -> Evaluator:
@@ -65,7 +68,10 @@ class Explorer:
         for name, limit in self.space.constraints:
             value = values[self.main.metric.name if name == "accuracy" else name]
             over[name] = value / limit - 1.0
-        return Point(number, design.point, design.model, values, over, result.detail())
+        point = Point(number, design.point, design.model, values, over, result.detail())
+        if self.synthesis and point.feasible:
+            self.synthesis.add(design.accelerator)
+        return point
 
     def generation(
         self, numbers: Sequence[int], draws: Sequence[dict[str, Value]], progress: Progress, total: int
@@ -144,6 +150,7 @@ def explore(
     out: str | Path | None = None,
     resume: bool = False,
     workers: int = 1,
+    gates: bool = False,
     progress: Progress = lambda done, total, note: None,
 ) -> Study:
     """Search a design space on captured models.
@@ -157,7 +164,8 @@ def explore(
         out: folder for the log and the tables; without it nothing is written.
         resume: continue the study in `out`, if there is one.
         workers: processes that measure accuracy side by side.
-        progress: called after every draw.
+        gates: also price the front by its own circuits (`confirm_front`); minutes of Yosys the first time.
+        progress: called after every draw, and then after every design of the front that is priced in gates.
 
     Raises:
         ArgumentError: `out` holds a study and `resume` is false, or it is a study of something else.
@@ -178,11 +186,16 @@ def explore(
     if folder:
         explorer.log = PointLog(folder)
         explorer.known = {point.point: point for point in explorer.log.read()}
-    search(explorer, trials, seed, progress)
-    points = sorted(explorer.known.values(), key=lambda point: point.number)
-    study = Study(tuple(points), manifest | {"finished": True, "designs": len(points)})
-    if folder:
-        study.write(folder)
+    with Synthesis() if gates else contextlib.nullcontext() as explorer.synthesis:
+        search(explorer, trials, seed, progress)
+        points = sorted(explorer.known.values(), key=lambda point: point.number)
+        study = Study(tuple(points), manifest | {"finished": True, "designs": len(points)})
+        if folder:
+            study.write(folder)
+        if gates:
+            study = confirm_front(study, space, opened, memo, progress, explorer.synthesis)
+            if folder:
+                study.write(folder)
     return study
 
 

@@ -9,8 +9,8 @@ import pytest
 
 import hwsim
 from hwsim import cost, timing
-from hwsim.errors import ArgumentError
-from hwsim.evaluation import Evaluator, mean_sqnr_db, replay
+from hwsim.errors import ArgumentError, TraceError
+from hwsim.evaluation import Evaluator, Memo, mean_sqnr_db, replay
 
 MACHINES = ["edge-nvfp4", "edge-mxfp4", "edge-int8", "edge-int4"]
 
@@ -85,3 +85,35 @@ def test_wrong_requests_are_told(tiny_trace, machine):
         hwsim.evaluate(tiny_trace, machine, energy="layout")
     with pytest.raises(ArgumentError, match="a rerun needs a trace that was captured from a model file, got 'tiny'"):
         hwsim.evaluate(tiny_trace, machine, accuracy="rerun")
+
+
+MODEL = """
+import torch
+from pathlib import Path
+def build():
+    model = torch.nn.Linear(16, 4, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.linspace(-1, float(Path(__file__).with_name("last").read_text()), 64).reshape(4, 16))
+    return model
+def batches():
+    yield torch.linspace(-1, 1, 128).reshape(8, 16)
+def metric(model):
+    return float(model(next(batches())).detach().square().mean())
+"""
+
+
+def test_a_rerun_is_of_the_weights_that_were_captured(tmp_path, memo, machine):
+    (tmp_path / "model.py").write_text(MODEL)
+    (tmp_path / "last").write_text("1.0")
+    trace = hwsim.capture(f"{tmp_path / 'model.py'}:build", out=tmp_path / "trace")
+    before = Evaluator(trace, "rerun", memo=memo)(machine).accuracy
+    (tmp_path / "last").write_text("2.0")
+    assert Evaluator(trace, "rerun", memo=memo)(machine).accuracy == before  # remembered, and still true of the trace
+    forgetful = Evaluator(trace, "rerun", memo=Memo(tmp_path / "other.jsonl"))
+    with pytest.raises(
+        TraceError,
+        match=r"a rerun needs the weights that the trace was captured with \(\w{16}\); capture the model again",
+    ):
+        forgetful(machine)
+    fresh = hwsim.capture(f"{tmp_path / 'model.py'}:build", out=tmp_path / "trace")
+    assert Evaluator(fresh, "rerun", memo=memo)(machine).accuracy != before

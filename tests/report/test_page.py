@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html.parser
 import re
 
 import pytest
 
 from hwsim.errors import ArgumentError
+from hwsim.evaluation import Confirmation
 from hwsim.report import render, significant, write_report
 from hwsim.search.study import Point, Study
 
@@ -108,6 +110,38 @@ def test_a_study_without_a_feasible_design_has_no_page(study, tmp_path):
     empty = Study(study.points[-1:], study.manifest)
     with pytest.raises(ArgumentError, match="t: a report needs at least one feasible design, got '1 points'"):
         write_report(empty, tmp_path)
+
+
+def _confirmed(study, **changes):
+    """The front in gates: logic of every design 10 % dearer, and 5 % larger, than the fit says."""
+    records = {}
+    for point in study.pareto:
+        energy, area = point.values["energy_uj"] * 1e6, point.values["area_mm2"] * 1e6
+        logic, own = 0.5 * energy, 0.5 * area
+        record = Confirmation(
+            f"d{point.number}", energy, energy + 0.1 * logic, logic, 1.1 * logic,
+            area, area + 0.05 * own, own, 1.05 * own, "zero", "",
+        )  # fmt: skip
+        records[point.number] = dataclasses.replace(record, **changes)
+    return dataclasses.replace(study, confirmed=records)
+
+
+def test_gates_stand_beside_the_fitted_numbers(study):
+    page = render(_confirmed(study))
+    section = page[page.index("<h2>In gates</h2>") :]
+    assert "<td>9.1%</td><td>9.1%</td>" in section  # 1 - 1 / 1.1
+    assert "<td>4.8%</td><td>4.8%</td>" in section  # 1 - 1 / 1.05
+    point = study.pareto[0]
+    energy = point.values["energy_uj"]
+    assert f"{significant(1.05 * energy)}</td>" in section  # half of it is logic, dearer by a tenth
+    assert section.count("-9.1 %</td>") == len(study.pareto)
+
+
+def test_designs_without_gates_say_why_and_others_are_not_asked(study):
+    page = render(_confirmed(study, reason="Yosys is needed: apt install yosys"))
+    assert "9 designs without gates: Yosys is needed: apt install yosys" in page
+    assert "95th percentile" not in page
+    assert "In gates" not in render(study)
 
 
 @pytest.mark.parametrize(

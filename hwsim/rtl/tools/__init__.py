@@ -4,7 +4,7 @@ Each call runs in a temporary folder of its own that is removed afterwards.
 """
 
 from hwsim.rtl.tools.icarus import count_toggles, simulate
-from hwsim.rtl.tools.process import ToolError, available, find_tool
+from hwsim.rtl.tools.process import ToolError, available, end_all, find_tool
 from hwsim.rtl.tools.yosys import SynthResult, synth_script, synthesize, yosys_version
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "ToolError",
     "available",
     "count_toggles",
+    "end_all",
     "find_tool",
     "simulate",
     "synth_script",

@@ -5,6 +5,7 @@ Each call has a time limit that also ends a tool's own children, and its tempora
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -18,6 +19,9 @@ TIMEOUT_S = 300.0
 
 _PACKAGES = {"yosys": "yosys", "yosys-abc": "yosys", "iverilog": "iverilog", "vvp": "iverilog"}
 NAMES = {"yosys": "Yosys", "yosys-abc": "Yosys' ABC", "iverilog": "Icarus Verilog", "vvp": "Icarus Verilog"}
+
+
+_RUNNING: set[int] = set()
 
 
 class ToolError(HwsimError):
@@ -45,17 +49,31 @@ def run(command: list[str], *, cwd: Path, timeout_s: float, stderr: int = subpro
     with subprocess.Popen(
         command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True
     ) as process:
+        _RUNNING.add(process.pid)
         try:
             stdout, complaints = process.communicate(timeout=timeout_s)
         except BaseException as reason:
-            os.killpg(process.pid, signal.SIGKILL)
+            _end(process.pid)
             process.wait()
             if isinstance(reason, subprocess.TimeoutExpired):
                 raise ToolError("must end within its limit in seconds", got=timeout_s, where=_name(command)) from None
             raise
+        finally:
+            _RUNNING.discard(process.pid)
     if process.returncode:
         raise ToolError(_first_error(stdout, complaints or "", process.returncode), where=_name(command))
     return stdout
+
+
+def end_all() -> None:
+    """End every tool that threads of this process wait for; their calls raise `ToolError`."""
+    for pid in list(_RUNNING):
+        _end(pid)
+
+
+def _end(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 def _name(command: list[str]) -> str:
