@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -192,19 +192,31 @@ def rtl(
 
 @app.command()
 def synth(
-    name: Annotated[str, typer.Argument(help="a circuit of the catalogue")],
+    name: Annotated[str | None, typer.Argument(help="a circuit of the catalogue; all of them without it")] = None,
     liberty: Annotated[Path | None, typer.Option(help="a Liberty file; the package's own without it")] = None,
 ) -> None:
-    """Map a circuit to gates with Yosys: area, cells, longest path."""
+    """Map circuits to gates with Yosys, one on each core: area, cells, gates on the longest path."""
     from hwsim.gates.liberty import DEFAULT_LIBERTY
     from hwsim.gates.synthesis import synth as map_to_gates
-    from hwsim.rtl.catalog import build
+    from hwsim.gates.synthesis import synth_all
+    from hwsim.rtl.catalog import build, named_units
 
-    found = map_to_gates(build(name), liberty or DEFAULT_LIBERTY)
-    typer.echo(f"{found.provenance}")
-    typer.echo(f"area {found.area_um2:.1f} µm², {found.area_ge:.0f} gate equivalents")
-    typer.echo(f"cells {sum(found.result.cells.values())}, flip-flops {found.result.flip_flops}")
-    typer.echo(f"longest path {found.result.levels} gates")
+    library = liberty or DEFAULT_LIBERTY
+    units = [build(one) for one in ([name] if name else named_units())]
+    with _progress("synthesis") as advance:
+        synth_all([(unit.verilog, unit.top) for unit in units], library, advance)
+    found = [map_to_gates(unit, library) for unit in units]
+    _show_table(
+        ("circuit", "area µm²", "NAND2s", "cells", "flip-flops", "levels"),
+        [
+            (
+                one.name, f"{one.area_um2:.1f}", f"{one.area_ge:.0f}", str(sum(one.result.cells.values())),
+                str(one.result.flip_flops), str(one.result.levels),
+            )
+            for one in found
+        ],
+    )  # fmt: skip
+    typer.echo(f"{found[0].result.liberty}, {found[0].result.tool}")
 
 
 @app.command()
@@ -328,21 +340,32 @@ def _show_evaluation(result: Evaluation) -> None:
 
 def _show_study(study: Study) -> None:
     """The front as a table, at most 12 rows, evenly thinned."""
-    from rich.console import Console
-    from rich.table import Table
-
     from hwsim.report import significant
 
     front: Any = study.pareto
-    step = max(1, -(-len(front) // 12))
+    _show_table(
+        ("arithmetic", "array", *study.objectives),
+        [
+            (
+                point.detail["numerics"],
+                point.detail["array"],
+                *(significant(point.values[name]) for name in study.objectives),
+            )
+            for point in front[:: max(1, -(-len(front) // 12))]
+        ],
+        left=("array",),
+    )
+
+
+def _show_table(columns: Sequence[str], rows: Iterable[Sequence[str]], left: Sequence[str] = ()) -> None:
+    """Rows under their heads; the first column folds, the others but those of `left` are numbers."""
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table(box=None, header_style="bold")
-    table.add_column("arithmetic", overflow="fold")
-    for name in ("array", *study.objectives):
-        table.add_column(name, justify="left" if name == "array" else "right", no_wrap=True)
-    for point in front[::step]:
-        table.add_row(
-            point.detail["numerics"],
-            point.detail["array"],
-            *(significant(point.values[name]) for name in study.objectives),
-        )
+    table.add_column(columns[0], overflow="fold")
+    for name in columns[1:]:
+        table.add_column(name, justify="left" if name in left else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
     Console().print(table)

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from hwsim import cli
+from hwsim.gates.synthesis import synth
+from hwsim.rtl.catalog import build
+from hwsim.rtl.tools import available
 
 MODEL = Path(__file__).parent / "models" / "digits_cnn.py"
 
@@ -140,3 +143,17 @@ def test_help_lists_every_command():
     done = subprocess.run([sys.executable, "-m", "hwsim", "--help"], capture_output=True, text=True, check=True)
     for command in ("capture", "evaluate", "explore", "report", "train"):
         assert command in done.stdout
+
+
+@pytest.mark.skipif(not available("yosys", "yosys-abc"), reason="needs Yosys (apt install yosys)")
+def test_synth_counts_what_the_library_adds_up_to(capsys):
+    status, out, _ = _run(capsys, "synth", "mul_u2x2_array")
+    report = synth(build("mul_u2x2_array"))
+    cells = report.netlist.library.cells
+    area = sum(cells[kind].area_um2 * count for kind, count in report.result.cells.items())
+    assert status == 0
+    assert [*out.splitlines()[1].split()] == [
+        "mul_u2x2_array", f"{area:.1f}", f"{report.area_ge:.0f}", str(sum(report.result.cells.values())), "0",
+        str(report.result.levels),
+    ]  # fmt: skip
+    assert "hwsim45.lib, Yosys" in out
