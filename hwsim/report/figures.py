@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hwsim.evaluation.accuracy import PERFECT_DB
 from hwsim.report.style import GRID, INK, MUTED, colours, styled, to_png, to_svg
 
 if TYPE_CHECKING:
     from hwsim.search.study import Point, Study
+
+BRIGHTEST_DB = 60.0
+"""Where the colours of a heat map end: what is better is as good as exact."""
 
 LABELS = {
     "bits_per_byte": "bits per byte",
@@ -101,10 +105,11 @@ def _draw_view(axes: Any, study: Study, x: str, y: str, view: str) -> None:
 
 
 def _decades(axis: Any) -> None:
-    """Ticks at 1, 2 and 5 of each decade, written as plain numbers."""
+    """Ticks at 1, 2 and 5 of each decade, at 1 alone where there are many, written as plain numbers."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if high < 200 * low else (1.0,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
 
@@ -207,15 +212,18 @@ def heat_map(table: Mapping[str, Mapping[str, float]]) -> str:
         cells = np.array([[table[column].get(layer, np.nan) for column in columns] for layer in rows])
         figure, axes = plt.subplots(figsize=(2.2 + 0.52 * len(columns), 1.4 + 0.24 * len(rows)))
         axes.grid(visible=False)
-        top = max(30.0, float(np.nanmax(cells)))
+        top = min(max(30.0, float(np.nanmax(cells))), BRIGHTEST_DB)
         image = axes.imshow(cells, aspect="auto", cmap="viridis", vmin=0.0, vmax=top)
         axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor", fontsize=8)
         axes.set_yticks(range(len(rows)), rows, fontsize=8)
         for (row, column), value in np.ndenumerate(cells):
             if np.isfinite(value):
                 shade = "white" if value < top / 2 else INK
-                axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7, color=shade)
-        bar = figure.colorbar(image, ax=axes, fraction=0.025, pad=0.015)
+                text = f"{value:.0f}" if value < PERFECT_DB else "exact"
+                axes.text(column, row, text, ha="center", va="center", fontsize=7, color=shade)
+        bar = figure.colorbar(
+            image, ax=axes, fraction=0.025, pad=0.015, extend="max" if np.nanmax(cells) > top else None
+        )
         bar.set_label("SQNR, dB")
         bar.outline.set_edgecolor(GRID)
         axes.set_title("Layer × numerics: signal to quantization noise")

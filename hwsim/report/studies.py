@@ -102,14 +102,13 @@ def _area_over_tree(activation: str) -> Callable[[Axes, Sequence[Row]], None]:
         for row in own:
             axes.annotate(f"µ={row['best µ']}", (float(row["K"]), float(row["add tree"])), xytext=(0, -12),
                           textcoords="offset points", ha="center", fontsize=8, color=MUTED)  # fmt: skip
-        axes.axhline(2.2, color=MUTED, linestyle=":", linewidth=1)
-        axes.text(1, 2.25, "published 2.2", fontsize=8, color=MUTED)
+        axes.axhline(2.2, color=MUTED, linestyle=":", linewidth=1, label="published: 2.2")
         axes.set(xlabel="readers K", ylabel="times smaller")
         axes.set_xscale("log", base=2)
         axes.set_xticks([int(row["K"]) for row in own], [row["K"] for row in own])
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.4 * max(float(row["multiply wide"]) for row in rows))  # one scale; room for the legend
         axes.set_title(f"Best table core, {activation.upper()} activations")
-        axes.legend(title="than", fontsize=8, title_fontsize=8)
+        axes.legend(title="than", fontsize=8, title_fontsize=8, loc="upper left", ncols=2)
 
     return panel
 
