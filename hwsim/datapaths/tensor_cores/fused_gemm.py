@@ -9,7 +9,8 @@ A group of L products and c is cut at ``2^(emax - F)``, so emax of every element
 3. Scaling back by a power of two, and truncation as a mask of float64's low bits, or rounding to float16's 11 bits.
 
 Elements with special operands or scales, a special c, an emax that float32 cannot scale by, or a result that is
-subnormal or overflows go through `general.fused`, one by one. Groups of 4 are padded to 8 with zeros.
+subnormal or overflows go through `general.fused`, one by one. Groups are padded with zeros, see
+`fused_layout.padded`.
 """
 
 from __future__ import annotations
@@ -19,127 +20,23 @@ from typing import Any
 import numpy as np
 
 from hwsim.datapaths.tensor_cores import general, words
-from hwsim.datapaths.tensor_cores.fused_layout import STEP
-from hwsim.datapaths.tensor_cores.tiles import ROWS, J, give, leave, nearest_half, power_32, take
-from hwsim.datapaths.tensor_cores.words import Bool, Int
+from hwsim.datapaths.tensor_cores.fused_layout import EMPTY, PLAIN, SPECIAL
+from hwsim.datapaths.tensor_cores.fused_steps import (
+    align,
+    align_scaled,
+    cut_8,
+    cut_16,
+    exponent_of,
+    largest_8,
+    largest_16,
+    needs_care,
+)
+from hwsim.datapaths.tensor_cores.tiles import ROWS, J, give, leave, nearest_half, take
+from hwsim.datapaths.tensor_cores.words import Int
 from hwsim.jit import njit
-
-LOWEST = -4000
-"""Below it lies every exponent sum with a zero operand, and above it every other."""
 
 CARED = -20000
 """In place of an exponent sum: the column has gone through `general.fused`."""
-
-
-@njit(inline="always")
-def largest(a: Any, k: Int, b: Any, place: Int, width: Int, top: Any) -> None:
-    """top ``[J]``: the largest sum of exponents over a group."""
-    for w in range(0, width, STEP):
-        x0, x1, x2, x3 = a[k + w], a[k + w + 1], a[k + w + 2], a[k + w + 3]
-        x4, x5, x6, x7 = a[k + w + 4], a[k + w + 5], a[k + w + 6], a[k + w + 7]
-        p = b[place + w * J : place + (w + STEP) * J]
-        for j in range(J):
-            low = max(
-                max(np.int16(x0 + p[j]), np.int16(x1 + p[j + J])),
-                max(np.int16(x2 + p[j + 2 * J]), np.int16(x3 + p[j + 3 * J])),
-            )
-            high = max(
-                max(np.int16(x4 + p[j + 4 * J]), np.int16(x5 + p[j + 5 * J])),
-                max(np.int16(x6 + p[j + 6 * J]), np.int16(x7 + p[j + 7 * J])),
-            )
-            here = max(low, high)
-            top[j] = here if w == 0 else max(top[j], here)
-
-
-@njit(inline="always")
-def cut_products(a: Any, k: Int, b: Any, place: Int, scale: Any, sums: Any) -> None:
-    """Add STEP products, each truncated to the unit of the cut, to sums ``[J]``, int32."""
-    x0, x1, x2, x3 = a[k], a[k + 1], a[k + 2], a[k + 3]
-    x4, x5, x6, x7 = a[k + 4], a[k + 5], a[k + 6], a[k + 7]
-    p = b[place : place + STEP * J]
-    for j in range(J):
-        s = scale[j]
-        total = np.int32((x0 * p[j]) * s)
-        total += np.int32((x1 * p[j + J]) * s)
-        total += np.int32((x2 * p[j + 2 * J]) * s)
-        total += np.int32((x3 * p[j + 3 * J]) * s)
-        total += np.int32((x4 * p[j + 4 * J]) * s)
-        total += np.int32((x5 * p[j + 5 * J]) * s)
-        total += np.int32((x6 * p[j + 6 * J]) * s)
-        total += np.int32((x7 * p[j + 7 * J]) * s)
-        sums[j] += total
-
-
-@njit(inline="always")
-def exponent_of(magnitude: Any, half: bool, e_zero: Int) -> Any:
-    """Exponent of c, given without its sign; of a float32 zero or subnormal some number below the line of care."""
-    e = (magnitude >> np.int32(23)) - np.int32(127)
-    if half:
-        e = max(e, np.int32(-14))
-        e = np.int32(e_zero) if magnitude == 0 else e
-    return e
-
-
-@njit(inline="always")
-def needs_care(e: Any, magnitude: Any, top: Any) -> Bool:
-    """Whether emax lies where float32 factors or results would not be normal; specials have exponents far above."""
-    return (e > np.int32(100)) | ((e < np.int32(-100)) & ((magnitude != 0) | (top >= np.int16(LOWEST))))
-
-
-@njit(inline="always")
-def align(
-    top: Any,
-    c_bits: Any,
-    fraction: Int,
-    half: bool,
-    e_zero: Int,
-    scale: Any,
-    back: Any,
-    c_cut: Any,
-) -> Int:
-    """Factors of products, ``2^(fraction - emax)``, and of the result; c in units of the cut.
-
-    Returns whether some column needs `general.fused`: see `needs_care`.
-    """
-    marked = np.int32(0)
-    for j in range(J):
-        magnitude = c_bits[j] & np.int32(0x7FFFFFFF)
-        e = max(exponent_of(magnitude, half, e_zero), np.int32(top[j]))
-        marked |= np.int32(needs_care(e, magnitude, top[j]))
-        e = max(e, np.int32(-101))  # further down all terms are zero, or the column needs care
-        factor = power_32(np.int32(fraction) - e)
-        scale[j] = factor
-        c_cut[j] = np.int32(np.int32(c_bits[j]).view(np.float32) * factor)
-        back[j] = power_32(e - np.int32(fraction))
-    return marked
-
-
-@njit(inline="always")
-def align_scaled(
-    top: Any,
-    scale_a: Int,
-    scale_b: Any,
-    c_bits: Any,
-    fraction: Int,
-    half: bool,
-    e_zero: Int,
-    scale: Any,
-    back: Any,
-    c_cut: Any,
-) -> Int:
-    """`align` of products with block scales, whose exponents join those of the elements; specials are among them."""
-    marked = np.int32(0)
-    for j in range(J):
-        magnitude = c_bits[j] & np.int32(0x7FFFFFFF)
-        blocks = np.int32(scale_a) + scale_b[j]
-        e = max(exponent_of(magnitude, half, e_zero), np.int32(top[j]) + blocks)
-        marked |= np.int32(needs_care(e, magnitude, top[j]))
-        e = max(e, np.int32(-101))
-        power = max(np.int32(fraction) - e + blocks, np.int32(-126))  # lower, every product is below one in any case
-        scale[j] = power_32(power)
-        c_cut[j] = np.int32(np.int32(c_bits[j]).view(np.float32) * power_32(np.int32(fraction) - e))
-        back[j] = power_32(e - np.int32(fraction))
-    return marked
 
 
 @njit
@@ -195,7 +92,7 @@ def matmul(
     b: Any,
     b_exponents: Any,
     b_scale: Any,
-    b_plain: Any,
+    b_kind: Any,
     a_sig: Any,
     a_exp: Any,
     b_sig: Any,
@@ -218,13 +115,11 @@ def matmul(
     """
     rows, columns, groups = a_sig.shape[0], b_sig.shape[0], b_scale.shape[1]
     half, narrow = rounding == words.RNE_FP16, rounding == words.RZ_E8M13
-    run = 4 if fraction == 13 else 2  # steps of products that share an int32
     scaled = sa_exp.shape[1] == groups and sa_exp.shape[0] == rows
     top = np.empty(J, np.int16)
     scale = np.empty(J, np.float32)
     back = np.empty(J, np.float32)
     c_cut = np.empty(J, np.int32)
-    sums = np.empty(J, np.int32)
     totals = np.empty(J, np.float64)
     redone = np.empty(J, np.float32)
     held = np.zeros((ROWS, J), np.float32)
@@ -237,12 +132,18 @@ def matmul(
             take(out, r0, r1, first, count, outside, held)
             for g in range(groups):
                 panel = (t * groups + g) * width * J
-                plain = b_plain[t, g]
+                kind = b_kind[t, g]
+                fresh = g % outside == 0 if outside else g == 0
                 for i in range(r0, r1):
+                    if a_scale[g, i] == EMPTY and kind != SPECIAL and not fresh:
+                        continue  # nothing to add to a c that has passed the unit
                     c_bits = held_bits[i - r0]
                     k = (g * rows + i) * width
-                    largest(a_exponents, k, b_exponents, panel, width, top)
-                    if plain and a_scale[g, i] == 0:
+                    if width == 8:
+                        largest_8(a_exponents, k, b_exponents, panel, True, top)
+                    for w in range(0, width - 8, 16):
+                        largest_16(a_exponents, k + w, b_exponents, panel + w * J, w == 0, top)
+                    if kind == PLAIN and a_scale[g, i] == 0:
                         marked = align(top, c_bits, fraction, half, e_zero, scale, back, c_cut)
                     else:
                         marked = align_scaled(
@@ -256,15 +157,18 @@ def matmul(
                     if not narrow:
                         for j in range(J):
                             totals[j] = np.float64(c_cut[j])
-                    target = c_cut if narrow else sums
-                    for w in range(0, width, STEP):
-                        if not narrow and w // STEP % run == 0:
+                            c_cut[j] = 0
+                    if width == 8:
+                        cut_8(a, k, b, panel, scale, c_cut)
+                    for w in range(0, width - 8, 16):
+                        cut_16(a, k + w, b, panel + w * J, scale, c_cut)
+                        if not narrow:
                             for j in range(J):
-                                sums[j] = 0
-                        cut_products(a, k + w, b, panel + w * J, scale, target)
-                        if not narrow and (w // STEP % run == run - 1 or w + STEP == width):
-                            for j in range(J):
-                                totals[j] += np.float64(sums[j])
+                                totals[j] += np.float64(c_cut[j])
+                                c_cut[j] = 0
+                    if not narrow and width == 8:
+                        for j in range(J):
+                            totals[j] += np.float64(c_cut[j])
                     if narrow:
                         for j in range(J):
                             # Below 2^21, so exact in float32; its low 10 bits are beyond 13 fraction bits.

@@ -220,7 +220,7 @@ def _fused(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
         aligned((tiles, groups, width, J), np.float32),
         aligned((tiles, groups, width, J), np.int16),
         aligned((tiles, groups, J), np.int32),
-        np.empty((tiles, groups), np.bool_),
+        np.empty((tiles, groups), np.int8),
     )
     parallel_rows(fused_layout.panels, tiles, *b, *panels)
     out = c.astype(np.float32, copy=False)
@@ -261,7 +261,7 @@ def _laid_out(
     scale_exp: NDArray[np.int16],
 ) -> tuple[NDArray[Any], ...]:
     rows, groups = len(significands), significands.shape[1] // group
-    width = -(-group // fused_layout.STEP) * fused_layout.STEP
+    width = fused_layout.padded(group)
     laid_out = (
         np.empty((groups, rows, width), np.float32),
         np.empty((groups, rows, width), np.int16),
