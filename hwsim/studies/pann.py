@@ -17,9 +17,9 @@ from hwsim.rtl.multipliers import multiplier
 from hwsim.studies import operands, pann_units
 from hwsim.studies.circuits import Measured, conditions, measure
 from hwsim.studies.operands import Stream
-from hwsim.studies.page import Study, Table
+from hwsim.studies.page import Study, Table, Value
 from hwsim.studies.pann_accuracy import EveryLinear, bits_per_byte
-from hwsim.studies.pann_findings import findings
+from hwsim.studies.pann_findings import WIDER, findings
 
 PAPER = {2: (24.0, 10.0, 0.58), 3: (None, None, 0.44), 4: (36.0, 24.0, 0.33), 8: (72.0, 64.0, None)}
 """Signed and unsigned flips and the saving that arXiv 2202.02783 states in words, by bits."""
@@ -61,10 +61,13 @@ def study(grid: Grid) -> Study:
         conditions(
             operands=f"uniform and normal random numbers, and the committed trace of `models/gpt.py`; "
             f"{grid.cycles} cycles a circuit, the running sum in place (output stationary)",
-            accumulator="32 bits, wrapping; its 32 flip-flops are the only ones of a unit (64 in the add-only unit "
-            "with two accumulators)",
+            accumulator="32 bits, wrapping; its 32 flip-flops are the only ones of a unit (65 in the add-only unit "
+            "with two accumulators, whose subtraction waits for the end of a dot product)",
             accuracy=f"bits per byte of `models/gpt.py` on {grid.text_bytes} bytes of held-out text, every linear "
-            "layer on the unit, attention in float32, nothing retrained; the text sample's own noise is about 0.01",
+            "layer on the unit, attention in float32, nothing retrained; all rows read the same text, of which "
+            f"float32 needs {_base(grid):.3f} bits a byte, {_base(grid, 8):.3f} on eight times as much",
+            signs="the formulas ask for activations without a sign, which in `models/gpt.py` only the layers behind "
+            "a squared ReLU have; the others run with signed ones at the same price, on both sides",
         ),
         tables,
     )
@@ -210,40 +213,47 @@ def _conversion(grid: Grid) -> tuple[Table, int]:
 
 def _add_only(grid: Grid) -> Table:
     """Gates of every (b_x, R) beside the multiplying units of the same formula power."""
-    rows = []
+    rows: list[tuple[Value, ...]] = []
     for source in SOURCES:
         for bits, x_bits, additions in _choices(grid):
-            stream = operands.after_relu(source, bits, bits, grid.cycles)
-            signed = pann_units.measure_mac(stream, bits + 1, bits, True)
-            plain = pann_units.measure_mac(pann_units.sorted_signs(stream), bits, bits, False)
+            plain = operands.after_relu(source, bits, bits, grid.cycles)
+            signed = pann_units.measure_mac(plain, bits + 1, bits, True)
+            narrow = pann_units.measure_mac(pann_units.sorted_signs(plain), bits, bits, False)
+            magnitudes = pann_units.sorted_signs(operands.after_relu(source, bits, bits + 1, grid.cycles))
+            unsigned = pann_units.measure_mac(magnitudes, bits, bits, False)
             found = pann_units.add_only(source, x_bits, additions, grid.cycles)
+            alone = found.alone
             rows.append((source, bits, x_bits, additions, found.additions,
-                         formulas.add_only_flips(x_bits, additions), found.flips, found.paired.zero_fj,
-                         found.sorted_pair.zero_fj, found.alone.zero_fj, found.alone.unit_fj, found.alone.clock_fj,
-                         found.alone.zero_fj / plain.zero_fj, found.alone.unit_fj / plain.unit_fj,
-                         _clocked(found.alone) / _clocked(plain), found.alone.zero_fj / signed.zero_fj,
-                         _clocked(found.alone) / _clocked(signed)))  # fmt: skip
-    columns = ("operands", "budget bits", "b_x", "R", "cycles", "formula flips", "counted flips", "paired zero fJ",
-               "paired sorted zero fJ", "alone zero fJ", "alone unit fJ", "alone clock fJ", "to unsigned zero",
-               "to unsigned unit", "to unsigned with clock", "to signed zero", "to signed with clock")  # fmt: skip
+                         formulas.add_only_flips(x_bits, additions), found.flips,
+                         pann_units.count_mac(magnitudes, bits, bits).total, found.paired.zero_fj,
+                         found.sorted_pair.zero_fj, alone.zero_fj, alone.unit_fj, alone.clock_fj,
+                         alone.zero_fj / unsigned.zero_fj, alone.unit_fj / unsigned.unit_fj,
+                         _clocked(alone) / _clocked(unsigned), alone.zero_fj / narrow.zero_fj,
+                         alone.zero_fj / signed.zero_fj, _clocked(alone) / _clocked(signed)))  # fmt: skip
+    columns = ("operands", "budget bits", "b_x", "R", "cycles", "formula flips", "counted flips",
+               "counted flips of the MAC", "paired zero fJ", "paired sorted zero fJ", "alone zero fJ",
+               "alone unit fJ", "alone clock fJ", "to unsigned zero", "to unsigned unit", "to unsigned with clock",
+               "to narrow zero", "to signed zero", "to signed with clock")  # fmt: skip
     note = (
         "All pairs with (R + 0.5) b_x flips; energy an element, all additions of its weight together. "
         "`alone` has one accumulator behind weights sorted by sign; `paired` has one for each sign behind one adder, "
         "and a subtractor that rests until the dot product ends, with the weights in their own order and sorted by "
-        "sign. The ratios compare `alone` with the multiplying units of the budget on the same values: the unsigned "
-        "one (sorted by sign, equal power by the formula) and the signed one."
+        "sign. The ratios compare `alone` with multiplying units: the unsigned one for magnitudes of as many bits as "
+        "the budget's, weights sorted by sign, which has equal power by the formula; the same (`narrow`) fed weights "
+        "that have that many bits with their sign, one less without; and the signed one for these."
     )
     return Table("add_only", "The add-only unit at equal power", columns, tuple(rows), note, {"b_x": (3, 5, 6, 8)})
 
 
 def _accuracy(grid: Grid) -> Table:
-    exact = bits_per_byte(None, grid.text_bytes)
+    exact = _base(grid)
     rows: list[tuple[int | None, str, int | None, float | None, float | None, float, float]] = [
         (None, "float32", None, None, None, exact, 0.0)
     ]
     for bits in grid.budgets:
-        reached = bits_per_byte(EveryLinear(bits), grid.text_bytes)
-        rows.append((bits, "multiplying", bits, None, None, reached, reached - exact))
+        for unit, weight_bits in (("multiplying", bits), (WIDER, bits + 1)):
+            reached = bits_per_byte(EveryLinear(bits, weight_bits=weight_bits), grid.text_bytes)
+            rows.append((bits, unit, bits, None, None, reached, reached - exact))
         for budget, x_bits, additions in _choices(grid):
             if budget == bits:
                 policy = EveryLinear(x_bits, additions)
@@ -251,11 +261,17 @@ def _accuracy(grid: Grid) -> Table:
                 rows.append((bits, "add-only", x_bits, additions, policy.additions, reached, reached - exact))
     note = (
         "`multiplying`: weights and activations of `budget bits`, rounded to nearest at the clip of least"
-        " squared error, a step a channel and a layer. `add-only`: the same activations at b_x bits, "
-        "weights of R additions an element. Nothing is retrained."
+        f" squared error, a step a channel and a layer. `{WIDER}`: weights of one bit more, as magnitudes of "
+        "`budget bits` and a sign; an unsigned unit behind W+ and W- takes them at the same formula power. "
+        "`add-only`: the same activations at b_x bits, weights of R additions an element. Nothing is retrained."
     )
     columns = ("budget bits", "unit", "b_x", "R", "R spent", "bits per byte", "lost")
     return Table("accuracy", "A trained model at equal power", columns, tuple(rows), note)
+
+
+def _base(grid: Grid, times: int = 1) -> float:
+    """The model's own bits per byte, in float32."""
+    return bits_per_byte(None, times * grid.text_bytes)
 
 
 def _choices(grid: Grid) -> Iterator[tuple[int, int, float]]:

@@ -37,10 +37,10 @@ class Weights:
 class Layer:
     """Arithmetic of one layer, in the shape that `hwsim.nn.emulate` asks for."""
 
-    def __init__(self, bits: int, additions: float | None, signed: bool) -> None:
-        self.bits, self.additions, self.signed = bits, additions, signed
+    def __init__(self, bits: int, additions: float | None, weight_bits: int, signed: bool) -> None:
+        self.bits, self.additions, self.weight_bits, self.signed = bits, additions, weight_bits, signed
         self.unit: Datapath = (
-            integer(bits if signed else bits + 1, bits, 32)
+            integer(bits if signed else bits + 1, weight_bits, 32)
             if additions is None
             else pann(bits, additions, 32, signed=signed)
         )
@@ -58,7 +58,7 @@ class Layer:
             found = quantize_additions(b, self.additions, channel_axis=0)
             self.spent = found.additions
             return Weights(found.codes, found.step.reshape(-1))
-        top = largest(self.bits, True)
+        top = largest(self.weight_bits, True)
         step = np.array([least_error_clip(row, top, candidates=64) for row in b], np.float32) / np.float32(top)
         codes = np.clip(np.rint(b / np.where(step > 0, step, 1)[:, None]), -top, top)
         return Weights(codes.astype(np.int32), step)
@@ -75,10 +75,16 @@ class Layer:
 
 
 class EveryLinear:
-    """One `Layer` for each layer of a model; those behind a squared ReLU are unsigned."""
+    """One `Layer` for each layer of a model; those behind a squared ReLU are unsigned.
 
-    def __init__(self, bits: int, additions: float | None = None) -> None:
-        self._make = (bits, additions)
+    Args:
+        bits: of the activations, and of the weights with their sign unless `weight_bits` says otherwise.
+        additions: R of an add-only unit; None for a multiplying one.
+        weight_bits: of the multiplying unit's weights.
+    """
+
+    def __init__(self, bits: int, additions: float | None = None, weight_bits: int | None = None) -> None:
+        self._make = (bits, additions, weight_bits or bits)
         self.layers: dict[str, Layer] = {}
 
     def for_gemm(self, layer: str, b_role: str) -> Any:

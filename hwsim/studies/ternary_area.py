@@ -2,8 +2,9 @@
 
 Decides the comparison: every design adds `TERMS` weights a cycle into each of K outputs that share the activations,
 and is charged for all of it: tables or activations in registers, readers or multipliers, the sum of the terms, one
-accumulator an output. So only the choice of µ differs. INT8 sums are one carry-save tree and an accumulator of 32
-bits; FP16 sums are a chain of adders that round, the accumulator being the last of them.
+accumulator an output. So only the choice of µ differs. (Groups of 5 add 10 weights, the most below that.) INT8 sums
+are one carry-save tree and an accumulator of 32 bits; floating-point sums are a chain of adders that round, the
+accumulator being the last of them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 from hwsim.gates.liberty import DEFAULT_LIBERTY
 from hwsim.gates.synthesis import library_of, module_area_um2
-from hwsim.rtl.float_adders import float_adder
+from hwsim.rtl.float_adders import WIDTHS, float_adder
 from hwsim.rtl.mac import accumulator
 from hwsim.rtl.minifloat import signed_sum
 from hwsim.rtl.multipliers import multiplier
@@ -21,7 +22,7 @@ from hwsim.rtl.ternary import ternary_dot, ternary_table, ternary_tree
 from hwsim.rtl.unit import fill, join
 from hwsim.studies.circuits import area_um2
 
-TERMS = 12  # divisible by 1, 2, 3 and 4
+TERMS = 12  # divisible by 1, 2, 3, 4 and 6
 
 _MULTIPLY_DOT = """\
 // <T> INT8 activations times weights of <B> bits, in two's complement, and their sum.
@@ -54,6 +55,11 @@ class Core:
     fetch: float
     accumulate: float
 
+    @property
+    def accumulate_per_weight(self) -> float:
+        """The accumulators' part of it, the same for tables and for what they replace."""
+        return self.accumulate / (self.luts * self.group)
+
     def per_weight(self, readers: int) -> float:
         """Area over weights a cycle, with K = `readers` outputs."""
         shared = self.luts * (self.build + self.registers)
@@ -69,7 +75,7 @@ def register_um2() -> float:
 
 @functools.cache
 def core(group: int, activation: str, luts: int) -> Core:
-    """The parts of a core, each synthesised; an FP16 sum over several tables from its adders."""
+    """The parts of a core, each synthesised; a floating-point sum over several tables from its adders."""
     table = ternary_table(group, activation)
     entries = table.outputs[0].count
     width = table.outputs[0].bits
@@ -96,8 +102,8 @@ def baseline(kind: str, activation: str, styles: tuple[str, ...]) -> tuple[float
 
     Args:
         kind: ``"add tree"``: select and add; ``"multiply 2 bits"``, ``"multiply 8 bits"``: INT8 by weights of that
-            width; ``"multiply"``: FP16, a significand multiplier alone, so less than a whole one, and an adder.
-        activation: ``"int8"`` or ``"fp16"``.
+            width; ``"multiply"``: floats, a significand multiplier alone, so less than a whole one, and an adder.
+        activation: ``"int8"``, ``"fp16"`` or ``"bf16"``.
         styles: of the multiplier; the smallest counts.
     """
     bits = 8 if activation == "int8" else 16
@@ -110,7 +116,8 @@ def baseline(kind: str, activation: str, styles: tuple[str, ...]) -> tuple[float
     plain = core(1, activation, TERMS)
     if kind == "add tree":
         return shared, plain.fetch + plain.accumulate
-    significands = min(area_um2(multiplier(11, 11, False, style)) for style in styles)
+    width = WIDTHS[activation][1] + 1
+    significands = min(area_um2(multiplier(width, width, False, style)) for style in styles)
     adder = area_um2(float_adder(activation))
     return shared, TERMS * significands + (TERMS - 1) * adder + plain.accumulate
 

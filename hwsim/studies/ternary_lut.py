@@ -16,9 +16,10 @@ from hwsim.studies.circuits import area_um2, conditions
 from hwsim.studies.page import Study, Table
 from hwsim.studies.ternary_area import TERMS, Core, baseline_per_weight, core
 from hwsim.studies.ternary_energy import group_energy
-from hwsim.studies.ternary_findings import findings
+from hwsim.studies.ternary_findings import PUBLISHED_RATIO, findings
 
-BASELINES = {"int8": ("add tree", "multiply 2 bits", "multiply 8 bits"), "fp16": ("add tree", "multiply")}
+FLOATS = ("add tree", "multiply")
+BASELINES = {"int8": ("add tree", "multiply 2 bits", "multiply 8 bits"), "fp16": FLOATS, "bf16": FLOATS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +40,21 @@ class Grid:
 
 
 FULL = Grid(
-    {"int8": (1, 2, 3, 4), "fp16": (1, 2, 3, 4)},
-    (1, 2, 4, 8, 16, 32, 64, 128),
+    {"int8": (1, 2, 3, 4, 5, 6), "fp16": (1, 2, 3, 4, 5), "bf16": (1, 2, 3, 4, 5)},
+    (1, 2, 4, 8, 16, 32, 64, 128, 256, 512),
     (
         *(("int8", group, luts, readers) for group in (2, 3) for luts in (1, 2, 4) for readers in (1, 4, 8)),
-        *(("fp16", group, 1, readers) for group in (2, 3) for readers in (1, 4)),
+        *((name, group, 1, readers) for name in ("fp16", "bf16") for group in (2, 3) for readers in (1, 4)),
     ),
-    (2, 3, 4),
+    (2, 3, 4, 5),
     (1, 4, 16, 64),
     1 << 14,
     (".up", ".down"),
     None,
     STYLES,
 )
-QUICK = Grid({"int8": (1, 2), "fp16": (1, 2)}, (1, 8), (("int8", 2, 1, 1), ("int8", 2, 2, 2)), (2,), (1, 8), 512,
-             ("0.up",), 64, ("array",))  # fmt: skip
+QUICK = Grid({"int8": (1, 2), "fp16": (1, 2), "bf16": (1, 2)}, (1, 8), (("int8", 2, 1, 1), ("int8", 2, 2, 2)), (2,),
+             (1, 8), 512, ("0.up",), 64, ("array",))  # fmt: skip
 READERS = 8  # of the energy table
 
 
@@ -69,8 +70,9 @@ def study(grid: Grid) -> Study:
         "that one large core is denser than many small ones. Do open circuits say the same?",
         findings({table.name: table for table in tables}),
         conditions(
-            areas=f"{TERMS} weights a cycle into each of K outputs that share activations; INT8 with 32-bit wrapping "
-            "accumulators, FP16 with FP16 accumulators and adders that round; no controller, no key memory",
+            areas=f"{TERMS} weights a cycle into each of K outputs that share activations, 10 of them for µ = 5; "
+            "INT8 with 32-bit wrapping accumulators, floats with accumulators of their format and adders that round; "
+            "no controller, no key memory",
             operands="activations and ternary weights of `models/bitnet.py`, recorded in a forward of held-out text "
             f"({', '.join('`*' + ending + '`' for ending in grid.layers)}); {grid.cycles} cycles a circuit",
             unread="the paper's own table of best µ and its area model were not available; the claims are those of "
@@ -109,8 +111,8 @@ def _areas(grid: Grid, activation: str) -> Table:
     note += (
         "; `multiply` multiplies INT8 by weights of that width, the smallest of three styles."
         if activation == "int8"
-        else "; `multiply` is a significand multiplier of 11 × 11 bits and an adder, without exponents and rounding, "
-        "so less than a real one."
+        else "; `multiply` is a significand multiplier and an adder, without exponents and rounding, so less than a "
+        "real one."
     )
     return Table(f"area_{activation}", f"Area a weight, {activation.upper()} activations", columns, tuple(rows), note)
 
@@ -122,14 +124,18 @@ def _best(grid: Grid) -> Table:
             areas = {group: _core(group, activation).per_weight(readers) for group in groups}
             group = min(areas, key=lambda each: areas[each])
             others = [baseline_per_weight(kind, activation, grid.styles, readers) for kind in BASELINES[activation]]
-            rows.append((activation, readers, group, areas[group], others[0] / areas[group],
-                         others[1] / areas[group], others[-1] / areas[group]))  # fmt: skip
+            held = _core(group, activation).accumulate_per_weight
+            rows.append((activation, readers, group, groups[-1], areas[group], held, others[0] / areas[group],
+                         others[1] / areas[group], others[-1] / areas[group],
+                         (others[1] - held) / (areas[group] - held)))  # fmt: skip
     note = (
-        "How many times the best table core is smaller than each baseline. Published, against "
-        "multipliers: 2.2. `multiply narrow` is by 2-bit weights for INT8, `multiply wide` by 8-bit ones;"
-        " for FP16 both are the one baseline."
+        f"How many times the best table core is smaller than each baseline; µ was tried from 1 to `largest µ`. "
+        f"Published, against multipliers: {PUBLISHED_RATIO}. `multiply narrow` is by 2-bit weights for INT8, "
+        "`multiply wide` by 8-bit ones; for floats both are the one baseline. `bare`: `multiply narrow` with the "
+        "accumulators, which both sides have, taken off both."
     )
-    columns = ("activation", "K", "best µ", "µm² a weight", "add tree", "multiply narrow", "multiply wide")
+    columns = ("activation", "K", "best µ", "largest µ", "µm² a weight", "accumulators", "add tree",
+               "multiply narrow", "multiply wide", "bare")  # fmt: skip
     return Table("best", "The best µ by activation type and reuse", columns, tuple(rows), note)
 
 

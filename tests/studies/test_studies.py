@@ -15,8 +15,8 @@ pytest.importorskip("torch")
 
 TABLES = {
     "pann": {"formulas", "counted", "gates", "growth", "narrow", "conversion", "add_only", "accuracy"},
-    "ternary_lut": {"adders", "area_int8", "area_fp16", "best", "cores", "energy"},
-    "luq": {"area", "claims", "accumulated", "energy", "energy_accumulated"},
+    "ternary_lut": {"adders", "area_int8", "area_fp16", "area_bf16", "best", "cores", "energy"},
+    "luq": {"area", "claims", "parts", "accumulated", "energy", "energy_accumulated"},
 }
 
 
@@ -75,6 +75,12 @@ def test_ternary_tables_take_the_adders_they_must(quick):
     areas = [float(row["µ=2"]) for row in rows(folder, "area_fp16")]
     assert areas == sorted(areas, reverse=True)  # more readers share a table
     assert all(abs(float(row["error of the parts"])) < 0.15 for row in rows(folder, "cores"))
+
+
+def test_luq_parts_are_those_of_the_published_totals(quick):
+    gates = {row["part"]: int(row["published gates"]) for row in rows(quick("luq"), "parts")}
+    assert gates["casts"] + gates["FP7 multiplier"] == 264
+    assert gates["multiplier-free product"] == 49
 
 
 def test_luq_compares_with_the_baseline_of_the_paper(quick):
