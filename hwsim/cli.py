@@ -121,6 +121,7 @@ def explore(
     resume: Annotated[bool, typer.Option("--resume", help="continue the study in the folder")] = False,
     force: Annotated[bool, typer.Option("--force", help="replace the study in the folder")] = False,
     workers: Annotated[int, typer.Option(help="processes that measure accuracy side by side")] = 1,
+    dask: Annotated[str | None, typer.Option(help="address of a Dask scheduler that does so instead")] = None,
     gates: Annotated[
         bool, typer.Option("--gates/--no-gates", help="price the front by its own circuits too, where Yosys is")
     ] = True,
@@ -135,8 +136,8 @@ def explore(
     traces = trace or _traces_of(loaded.models, out, loaded.name, fresh=force)
     with _progress("exploring") as advance:
         study = hwsim.explore(
-            loaded, traces, trials=trials, seed=seed, out=out, resume=resume, workers=workers, gates=gates,
-            progress=advance,
+            loaded, traces, trials=trials, seed=seed, out=out, resume=resume, workers=workers, dask=dask,
+            gates=gates, progress=advance,
         )  # fmt: skip
     page = hwsim.write_report(study, out)
     _show_study(study)

@@ -10,10 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import multiprocessing
-import os
-from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from hwsim import cost, timing, workbench
@@ -31,6 +28,7 @@ if TYPE_CHECKING:
 
 AccuracyKind = Literal["replay", "rerun"]
 EnergyKind = Literal["pann", "trace", "gates"]
+Submit = Callable[..., Any]
 
 
 class Evaluator:
@@ -164,19 +162,17 @@ class Evaluator:
             return mean_sqnr_db(self.sqnr_db(policy), self.trace)
         return float(self.memo.get(self._rerun_key(policy), lambda: self._rerun(policy).value))
 
-    def prepare(self, policies: Iterable[Policy], workers: int) -> None:
-        """Measure accuracies that are not known yet side by side, in `workers` processes."""
-        if self.accuracy_kind == "replay" or workers < 2:
+    def prepare(self, policies: Iterable[Policy], submit: Submit) -> None:
+        """Measure accuracies that are not known yet side by side; `submit` starts a call elsewhere, like an executor."""
+        if self.accuracy_kind == "replay":
             return
         missing = {self._rerun_key(policy): policy for policy in policies if self._rerun_key(policy) not in self.memo}
-        context = multiprocessing.get_context("spawn")  # a fork would inherit locks that other threads hold
-        with ProcessPoolExecutor(workers, context, initializer=_one_thread) as pool:
-            jobs = {
-                key: pool.submit(rerun, self._spec, self._weights, policy, self.metric_options)
-                for key, policy in missing.items()
-            }
-            for key, job in jobs.items():
-                self.memo.put(key, job.result().value)
+        jobs = {
+            key: submit(rerun, self._spec, self._weights, policy, self.metric_options)
+            for key, policy in missing.items()
+        }
+        for key, job in jobs.items():
+            self.memo.put(key, job.result().value)
 
     @property
     def _spec(self) -> str:
@@ -207,11 +203,6 @@ class Evaluator:
         """The metric and its value for the model as it is."""
         found = self.memo.get(self._rerun_key(None), lambda: dataclasses.asdict(self._rerun(None)))
         return Metric(found["name"], found["goal"]), float(found["value"])
-
-
-def _one_thread() -> None:
-    """Give a worker one core: the workers together use them all."""
-    os.environ["HWSIM_NUM_THREADS"] = "1"
 
 
 def evaluate(

@@ -22,6 +22,7 @@ from hwsim.evaluation import Evaluator, Memo, Synthesis
 from hwsim.search.confirmation import confirm_front
 from hwsim.search.space import Design, DesignSpace, Value, load_space
 from hwsim.search.study import LOG, MANIFEST, Point, PointLog, Study
+from hwsim.search.workers import Pool, open_pool
 from hwsim.trace import Trace, load_trace
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class Explorer:
     evaluators: dict[str, Evaluator]
     log: PointLog | None = None
     known: dict[tuple[tuple[str, Value], ...], Point] = field(default_factory=dict)
-    workers: int = 1
+    pool: Pool | None = None
     synthesis: Synthesis | None = None
 
     @property
@@ -102,13 +103,15 @@ class Explorer:
         return points
 
     def _measure(self, designs: Iterable[Design | HwsimError]) -> None:
-        """Let the workers measure the accuracies that the designs need."""
+        """Let the pool measure the accuracies that the designs need."""
+        if self.pool is None:
+            return
         wanted: dict[str, list[Policy]] = {name: [] for name in self.evaluators}
         for design in designs:
             if isinstance(design, Design):
                 wanted[design.model or self.main.trace.name].append(design.accelerator.policy)
         for name, policies in wanted.items():
-            self.evaluators[name].prepare(policies, self.workers)
+            self.evaluators[name].prepare(policies, self.pool.submit)
 
 
 def search(explorer: Explorer, trials: int, seed: int, progress: Progress) -> None:
@@ -150,6 +153,7 @@ def explore(
     out: str | Path | None = None,
     resume: bool = False,
     workers: int = 1,
+    dask: str | None = None,
     gates: bool = False,
     progress: Progress = lambda done, total, note: None,
 ) -> Study:
@@ -164,11 +168,14 @@ def explore(
         out: folder for the log and the tables; without it nothing is written.
         resume: continue the study in `out`, if there is one.
         workers: processes that measure accuracy side by side.
+        dask: address of a Dask scheduler whose workers measure accuracy, in place of local processes.
         gates: also price the front by its own circuits (`confirm_front`); minutes of Yosys the first time.
         progress: called after every draw, and then after every design of the front that is priced in gates.
 
     Raises:
-        ArgumentError: `out` holds a study and `resume` is false, or it is a study of something else.
+        ArgumentError: `out` holds a study and `resume` is false, or it is a study of something else;
+            nothing answers at `dask`.
+        MissingExtra: `dask` is given, and Dask is not installed.
     """
     if trials < 1:
         raise ArgumentError("trials must be at least 1", got=trials)
@@ -180,13 +187,16 @@ def explore(
         entry.name: Evaluator(entry, space.accuracy, space.energy, space.metric_options, memo) for entry in opened
     }
     space, dropped = space.without(set(evaluators))
-    explorer = Explorer(space, evaluators, workers=workers)
+    explorer = Explorer(space, evaluators)
     manifest = _manifest(explorer, opened, trials, seed, dropped)
     folder = None if out is None else _prepare(Path(out), manifest, resume)
     if folder:
         explorer.log = PointLog(folder)
         explorer.known = {point.point: point for point in explorer.log.read()}
-    with Synthesis() if gates else contextlib.nullcontext() as explorer.synthesis:
+    with (
+        open_pool(workers, dask) as explorer.pool,
+        Synthesis() if gates else contextlib.nullcontext() as explorer.synthesis,
+    ):
         search(explorer, trials, seed, progress)
         points = sorted(explorer.known.values(), key=lambda point: point.number)
         study = Study(tuple(points), manifest | {"finished": True, "designs": len(points)})

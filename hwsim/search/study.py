@@ -165,13 +165,15 @@ class Study:
                 table.to_parquet(folder / "points.parquet", index=False)
             else:
                 table.to_csv(folder / "points.csv", index=False)
-            if len(table):
+            if self.pareto:
                 pareto = table[table["pareto"]].sort_values([*self.objectives, "number"])
                 if self.confirmed:
                     gates = [self.confirmed[number] for number in pareto["number"]]
                     pareto["gates_energy_uj"] = [one.gates_pj * 1e-6 for one in gates]
                     pareto["synthesized_area_mm2"] = [one.synthesized_um2 * 1e-6 for one in gates]
                 pareto.to_csv(folder / "pareto.csv", index=False)
+            else:
+                (folder / "pareto.csv").unlink(missing_ok=True)
             write_confirmed(self.confirmed, folder)
             (folder / MANIFEST).write_text(json.dumps(self.manifest, indent=1) + "\n")
         except OSError as error:

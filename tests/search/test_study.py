@@ -83,3 +83,11 @@ def test_a_study_is_read_back_and_cleared(study, tmp_path):
     with pytest.raises(TraceError, match=r"a study's folder must hold manifest\.json"):
         load_study(tmp_path)
     assert (tmp_path / "notes.txt").exists()
+
+
+def test_a_study_without_a_front_has_tables_all_the_same(study, tmp_path):
+    study.write(tmp_path)
+    assert (tmp_path / "pareto.csv").is_file()
+    Study(study.points[-1:], study.manifest).write(tmp_path)
+    assert len(pd.read_parquet(tmp_path / "points.parquet")) == 1
+    assert not (tmp_path / "pareto.csv").exists()  # of another study
