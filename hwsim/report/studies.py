@@ -87,10 +87,10 @@ def _pann_energy(axes: Axes, rows: Sequence[Row]) -> None:
     _lines(axes, [row for row in rows if row["operands"] == "half-normal"], "budget bits", "b_x", "to unsigned zero")
     axes.axhline(1, color=MUTED, linewidth=1)
     axes.text(1, 1.03, "equal", fontsize=8, color=MUTED, ha="right", transform=axes.get_yaxis_transform())
-    axes.set(xlabel="bits of the activation, b_x", ylabel="logic energy over the unsigned MAC's")
+    axes.set(xlabel="bits of the activation, b_x", ylabel="logic energy, unsigned MAC = 1")
     axes.set_ylim(bottom=0)
     axes.set_title("Additions as gates, at power equal by the formula")
-    axes.legend(title="power of an unsigned MAC of … bits", fontsize=8, title_fontsize=8)
+    axes.legend(title="power of an unsigned MAC of … bits", fontsize=8, title_fontsize=8, loc="upper right", ncols=2)
 
 
 def _area_over_tree(activation: str) -> Callable[[Axes, Sequence[Row]], None]:

@@ -217,14 +217,22 @@ def _streamed(name: str, units: tuple[Unit, ...], codes: Codes) -> tuple[float, 
     return one.zero_fj, one.unit_fj
 
 
+def _zero_products(name: str, codes: Codes) -> float:
+    other = codes.integer if name.startswith("INT4") else codes.power & 7
+    return float(((codes.weight == 0) | (other == 0)).mean())
+
+
 def _energy(streams: dict[str, Codes]) -> Table:
     rows = []
     for source, codes in streams.items():
         found = {name: _streamed(name, units, codes) for name, units in _products().items()}
         shift = found["shift, sign and magnitude"]
-        rows += [(source, name, *pair, pair[0] / shift[0], pair[1] / shift[1]) for name, pair in found.items()]
+        rows += [
+            (source, name, *pair, pair[0] / shift[0], pair[1] / shift[1], _zero_products(name, codes))
+            for name, pair in found.items()
+        ]
     note = "fJ a product. The INT4 multiplier gets the gradients rounded to INT4, the others LUQ's powers of two."
-    columns = ("operands", "circuit", "zero fJ", "unit fJ", "to shift zero", "to shift unit")
+    columns = ("operands", "circuit", "zero fJ", "unit fJ", "to shift zero", "to shift unit", "zero products")
     return Table("energy", "Energy of a product", columns, tuple(rows), note)
 
 

@@ -29,7 +29,8 @@ def findings(tables: Mapping[str, Table]) -> tuple[str, ...]:
         f"baseline is not as large: {_parts(tables['parts'])}.",
         "A synthesis that sees casts and multiplier together makes nearly the multiplier-free circuit of them by "
         f"itself: {together['ratio']:.2f} times remain.",
-        "Against INT4 multipliers, which is what the unit would replace in an integer array: "
+        f"Against INT4 multipliers, which the published {standard['published']:.1f} times are not about and which "
+        "the unit would replace in an integer array: "
         f"{claims['INT4 multiplier, sign and magnitude']['ratio']:.2f} times in sign and magnitude, "
         f"{plain['ratio']:.2f} in two's complement, "
         f"{claims['INT4 multiplier, shift in sign and magnitude']['ratio']:.2f} if only the shift changes to sign "
@@ -75,14 +76,17 @@ def _energy(table: Table) -> str:
         return f"{row['to shift zero']:.2f} and {row['to shift unit']:.2f}"
 
     plain = "INT4 × INT4, two's complement, array"
+    free = "multiplier-free to FP7"
+    zeros = {row["circuit"]: row["zero products"] for row in table.select({"operands": "gpt gradients"})}
     uniform = table.select({"operands": "uniform codes", "circuit": plain})[0]
     return (
         "Energy on the GPT's gradients, over the shift in sign and magnitude (zero and unit delay): casts and FP7 "
         f"multiplier {of('casts and FP7 multiplier')}, INT4 multiplier in sign and magnitude "
         f"{of('INT4 × INT4, sign and magnitude')}, in two's complement "
-        f"{of(plain)}, multiplier-free to FP7 {of('multiplier-free to FP7')}. The INT4 figures flatter: rounded to "
-        "nearest in INT4, most gradients are zero, and zeros do not switch; on uniform codes the two's complement "
-        f"multiplier takes {uniform['to shift zero']:.2f} and {uniform['to shift unit']:.2f}."
+        f"{of(plain)}, multiplier-free to FP7 {of(free)}. The INT4 figures flatter: rounded to nearest in INT4, "
+        f"{percent(zeros[plain])} of the products are zero ({percent(zeros[free])} with LUQ's powers), and zeros do "
+        f"not switch; on uniform codes the two's complement multiplier takes {uniform['to shift zero']:.2f} and "
+        f"{uniform['to shift unit']:.2f}."
     )
 
 

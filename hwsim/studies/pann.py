@@ -106,13 +106,15 @@ def _counted(grid: Grid, rng: np.random.Generator) -> Table:
             priced = formulas.mac_flips(bits, bits, pann_units.ACC_BITS, signed)
             addend = 0.5 * pann_units.ACC_BITS if signed else float(bits)
             rows.append((bits, name, _sign(signed), found.inputs, float(bits), found.partial, 0.5 * bits**2,
-                         found.addend, addend, found.register, float(bits), found.total, priced))  # fmt: skip
+                         found.addend, addend, found.register, float(bits), found.total, priced,
+                         float((stream.x == 0).mean())))  # fmt: skip
     parts = ("inputs", "partial products", "adder input", "register", "total")
-    columns = ("bits", "operands", "unit", *(name for part in parts for name in (part, f"{part} formula")))
+    pairs = (name for part in parts for name in (part, f"{part} formula"))
+    columns = ("bits", "operands", "unit", *pairs, "zero inputs")
     note = (
         "Flips an element. The formula counts one internal signal a cell of the array; counted here are "
         "the partial products, the cell's AND gates. `total` takes the register twice, as the paper does "
-        "(sum and register)."
+        "(sum and register). `zero inputs` is the share of x that is zero."
     )
     return Table("counted", "Counted bits beside the formulas", columns, tuple(rows), note, PAGE)
 

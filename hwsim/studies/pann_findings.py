@@ -16,11 +16,11 @@ def findings(tables: Tables, differing: int) -> tuple[str, ...]:
         _accuracy(tables["accuracy"]),
         _add_only(tables["add_only"], tables["accuracy"]),
         _pair(tables["add_only"]),
-        _unsigned(tables["conversion"], tables["formulas"]),
+        _unsigned(tables["conversion"], tables["formulas"], tables["gates"]),
         _clock(tables["conversion"]),
         _growth(tables["growth"]),
         _flips(tables["counted"]),
-        _real(tables["counted"]),
+        _real(tables["counted"], tables["gates"]),
         _widths(tables["narrow"]),
         "W+ and W- give the dot products of the signed unit bit for bit"
         + ("." if differing == 0 else f", except for {differing}."),
@@ -37,8 +37,7 @@ def _accuracy(accuracy: Table) -> str:
     for row in accuracy.select({"unit": "multiplying"}):
         bits, best = row["budget bits"], best_choice(accuracy, row["budget bits"])
         parts.append(
-            f"at {bits} bits {best['lost']:.3f} (b_x = {best['b_x']}, R = {best['R']:.2f}) instead of "
-            f"{row['lost']:.3f}"
+            f"{bits} bits {best['lost']:.3f} (b_x = {best['b_x']}, R = {best['R']:.2f}) and {row['lost']:.3f}"
         )
         strong = accuracy.select({"unit": WIDER, "budget bits": bits})[0]
         wider.append(f"{strong['lost']:.3f}")
@@ -47,9 +46,9 @@ def _accuracy(accuracy: Table) -> str:
     base = accuracy.select({"unit": "float32"})[0]["bits per byte"]
     held = f"holds at budgets of {_list(wins)} bits" if wins else "does not hold at any budget"
     return (
-        f"Accuracy at equal formula power, of {base:.3f} bits per byte: additions lose {'; '.join(parts)} by "
-        f"multiplications. A multiplying unit behind W+ and W- may have one bit more in its weights at the same "
-        f"formula power; it loses {', '.join(wider)}. Against both the paper's advantage {held}"
+        f"Accuracy at equal formula power, what additions lose and what multiplications, of {base:.3f} bits per "
+        f"byte: {'; '.join(parts)}. A multiplying unit behind W+ and W- may have one bit more in its weights at the "
+        f"same formula power; it loses {', '.join(wider)}. Against both the paper's advantage {held}"
         + ("" if len(wins) == len(parts) else ", and not above")
         + "; its minor degradation at the 2-bit budget is the first of these numbers here, without retraining."
     )
@@ -89,14 +88,24 @@ def _pair(table: Table) -> str:
     ordered = [row["paired sorted zero fJ"] / row["alone zero fJ"] for row in rows]
     return (
         "What the formula leaves out of the add-only unit: a second accumulator and one subtraction a dot product "
-        f"make it {_span(ordered, '.1f')} times as hungry as one accumulator behind weights sorted by sign "
-        f"(half-normal, zero delay), and with the weights in their own order {_span(own, '.1f')} times, as the one "
-        "adder then changes between two sums."
+        f"take the logic energy to {_span(ordered, '.1f')} times that of one accumulator behind weights sorted by "
+        f"sign (half-normal, zero delay), and with the weights in their own order to {_span(own, '.1f')} times, as "
+        "the one adder then changes between two sums."
     )
 
 
-def _unsigned(conversion: Table, formulas: Table) -> str:
-    parts = []
+def _unsigned(conversion: Table, formulas: Table, gates: Table) -> str:
+    parts, equal = [], []
+    for row in gates.select({"style": "array", "operands": "uniform", "unit": "signed"}):
+        known = formulas.select({"bits": row["bits"]})
+        if known:
+            other = gates.select({**{name: row[name] for name in ("style", "bits", "operands")}, "unit": "unsigned"})[
+                0
+            ]
+            equal.append(
+                f"{row['bits']} bits {percent(known[0]['saving'])} → "
+                f"{percent(1 - other['logic zero fJ'] / row['logic zero fJ'])}"
+            )
     for row in conversion.select({"operands": "half-normal", "way": "sorted by sign"}):
         known = formulas.select({"bits": row["bits"]})
         if known:
@@ -105,10 +114,10 @@ def _unsigned(conversion: Table, formulas: Table) -> str:
                 f"({percent(row['saves unit'])} with glitches, {percent(row['saves zero with clock'])} with clock)"
             )
     return (
-        "Dropping the sign saves more in gates than the formula says, as a signed unit for the same inputs is one "
-        "bit wider, magnitudes of weights are one bit narrower, and no sign runs through the accumulator; the clock "
-        "takes part of it back (formula → logic, half-normal operands, weights sorted by sign): "
-        f"{'; '.join(parts)}."
+        "What dropping the sign saves, by the formula → in logic energy. At equal widths, uniform operands: "
+        f"{'; '.join(equal)}. For the same inputs it is more, as there a signed unit is one bit wider, the "
+        "magnitudes of weights are one bit narrower and no sign runs through the accumulator; the clock takes part "
+        f"of it back (half-normal operands, weights sorted by sign): {'; '.join(parts)}."
     )
 
 
@@ -151,7 +160,12 @@ def _flips(counted: Table) -> str:
     )
 
 
-def _real(counted: Table) -> str:
+def _real(counted: Table, gates: Table) -> str:
+    zeros = [row["zero inputs"] for row in counted.select({"operands": "gpt down", "unit": "unsigned"})]
+    clock = [
+        row["clock fJ"] / (row["clock fJ"] + row["logic zero fJ"])
+        for row in gates.select({"operands": "gpt down", "unit": "unsigned"})
+    ]
     ratios = {
         name: [row["total"] / row["total formula"] for row in counted.select({"operands": name})]
         for name in ("gpt up", "gpt down")
@@ -159,8 +173,9 @@ def _real(counted: Table) -> str:
     return (
         "Real operands are not uniform: inputs behind a norm flip "
         f"{percent(min(ratios['gpt up']))} to {percent(max(ratios['gpt up']))} of the formula's bits, squared ReLUs "
-        f"{percent(min(ratios['gpt down']))} to {percent(max(ratios['gpt down']))}, because most of them are zero at "
-        "these widths. On them the clock takes most of the energy."
+        f"{percent(min(ratios['gpt down']))} to {percent(max(ratios['gpt down']))}, as {percent(min(zeros))} to "
+        f"{percent(max(zeros))} of them are zero. On these the accumulator's clock takes {percent(min(clock))} to "
+        f"{percent(max(clock))} of the energy (unsigned, zero delay)."
     )
 
 
