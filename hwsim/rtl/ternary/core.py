@@ -73,18 +73,11 @@ def ternary_core(group: int = 3, activation: str = "int8", luts: int = 1, reader
         fill(
             _CORE,
             TOP=top,
-            L=luts,
-            K=readers,
-            MU=group,
-            B=shape.bits,
-            W=shape.entry_bits,
-            ENTRIES=shape.entries,
-            KEY=shape.key_bits,
-            OUT=shape.out_bits,
             ACC=shape.acc_bits,
             BUILD=build_name(shape),
             FETCH=fetch_name(shape),
             ACCUMULATOR=summed if shape.is_float else adder.top,
+            **shape.numbers,
         ),
     )
     load, clear = Port("load", 1), Port("clear", 1)

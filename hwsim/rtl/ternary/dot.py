@@ -83,16 +83,9 @@ def ternary_dot(group: int = 3, activation: str = "int8", luts: int = 1, readers
         fill(
             _DOT,
             TOP=top,
-            L=luts,
-            K=readers,
-            MU=group,
-            B=shape.bits,
-            W=shape.entry_bits,
-            ENTRIES=shape.entries,
-            KEY=shape.key_bits,
-            OUT=shape.out_bits,
             BUILD=build_name(shape),
             FETCH=fetch_name(shape),
+            **shape.numbers,
         ),
     )
     x, key = Port("x", shape.bits, luts * group), Port("key", shape.key_bits, readers * luts)

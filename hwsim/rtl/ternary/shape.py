@@ -66,6 +66,20 @@ class Shape:
         """Of an accumulator."""
         return self.bits if self.is_float else ACC_BITS
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """What the templates of whole units call these widths and counts."""
+        return {
+            "L": self.luts,
+            "K": self.readers,
+            "MU": self.group,
+            "B": self.bits,
+            "W": self.entry_bits,
+            "ENTRIES": self.entries,
+            "KEY": self.key_bits,
+            "OUT": self.out_bits,
+        }
+
     def sum_bits(self, terms: int) -> int:
         """Bits of a signed sum of `terms` activations."""
         return self.bits if self.is_float else self.bits + (terms - 1).bit_length()
