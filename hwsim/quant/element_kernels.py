@@ -1,9 +1,7 @@
-"""Kernels for elements: to codes, to values, and both at once.
+"""Kernels between elements and codes, and what all kernels know of the elements of a scheme.
 
-`fake_rows` is the one that must be fast: on 16 elements at a time it multiplies, rounds by `bits.rounded` and
-multiplies again, all in vector registers. Walking rows backwards, to find in the cache what the pass over the maxima
-read last, was tried and rejected: the processor's prefetching follows addresses upwards, and the pass took twice as
-long.
+Stochastic rounding and the quotient rounded once are defined here, one element at a time; `fake_kernels` has both as
+vector instructions too.
 """
 
 from __future__ import annotations
@@ -17,7 +15,6 @@ from hwsim.quant.bits import (
     EXPONENT64,
     INF,
     MAGNITUDE,
-    SIGN,
     ZERO,
     Grid,
     U,
@@ -28,8 +25,7 @@ from hwsim.quant.bits import (
     float_of_64,
     rounded,
 )
-from hwsim.quant.lanes import LANES, fake_16, fake_16_divided
-from hwsim.quant.scale_kernels import maxima_row, scale_row
+from hwsim.quant.lanes import LANES
 from hwsim.quant.scheme import Scheme
 
 F = np.float32
@@ -71,74 +67,6 @@ class ElementConstants:
 
 
 @njit(inline="always")
-def _value(v: Any, top: Any, low: Any, offset: Any, zero: Any, nan: Any) -> Any:
-    """The element of the grid nearest to v, sign included."""
-    bits = bits_of(v)
-    magnitude = U(bits & MAGNITUDE)
-    near = rounded(magnitude if magnitude < top else top, low, offset)
-    signed = float_of(U(bits_of(near) | U(bits & SIGN)))
-    return (nan if magnitude > INF else signed) + zero
-
-
-@njit(error_model="numpy")
-def fake_rows(
-    start: int,
-    stop: int,
-    x: Any,
-    bits: Any,
-    block: int,
-    height: int,
-    plane: int,
-    ceiling: Any,
-    maxima: Any,
-    rule: int,
-    factor: int,
-    scale_floats: Any,
-    scale_words: Any,
-    divide: bool,
-    words: Any,
-    floats: Any,
-    out: Any,
-) -> None:
-    """Quantize and dequantize rows [rows, length].
-
-    `maxima` is uint32 [scale rows, blocks], or has no rows: then every row has scales of its own, made here.
-    """
-    length = x.shape[1]
-    blocks = (length + block - 1) // block
-    own, codes = np.empty(blocks, np.uint32), np.empty(blocks, np.uint8)
-    scales, multiplier, decode = np.empty(blocks, F), np.empty(blocks, F), np.empty(blocks, F)
-    top, low, offset, zero, nan = words[0], words[1], words[2], floats[0], floats[1]
-    tall = (plane + height - 1) // height
-    made = -1
-    for row in range(start, stop):
-        if maxima.shape[0] == 0:
-            maxima_row(bits[row], block, ceiling, own)
-            scale_row(rule, factor, scale_floats, scale_words, own, codes, scales, multiplier, decode)
-        else:
-            shared = (row // plane) * tall + (row % plane) // height
-            if shared != made:
-                made = shared
-                scale_row(rule, factor, scale_floats, scale_words, maxima[shared], codes, scales, multiplier, decode)
-        source, target = x[row], out[row]
-        for at in range(blocks):
-            m, d = multiplier[at], decode[at]
-            first = at * block
-            last = min(first + block, length)
-            whole = first + (last - first) // LANES * LANES
-            if divide:
-                for place in range(first, whole, LANES):
-                    fake_16_divided(source, target, place, m, d, top, low, offset, zero, nan)
-                for place in range(whole, last):
-                    target[place] = _value(source[place] / m, top, low, offset, zero, nan) * d
-            else:
-                for place in range(first, whole, LANES):
-                    fake_16(source, target, place, m, d, top, low, offset, zero, nan)
-                for place in range(whole, last):
-                    target[place] = _value(source[place] * m, top, low, offset, zero, nan) * d
-
-
-@njit(inline="always")
 def _code(
     bits: Any, near: Any, low: Any, shift: Any, base: Any, sign_shift: Any, mask: Any, nan: Any, integer: bool
 ) -> Any:
@@ -160,7 +88,8 @@ def _step(magnitude: Any, low: Any, shift: Any) -> Any:
 
 
 @njit(inline="always")
-def _stochastic(magnitude: Any, noise: Any, top: Any, low: Any, shift: Any) -> Any:
+def stochastic(magnitude: Any, noise: Any, top: Any, low: Any, shift: Any) -> Any:
+    """A magnitude, given as bits, plus `noise` steps, cut to the steps where the sum lies; float32."""
     size = float_of(magnitude)
     total = (
         noise * _step(magnitude, low, shift) + size
@@ -172,7 +101,7 @@ def _stochastic(magnitude: Any, noise: Any, top: Any, low: Any, shift: Any) -> A
 
 
 @njit(inline="always")
-def _quotient(x: Any, S: Any, s: Any, top: Any, low: Any, shift: Any) -> Any:
+def quotient(x: Any, S: Any, s: Any, top: Any, low: Any, shift: Any) -> Any:
     """|x| S / s rounded once: float64 holds the product exactly and no quotient comes near a tie without being
     one."""
     size = np.abs(np.float64(x)) * np.float64(S) / np.float64(s)
@@ -242,9 +171,9 @@ def code_rows(
                 size = U(bits & MAGNITUDE)
                 size = size if size < top else top
                 if mode == QUOTIENT:
-                    near = _quotient(v, prescale, m, top, low, shift)
+                    near = quotient(v, prescale, m, top, low, shift)
                 elif noise.shape[0] != 0:
-                    near = _stochastic(size, F(noise[row, place] >> noise_shift) * noise_unit, top, low, shift)
+                    near = stochastic(size, F(noise[row, place] >> noise_shift) * noise_unit, top, low, shift)
                 else:
                     near = rounded(size, low, offset)
                 if not keep_zero and U(bits & MAGNITUDE) == ZERO:
@@ -290,75 +219,3 @@ def value_rows(
             else:
                 for place in range(first, last):
                     target[place] = (table[source[place]] / d) * P
-
-
-@njit(error_model="numpy")
-def four_over_six_rows(
-    start: int,
-    stop: int,
-    x: Any,
-    block: int,
-    S: Any,
-    element_max: Any,
-    limit: Any,
-    two_level: bool,
-    amax: Any,
-    product: Any,
-    maxima: Any,
-    scale_words: Any,
-    words: Any,
-    table: Any,
-    codes: Any,
-    scale_codes: Any,
-) -> None:
-    """Codes and scale bytes of rows [rows, length] whose blocks each choose the better of two scales."""
-    length = x.shape[1]
-    s_decode = F(1) / S
-    top, low, offset, shift, base = words[0], words[1], words[2], words[3], words[4]
-    sign_shift, mask, nan, integer = words[5], words[6], words[7], words[8] != ZERO
-    scale_low, scale_offset, scale_shift, scale_base = scale_words[1], scale_words[2], scale_words[3], scale_words[4]
-    for row in range(start, stop):
-        for at in range(maxima.shape[1]):
-            first = at * block
-            last = min(first + block, length)
-            six = (float_of(maxima[row, at]) / element_max) * S
-            best = F(0)
-            for candidate in range(2):
-                v = six if candidate == 0 else six * F(1.5)
-                v = v if v < limit else limit
-                s = rounded(bits_of(v), scale_low, scale_offset)
-                m = F(1) / (s * s_decode)
-                m = m if m < F(3.4028234663852886e38) else F(3.4028234663852886e38)
-                error = F(0)
-                for place in range(first, last):
-                    code = _nearest(x[row, place] * m, top, low, offset, shift, base, sign_shift, mask, nan, integer)
-                    value = table[code] * s
-                    if two_level:
-                        value = (value * amax) / product
-                    error += np.abs(value - x[row, place])
-                if candidate == 0 or error < best:
-                    best = error
-                    scale_codes[row, at] = coded(s, scale_low, scale_shift, scale_base)
-                    for place in range(first, last):
-                        codes[row, place] = _nearest(
-                            x[row, place] * m, top, low, offset, shift, base, sign_shift, mask, nan, integer
-                        )
-
-
-@njit(inline="always")
-def _nearest(
-    v: Any,
-    top: Any,
-    low: Any,
-    offset: Any,
-    shift: Any,
-    base: Any,
-    sign_shift: Any,
-    mask: Any,
-    nan: Any,
-    integer: bool,
-) -> Any:
-    bits = bits_of(v)
-    size = U(bits & MAGNITUDE)
-    near = rounded(size if size < top else top, low, offset)
-    return _code(bits, near, low, shift, base, sign_shift, mask, nan, integer)

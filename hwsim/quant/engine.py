@@ -1,26 +1,26 @@
 """quantize, dequantize and fake_quantize of whole tensors: layout, maxima, scales, elements.
 
-Every bit is that of `hwsim.quant.reference`, whatever the number of threads. `fake_quantize` is fused where the
-scheme multiplies each element by one factor and rounds to nearest; elsewhere it is, literally, quantize and
-dequantize.
+Every bit is that of `hwsim.quant.reference`, whatever the number of threads. `fake_quantize` is fused where an
+element's value is its rounding times one factor; elsewhere it is, literally, quantize and dequantize.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwsim.errors import ArgumentError
 from hwsim.jit import parallel_rows
-from hwsim.quant import element_kernels, reference, scale_kernels
+from hwsim.quant import choice_kernels, element_kernels, fake_kernels, reference, scale_kernels
 from hwsim.quant.bits import INF
 from hwsim.quant.catalog import get
 from hwsim.quant.element_kernels import ElementConstants
 from hwsim.quant.layout import Layout, flat_scales, float32_array, layout, scale_array
 from hwsim.quant.quantized import Quantized
-from hwsim.quant.random_bits import random_words
+from hwsim.quant.random_bits import random_words, stream_key
 from hwsim.quant.reference_scales import NAN_IGNORING_RULES, absolute_mean, decode_factors, decode_scale, tensor_scale
 from hwsim.quant.scale_kernels import ScaleConstants
 from hwsim.quant.scheme import Scheme
@@ -31,7 +31,7 @@ Noise = NDArray[np.uint8] | NDArray[np.uint32]
 GRAIN = 1 << 14
 """Elements worth a thread."""
 
-_UNFUSED = ("te_4over6", "exact", "fp4atw", "vllm_ref", "flashinfer_fast", "none")
+_UNFUSED = ("fp4atw", "vllm_ref", "flashinfer_fast", "none")
 _NO_NOISE = np.empty((0, 0), np.uint8)
 _NO_MAXIMA = np.empty((0, 0), np.uint32)
 
@@ -74,10 +74,7 @@ def quantize(
     rows = where.to_rows(array).reshape(split.rows, split.length)
     maxima = _maxima(rows, scheme, split)
     largest = _largest(maxima) if given is None else given
-    if scheme.scale_rule == "te_4over6":
-        codes, scales = _four_over_six(rows, scheme, split, maxima, largest)
-    else:
-        codes, scales = _codes(rows, scheme, split, maxima, largest, noise)
+    codes, scales = _codes(rows, scheme, split, maxima, largest, noise)
     return Quantized(
         where.from_rows(codes.reshape(where.rows, where.length), array.shape),
         scale_array(scales, where, scheme),
@@ -94,10 +91,16 @@ def _codes(
     scale, elements = ScaleConstants(scheme, largest), _element_constants(scheme)
     scale_codes, codes = np.empty(maxima.shape, np.uint8), np.empty(rows.shape, np.uint8)
     scales, multiplier, factors = (np.empty(maxima.shape, F) for _ in range(3))
-    parallel_rows(
-        scale_kernels.scale_rows, maxima.shape[0], scale.rule, scale.factor, scale.floats, scale.words, maxima,
-        scale_codes, scales, multiplier, factors, grain=_grain(maxima.shape[1]),
-    )  # fmt: skip
+    if scale.rule == scale_kernels.FOUR_OVER_SIX:
+        parallel_rows(
+            choice_kernels.choose_rows, where.rows, rows, where.block, scale.floats, scale.words, elements.words,
+            elements.floats, maxima, scale_codes, scales, multiplier, grain=_grain(where.length),
+        )  # fmt: skip
+    else:
+        parallel_rows(
+            scale_kernels.scale_rows, maxima.shape[0], scale.rule, scale.factor, scale.floats, scale.words, maxima,
+            scale_codes, scales, multiplier, factors, grain=_grain(maxima.shape[1]),
+        )  # fmt: skip
     prescale = scale.floats[1] if scheme.scale_rule == "fp4atw" else scale.floats[0]
     random = _NO_NOISE if noise is None else noise.reshape(rows.shape)
     shift = random.dtype.type(8 * random.dtype.itemsize - scheme.sr_bits if noise is not None else 0)
@@ -107,19 +110,6 @@ def _codes(
         grain=_grain(where.length),
     )  # fmt: skip
     return codes, scales if scheme.scale_format == "fp32" else scale_codes
-
-
-def _four_over_six(
-    rows: Floats, scheme: Scheme, where: Layout, maxima: NDArray[np.uint32], largest: np.float32
-) -> tuple[NDArray[np.uint8], NDArray]:
-    scale, elements = ScaleConstants(scheme, largest), _element_constants(scheme)
-    scale_codes, codes = np.empty(maxima.shape, np.uint8), np.empty(rows.shape, np.uint8)
-    parallel_rows(
-        element_kernels.four_over_six_rows, where.rows, rows, where.block, scale.floats[0], F(scheme.element_max),
-        F(scheme.scale_format_max), scheme.tensor_scale, largest, F(scheme.product_max), maxima, scale.words,
-        elements.words, _table(scheme), codes, scale_codes, grain=_grain(where.length),
-    )  # fmt: skip
-    return codes, scale_codes
 
 
 def dequantize(q: Quantized) -> NDArray[np.float32]:
@@ -171,11 +161,7 @@ def fake_quantize(
         raise ArgumentError(
             f"out must be float32 of shape {array.shape}", got=(out.dtype.name, out.shape), where="out"
         )
-    fused = (
-        scheme.scale_rule not in _UNFUSED
-        and scheme.rounding == "rne"
-        and scheme.decode in ("te", "torchao", "vllm", "scale")
-    )
+    fused = scheme.scale_rule not in _UNFUSED and scheme.decode in ("te", "torchao", "vllm", "scale")
     if not fused or array.size == 0:
         values = quantize(array, scheme, axis, seed, amax=amax).dequantize()
     else:
@@ -183,7 +169,7 @@ def fake_quantize(
         rows = where.to_rows(array)
         direct = out is not None and out.flags.c_contiguous and where.axis == len(where.shape) - 1
         target = out.reshape(rows.shape) if direct and out is not None else np.empty(rows.shape, F)
-        _fake(rows, scheme, where, _given(amax, scheme), target)
+        _fake(rows, scheme, where, _given(amax, scheme), seed, target)
         if direct and out is not None:
             return out
         values = where.from_rows(target, array.shape)
@@ -194,20 +180,29 @@ def fake_quantize(
 
 
 def _fake(
-    rows: NDArray[np.float32], scheme: Scheme, where: Layout, given: np.float32 | None, out: NDArray[np.float32]
+    rows: Floats, scheme: Scheme, where: Layout, given: np.float32 | None, seed: int | None, out: Floats
 ) -> None:
     split = _split(where)
     rows, out = rows.reshape(split.rows, split.length), out.reshape(split.rows, split.length)
     maxima, largest = _NO_MAXIMA, F(1) if given is None else given
+    key = _noise_key(scheme, seed)
     if split.height > 1 or scheme.scale_rule == "absmean" or (scheme.tensor_scale and given is None):
         maxima = _maxima(rows, scheme, split)
         largest = _largest(maxima) if given is None else given
     scale, elements = ScaleConstants(scheme, largest), _element_constants(scheme)
+    scales = _ceiling(scheme), maxima, scale.rule, scale.factor, scale.floats, scale.words
+    divide: tuple[bool, ...] = (elements.mode == element_kernels.DIVIDE,)
+    noise: tuple[Any, ...] = ()
+    if key is not None:
+        kernel, kind = fake_kernels.fake_noisy_rows, np.empty(0, np.uint8 if scheme.sr_bits <= 8 else np.uint32)
+        noise = key, kind, kind.dtype.type(8 * kind.itemsize - scheme.sr_bits), F(2.0**-scheme.sr_bits)
+    elif elements.mode == element_kernels.QUOTIENT:
+        kernel, divide = fake_kernels.fake_quotient_rows, ()
+    else:
+        kernel = fake_kernels.fake_rows
     parallel_rows(
-        element_kernels.fake_rows, split.rows, rows, rows.view(np.uint32), split.block, split.height, split.plane,
-        _ceiling(scheme), maxima, scale.rule, scale.factor, scale.floats, scale.words,
-        elements.mode == element_kernels.DIVIDE, elements.words, elements.floats, out,
-        grain=_grain(split.length),
+        kernel, split.rows, rows, rows.view(np.uint32), split.block, split.height, split.plane, *scales, *divide,
+        elements.words, elements.floats, *noise, out, grain=_grain(split.length),
     )  # fmt: skip
 
 
@@ -275,15 +270,21 @@ def _given(amax: float | None, scheme: Scheme) -> np.float32 | None:
 
 def random_noise(scheme: Scheme, seed: int | None, where: Layout) -> Noise | None:
     """Random bytes for up to 8 bits an element, else words, [rows, length]; None where nothing is random."""
-    if scheme.rounding != "sr":
+    if _noise_key(scheme, seed) is None or seed is None:
         return None
-    if seed is None:
-        raise ArgumentError("seed must be given for stochastic rounding", where=scheme.name)
     count = where.rows * where.length
     if scheme.sr_bits > 8:
         return random_words(seed, count).reshape(where.rows, where.length)
     words = random_words(seed, -(-count // 4)).astype("<u4", copy=False)
     return words.view(np.uint8)[:count].reshape(where.rows, where.length)
+
+
+def _noise_key(scheme: Scheme, seed: int | None) -> NDArray[np.uint64] | None:
+    if scheme.rounding != "sr":
+        return None
+    if seed is None:
+        raise ArgumentError("seed must be given for stochastic rounding", where=scheme.name)
+    return stream_key(seed)
 
 
 def noise_integers(noise: Noise, scheme: Scheme) -> Floats:

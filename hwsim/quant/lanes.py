@@ -1,8 +1,8 @@
-"""Sixteen elements at once: the two inner loops that must run at the speed of memory, as vector instructions.
+"""Sixteen elements at once: the inner loops that must run at the speed of memory, as vector instructions.
 
 Numba unrolls a loop of 16 before LLVM can vectorise it, and spends more on bounds of slices than on the arithmetic:
-the loop forms of these two are 20 and 2 times slower. The instructions here are LLVM's, so every processor has them;
-those with shorter vectors take several. No fast-math flag is set on any of them.
+the loop forms of the first two are 20 and 2 times slower. The instructions here are LLVM's, so every processor has
+them; those with shorter vectors take several. No fast-math flag is set on any of them.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from hwsim.jit import intrinsic, ir, types
 
 LANES = 16
 
-_WORD, _FLOAT = ir.IntType(32), ir.FloatType()
-_WORDS, _FLOATS = ir.VectorType(_WORD, LANES), ir.VectorType(_FLOAT, LANES)
+_WORD, _FLOAT, _LONG, _DOUBLE = ir.IntType(32), ir.FloatType(), ir.IntType(64), ir.DoubleType()
+_WORDS, _FLOATS, _LONGS, _DOUBLES = (ir.VectorType(kind, LANES) for kind in (_WORD, _FLOAT, _LONG, _DOUBLE))
 
 
 def _constant(word: int) -> Any:
@@ -33,12 +33,25 @@ def _pointer(compiler: Any, build: Any, kind: Any, array: Any, at: Any, vector: 
     return build.bitcast(build.gep(data, [at]), vector.as_pointer())
 
 
+def _loaded(compiler: Any, build: Any, kind: Any, array: Any, at: Any, vector: Any) -> Any:
+    loaded = build.load(_pointer(compiler, build, kind, array, at, vector))
+    loaded.align = vector.element.width // 8 if isinstance(vector.element, ir.IntType) else 4
+    return loaded
+
+
+def _stored(compiler: Any, build: Any, kind: Any, array: Any, at: Any, value: Any) -> None:
+    build.store(value, _pointer(compiler, build, kind, array, at, value.type)).align = 4
+
+
+def _least(build: Any, a: Any, b: Any) -> Any:
+    return build.select(build.icmp_unsigned("<", a, b), a, b)
+
+
 def _largest_of_16(context: Any, bits: Any, at: Any, ceiling: Any) -> Any:
     """The largest of ``bits[at : at + 16] & 0x7FFFFFFF``, words above `ceiling` counted as 0; uint32."""
 
     def generate(compiler: Any, build: Any, signature: Any, args: Any) -> Any:
-        loaded = build.load(_pointer(compiler, build, signature.args[0], args[0], args[1], _WORDS))
-        loaded.align = 4
+        loaded = _loaded(compiler, build, signature.args[0], args[0], args[1], _WORDS)
         best = build.and_(loaded, _constant(0x7FFFFFFF))
         limit = _repeated(build, args[2], _WORDS)
         best = build.select(build.icmp_unsigned("<=", best, limit), best, _constant(0))
@@ -52,6 +65,26 @@ def _largest_of_16(context: Any, bits: Any, at: Any, ceiling: Any) -> Any:
         return build.extract_element(best, ir.Constant(_WORD, 0))
 
     return types.uint32(bits, types.intp, types.uint32), generate
+
+
+def _exponent(build: Any, held: Any, low: Any) -> Any:
+    """The exponent field of magnitudes given as bits, not below that of `low`."""
+    above = build.select(build.icmp_unsigned(">", held, low), held, low)
+    return build.and_(above, _constant(0x7F800000))
+
+
+def _nearest(build: Any, held: Any, low: Any, offset: Any) -> Any:
+    """`bits.rounded`."""
+    anchor = build.bitcast(build.add(_exponent(build, held, low), offset), _FLOATS)
+    return build.fsub(build.fadd(build.bitcast(held, _FLOATS), anchor), anchor)
+
+
+def _element(build: Any, near: Any, bits: Any, zero: Any, nan: Any) -> Any:
+    """Rounded magnitudes with the sign of `bits`, `nan` where these are NaN."""
+    sign = build.and_(bits, _constant(0x80000000))
+    signed = build.bitcast(build.or_(build.bitcast(near, _WORDS), sign), _FLOATS)
+    lost = build.icmp_unsigned(">", build.and_(bits, _constant(0x7FFFFFFF)), _constant(0x7F800000))
+    return build.fadd(build.select(lost, nan, signed), zero)
 
 
 def _fake(divide: bool) -> Callable[..., Any]:
@@ -74,21 +107,11 @@ def _fake(divide: bool) -> Callable[..., Any]:
         def generate(compiler: Any, build: Any, signature: Any, args: Any) -> Any:
             m, d, zero, nan = (_repeated(build, args[at], _FLOATS) for at in (3, 4, 8, 9))
             top, low, offset = (_repeated(build, args[at], _WORDS) for at in (5, 6, 7))
-            loaded = build.load(_pointer(compiler, build, signature.args[0], args[0], args[2], _FLOATS))
-            loaded.align = 4
+            loaded = _loaded(compiler, build, signature.args[0], args[0], args[2], _FLOATS)
             bits = build.bitcast(build.fdiv(loaded, m) if divide else build.fmul(loaded, m), _WORDS)
-            magnitude = build.and_(bits, _constant(0x7FFFFFFF))
-            held = build.select(build.icmp_unsigned("<", magnitude, top), magnitude, top)
-            exponent = build.select(build.icmp_unsigned(">", held, low), held, low)
-            exponent = build.and_(exponent, _constant(0x7F800000))
-            anchor = build.bitcast(build.add(exponent, offset), _FLOATS)
-            near = build.fsub(build.fadd(build.bitcast(held, _FLOATS), anchor), anchor)
-            sign = build.and_(bits, _constant(0x80000000))
-            signed = build.bitcast(build.or_(build.bitcast(near, _WORDS), sign), _FLOATS)
-            lost = build.icmp_unsigned(">", magnitude, _constant(0x7F800000))
-            value = build.fmul(build.fadd(build.select(lost, nan, signed), zero), d)
-            stored = build.store(value, _pointer(compiler, build, signature.args[1], args[1], args[2], _FLOATS))
-            stored.align = 4
+            held = _least(build, build.and_(bits, _constant(0x7FFFFFFF)), top)
+            value = build.fmul(_element(build, _nearest(build, held, low, offset), bits, zero, nan), d)
+            _stored(compiler, build, signature.args[1], args[1], args[2], value)
             return compiler.get_dummy_value()
 
         number, word = types.float32, types.uint32
@@ -97,6 +120,137 @@ def _fake(divide: bool) -> Callable[..., Any]:
     return _fake_16
 
 
+def _errors_16(
+    context: Any,
+    source: Any,
+    errors: Any,
+    at: Any,
+    m: Any,
+    s: Any,
+    amax: Any,
+    product: Any,
+    top: Any,
+    low: Any,
+    offset: Any,
+    zero: Any,
+    nan: Any,
+) -> Any:
+    """``errors[i] = |((q * s) * amax) / product - x|`` of 16 x from source[at], q the element nearest to x * m."""
+
+    def generate(compiler: Any, build: Any, signature: Any, args: Any) -> Any:
+        m, s, amax, product, zero, nan = (_repeated(build, args[at], _FLOATS) for at in (3, 4, 5, 6, 10, 11))
+        top, low, offset = (_repeated(build, args[at], _WORDS) for at in (7, 8, 9))
+        x = _loaded(compiler, build, signature.args[0], args[0], args[2], _FLOATS)
+        bits = build.bitcast(build.fmul(x, m), _WORDS)
+        held = _least(build, build.and_(bits, _constant(0x7FFFFFFF)), top)
+        element = _element(build, _nearest(build, held, low, offset), bits, zero, nan)
+        value = build.fdiv(build.fmul(build.fmul(element, s), amax), product)
+        size = build.and_(build.bitcast(build.fsub(value, x), _WORDS), _constant(0x7FFFFFFF))
+        first = ir.Constant(args[2].type, 0)
+        _stored(compiler, build, signature.args[1], args[1], first, build.bitcast(size, _FLOATS))
+        return compiler.get_dummy_value()
+
+    number, word = types.float32, types.uint32
+    kinds = (types.intp, number, number, number, number, word, word, word, number, number)
+    return types.void(source, errors, *kinds), generate
+
+
+def _noisy(divide: bool) -> Callable[..., Any]:
+    def _noisy_16(
+        context: Any,
+        source: Any,
+        target: Any,
+        at: Any,
+        noise: Any,
+        noise_at: Any,
+        noise_shift: Any,
+        noise_unit: Any,
+        m: Any,
+        d: Any,
+        top: Any,
+        low: Any,
+        step: Any,
+        zero: Any,
+        nan: Any,
+    ) -> Any:
+        """`fake_16` by `element_kernels.stochastic`, with noise ``(noise[noise_at + i] >> noise_shift) * noise_unit``.
+
+        `step`: bits between the exponent field of a magnitude and that of its distance to the next. Dividing by a
+        distance, a power of two, is multiplying with its inverse.
+        """
+
+        def generate(compiler: Any, build: Any, signature: Any, args: Any) -> Any:
+            unit, m, d, zero, nan = (_repeated(build, args[at], _FLOATS) for at in (6, 7, 8, 12, 13))
+            shift, top, low, step = (_repeated(build, args[at], _WORDS) for at in (5, 9, 10, 11))
+            loaded = _loaded(compiler, build, signature.args[0], args[0], args[2], _FLOATS)
+            bits = build.bitcast(build.fdiv(loaded, m) if divide else build.fmul(loaded, m), _WORDS)
+            held = _least(build, build.and_(bits, _constant(0x7FFFFFFF)), top)
+            kind = ir.VectorType(ir.IntType(signature.args[3].dtype.bitwidth), LANES)
+            random = _loaded(compiler, build, signature.args[3], args[3], args[4], kind)
+            random = build.lshr(build.zext(random, _WORDS) if kind.element.width < 32 else random, shift)
+            share = build.fmul(build.uitofp(random, _FLOATS), unit)
+            quantum = build.bitcast(build.sub(_exponent(build, held, low), step), _FLOATS)
+            total = build.fadd(build.fmul(share, quantum), build.bitcast(held, _FLOATS))
+            quantum = build.sub(_exponent(build, build.bitcast(total, _WORDS), low), step)
+            inverse = build.bitcast(build.sub(_constant(254 << 23), quantum), _FLOATS)
+            floor = build.module.declare_intrinsic("llvm.floor.v16f32", (), ir.FunctionType(_FLOATS, [_FLOATS]))
+            down = build.fmul(build.call(floor, [build.fmul(total, inverse)]), build.bitcast(quantum, _FLOATS))
+            near = build.bitcast(_least(build, build.bitcast(down, _WORDS), top), _FLOATS)
+            value = build.fmul(_element(build, near, bits, zero, nan), d)
+            _stored(compiler, build, signature.args[1], args[1], args[2], value)
+            return compiler.get_dummy_value()
+
+        number, word, place = types.float32, types.uint32, types.intp
+        kinds = (place, noise, place, word, number, number, number, word, word, word, number, number)
+        return types.void(source, target, *kinds), generate
+
+    return _noisy_16
+
+
+def _quotient_16(
+    context: Any,
+    source: Any,
+    target: Any,
+    at: Any,
+    S: Any,
+    s: Any,
+    d: Any,
+    largest: Any,
+    smallest: Any,
+    offset: Any,
+    zero: Any,
+    nan: Any,
+) -> Any:
+    """`fake_16` of the quotient ``source[at + i] * S / s`` rounded once: see `element_kernels.quotient`.
+
+    `largest` and `smallest` are float64, `offset` is added to the bits of a float64's exponent. s is not 0.
+    """
+
+    def generate(compiler: Any, build: Any, signature: Any, args: Any) -> Any:
+        d, zero, nan = (_repeated(build, args[at], _FLOATS) for at in (5, 9, 10))
+        S, s, largest, smallest = (_repeated(build, args[at], _DOUBLES) for at in (3, 4, 6, 7))
+        loaded = _loaded(compiler, build, signature.args[0], args[0], args[2], _FLOATS)
+        bits = build.bitcast(loaded, _WORDS)
+        magnitude = build.bitcast(build.and_(bits, _constant(0x7FFFFFFF)), _FLOATS)
+        size = build.fdiv(build.fmul(build.fpext(magnitude, _DOUBLES), S), s)
+        size = build.select(build.fcmp_ordered("<", size, largest), size, largest)
+        above = build.select(build.fcmp_ordered(">", size, smallest), size, smallest)
+        field = build.and_(build.bitcast(above, _LONGS), ir.Constant(_LONGS, [0x7FF << 52] * LANES))
+        anchor = build.bitcast(build.add(field, _repeated(build, args[8], _LONGS)), _DOUBLES)
+        near = build.fptrunc(build.fsub(build.fadd(size, anchor), anchor), _FLOATS)
+        value = build.fmul(_element(build, near, bits, zero, nan), d)
+        _stored(compiler, build, signature.args[1], args[1], args[2], value)
+        return compiler.get_dummy_value()
+
+    number, wide = types.float32, types.float64
+    kinds = (types.intp, wide, wide, number, wide, wide, types.uint64, number, number)
+    return types.void(source, target, *kinds), generate
+
+
 largest_of_16: Any = intrinsic(_largest_of_16)
 fake_16: Any = intrinsic(_fake(divide=False))
 fake_16_divided: Any = intrinsic(_fake(divide=True))
+errors_16: Any = intrinsic(_errors_16)
+noisy_16: Any = intrinsic(_noisy(divide=False))
+noisy_16_divided: Any = intrinsic(_noisy(divide=True))
+quotient_16: Any = intrinsic(_quotient_16)

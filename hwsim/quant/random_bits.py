@@ -45,17 +45,26 @@ def random_words(seed: int, count: int, *, stream: int = 0, start: int = 0) -> N
     Raises:
         ArgumentError: an argument outside its range.
     """
-    for name, value in (("seed", seed), ("stream", stream)):
-        if not 0 <= value < 1 << 64:
-            raise ArgumentError(f"{name} must lie in 0..2^64-1", got=value)
+    key = stream_key(seed, stream)
     if count < 0 or start < 0 or start + count > 1 << 63:
         raise ArgumentError("start and count must be natural numbers below 2^63", got=(start, count))
     words = np.empty(count, dtype=np.uint32)
     first = start // 4
     blocks = (start + count + 3) // 4 - first
-    key = np.array([seed & 0xFFFFFFFF, seed >> 32, stream & 0xFFFFFFFF, stream >> 32], dtype=np.uint64)
-    parallel_rows(_fill, blocks, words, np.int64(first), np.int64(start - 4 * first), key, grain=_GRAIN)
+    parallel_rows(fill_words, blocks, words, np.int64(first), np.int64(start - 4 * first), key, grain=_GRAIN)
     return words
+
+
+def stream_key(seed: int, stream: int = 0) -> NDArray[np.uint64]:
+    """Seed and stream as `fill_words` takes them: four halves of 32 bits, low half first.
+
+    Raises:
+        ArgumentError: an argument outside 0..2^64-1.
+    """
+    for name, value in (("seed", seed), ("stream", stream)):
+        if not 0 <= value < 1 << 64:
+            raise ArgumentError(f"{name} must lie in 0..2^64-1", got=value)
+    return np.array([seed & 0xFFFFFFFF, seed >> 32, stream & 0xFFFFFFFF, stream >> 32], dtype=np.uint64)
 
 
 def philox_reference(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -88,7 +97,7 @@ def philox_block(block: Any, stream_low: Any, stream_high: Any, seed_low: Any, s
 
 
 @njit
-def _fill(begin: int, end: int, words: Any, first: int, skipped: int, key: Any) -> None:
+def fill_words(begin: int, end: int, words: Any, first: int, skipped: int, key: Any) -> None:
     """Blocks ``first + begin`` to ``first + end``; `skipped` words of block `first` lie before ``words[0]``."""
     for row in range(begin, end):
         w0, w1, w2, w3 = philox_block(np.uint64(first + row), key[2], key[3], key[0], key[1])

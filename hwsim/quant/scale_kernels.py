@@ -49,10 +49,11 @@ BF16_MAX = reference_scales.BF16_MAX
     RCEIL_TE,
     ABSMAX,
     ABSMEAN,
-) = range(15)
+    FOUR_OVER_SIX,
+) = range(16)
 RULES = {
     "te": TE,
-    "te_4over6": TE,
+    "te_4over6": FOUR_OVER_SIX,
     "te_fast": TE_FAST,
     "flashinfer_exact": FLASHINFER,
     "vllm_ref": VLLM,
@@ -94,7 +95,8 @@ class ScaleConstants:
                     and (amax == 0 or np.isinf(amax))
                 ):
                     nan |= 0x80
-            self.floats = np.array([S, P, top, ONE / top, amax, ONE / product, small], dtype=np.float32)
+            weigh = (amax, product) if scheme.tensor_scale else (ONE, ONE)  # of an error in four-over-six
+            self.floats = np.array([S, P, top, ONE / top, amax, ONE / product, small, *weigh], dtype=np.float32)
         emax = int(np.frexp(scheme.element_max)[1]) - 1
         half = 1 << (22 - (scheme.element_format.mantissa_bits - scheme.element_format.is_integer))
         self.words = np.array(
@@ -145,7 +147,8 @@ def _stored(v: Any, top: Any, low: Any, offset: Any, shift: Any, base: Any, nan:
 
 
 @njit(inline="always")
-def _te_multiplier(s: Any, s_decode: Any) -> Any:
+def te_multiplier(s: Any, s_decode: Any) -> Any:
+    """What elements of a block with scale s are multiplied with, by rule ``te``."""
     inverse = ONE / (s * s_decode)
     return inverse if inverse < FLT_MAX else FLT_MAX
 
@@ -170,7 +173,7 @@ def scale_row(
     """Scales of a row of blocks.
 
     Args:
-        rule: one of `RULES`.
+        rule: one of `RULES`, but `FOUR_OVER_SIX`, which looks at elements (`choice_kernels`).
         factor: how a scale becomes the factor of a value.
         floats, words: `ScaleConstants`.
         maxima: uint32 [blocks], bits.
@@ -180,15 +183,7 @@ def scale_row(
             `reference_scales.DIVIDING`; for `EXACT` the scale itself).
         decode: float32 [blocks], written: what an element's value is multiplied with.
     """
-    S, P, top, top_inverse, amax, product_inverse, small = (
-        floats[0],
-        floats[1],
-        floats[2],
-        floats[3],
-        floats[4],
-        floats[5],
-        floats[6],
-    )
+    S, P, top, top_inverse, small = floats[0], floats[1], floats[2], floats[3], floats[6]
     big, low, offset, shift, base, nan = words[0], words[1], words[2], words[3], words[4], words[5]
     count = maxima.size
     if rule in (TE, EXACT, FLASHINFER):
@@ -198,7 +193,7 @@ def scale_row(
             s, code = _stored(v if v < FLT_MAX else FLT_MAX, big, low, offset, shift, base, nan)
             codes[at] = code
             scales[at] = s
-            multiplier[at] = s if rule == EXACT else _te_multiplier(s, s_decode)
+            multiplier[at] = s if rule == EXACT else te_multiplier(s, s_decode)
         if rule == FLASHINFER:
             for at in range(count):
                 multiplier[at] = F(0) if maxima[at] == ZERO else multiplier[at]
@@ -250,7 +245,14 @@ def scale_row(
             multiplier[at] = ONE / s if rule == ABSMEAN else s
     else:
         _power_row(rule, top, words, maxima, codes, scales, multiplier)
-    for at in range(count):
+    decode_row(factor, floats, scales, decode)
+
+
+@njit(error_model="numpy")
+def decode_row(factor: int, floats: Any, scales: Any, decode: Any) -> None:
+    """What the values of elements are multiplied with, from the block scales of a row."""
+    S, P, amax, product_inverse = floats[0], floats[1], floats[4], floats[5]
+    for at in range(scales.size):
         s = scales[at]
         if factor == TIMES_AMAX:
             s = (s * amax) * product_inverse

@@ -153,6 +153,14 @@ def test_kernels_equal_reference_on_hard_data(scheme: Scheme) -> None:
         assert_kernels_equal_reference(x, scheme, -1, name)
 
 
+@pytest.mark.parametrize("scheme", STOCHASTIC, ids=lambda scheme: scheme.name)
+@pytest.mark.parametrize("length", [1023, 1025, 3001])
+def test_random_numbers_of_rows_longer_than_a_piece(scheme: Scheme, length: int, rng: np.random.Generator) -> None:
+    """Rows that neither begin nor end with a word or a block of the counter."""
+    x = rng.standard_normal((3, length), dtype=F)
+    assert_kernels_equal_reference(x, scheme, -1, f"rows of {length}")
+
+
 @pytest.mark.parametrize(
     "name",
     [

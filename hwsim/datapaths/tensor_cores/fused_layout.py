@@ -12,7 +12,7 @@ import numpy as np
 
 from hwsim.datapaths.tensor_cores import words
 from hwsim.datapaths.tensor_cores.tiles import J, power_64
-from hwsim.datapaths.tensor_cores.words import Int
+from hwsim.datapaths.tensor_cores.words import Bool, Int
 from hwsim.jit import njit
 
 NONE = -8192
@@ -69,7 +69,7 @@ def prepare(
     for r in range(start, stop):
         for g in range(groups):
             scale = np.int64(scale_exp[r, g]) if scaled else np.int64(0)
-            empty = scale < words.INF_E
+            empty: Bool = scale < words.INF_E
             for w in range(width):
                 value = np.float32(0)
                 e: Int = NONE
