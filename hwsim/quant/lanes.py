@@ -47,6 +47,28 @@ def _least(build: Any, a: Any, b: Any) -> Any:
     return build.select(build.icmp_unsigned("<", a, b), a, b)
 
 
+def _butterflies_16(context: Any, source: Any, target: Any, at: Any, before: Any, after: Any, place: Any) -> Any:
+    """Sixteen elements at `at`, times before[place..], through four stages of butterflies, times after[place..].
+
+    A stage adds to each element its partner 1, 2, 4 or 8 away, the upper of the two with its own sign turned: the
+    bits of a sum and a difference.
+    """
+
+    def generate(compiler: Any, build: Any, signature: Any, args: Any) -> Any:
+        loaded = _loaded(compiler, build, signature.args[0], args[0], args[2], _FLOATS)
+        value = build.fmul(loaded, _loaded(compiler, build, signature.args[3], args[3], args[5], _FLOATS))
+        for apart in (1, 2, 4, 8):
+            partners = ir.Constant(_WORDS, [lane ^ apart for lane in range(LANES)])
+            turned = ir.Constant(_WORDS, [0x80000000 if lane & apart else 0 for lane in range(LANES)])
+            own = build.bitcast(build.xor(build.bitcast(value, _WORDS), turned), _FLOATS)
+            value = build.fadd(build.shuffle_vector(value, ir.Constant(_FLOATS, ir.Undefined), partners), own)
+        value = build.fmul(value, _loaded(compiler, build, signature.args[4], args[4], args[5], _FLOATS))
+        _stored(compiler, build, signature.args[1], args[1], args[2], value)
+        return compiler.get_dummy_value()
+
+    return types.void(source, target, types.intp, before, after, types.intp), generate
+
+
 def _largest_of_16(context: Any, bits: Any, at: Any, ceiling: Any) -> Any:
     """The largest of ``bits[at : at + 16] & 0x7FFFFFFF``, words above `ceiling` counted as 0; uint32."""
 
@@ -173,7 +195,7 @@ def _noisy(divide: bool) -> Callable[..., Any]:
         zero: Any,
         nan: Any,
     ) -> Any:
-        """`fake_16` by `element_kernels.stochastic`, with noise ``(noise[noise_at + i] >> noise_shift) * noise_unit``.
+        """`fake_16` with `stochastic`, its noise ``(noise[noise_at + i] >> noise_shift) * noise_unit``.
 
         `step`: bits between the exponent field of a magnitude and that of its distance to the next. Dividing by a
         distance, a power of two, is multiplying with its inverse.
@@ -247,6 +269,7 @@ def _quotient_16(
     return types.void(source, target, *kinds), generate
 
 
+butterflies_16: Any = intrinsic(_butterflies_16)
 largest_of_16: Any = intrinsic(_largest_of_16)
 fake_16: Any = intrinsic(_fake(divide=False))
 fake_16_divided: Any = intrinsic(_fake(divide=True))

@@ -6,8 +6,11 @@ and `signs` a fixed vector of +1 and -1: the random Hadamard transform of NVIDIA
 operands use it.
 
 The order of additions is fixed: float32 butterflies over neighbours 1, 2, 4, ... apart, then one multiplication by
-``1 / sqrt(size)``. A product with the matrix was rejected: its order of additions belongs to a BLAS library. On
-bfloat16 data of moderate range every sum is exact, and the order decides nothing.
+``1 / sqrt(size)``. A product with the matrix was rejected: its order of additions belongs to a BLAS library, and it is
+not faster. On bfloat16 data of moderate range every sum is exact, and the order decides nothing.
+
+Tiles of 16 and more go through `lanes.butterflies_16`, which makes the stages up to 8 apart in one vector; the stages
+beyond run over neighbouring vectors. Smaller tiles go element by element.
 """
 
 from __future__ import annotations
@@ -19,11 +22,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from hwsim.errors import ArgumentError
 from hwsim.jit import njit, parallel_rows
+from hwsim.quant.lanes import LANES, butterflies_16
 
 NVIDIA_SIGNS = (1, 1, 1, -1, 1, -1, -1, -1, -1, -1, -1, 1, -1, 1, -1, -1)
 """The one sign vector of all layers and steps, TransformerEngine."""
 
-_GRAIN = 1 << 10
+_GRAIN = 1 << 14
+"""Elements worth a thread."""
 
 
 def hadamard(
@@ -53,11 +58,12 @@ def hadamard(
         raise ArgumentError(f"the last axis must be a multiple of {size}", got=np.shape(x))
     vector = _sign_vector(size, signs)
     result = np.empty_like(array)
-    scale = np.float32(1 / np.sqrt(size))
+    ones, scale = np.ones(size, dtype=np.float32), np.float32(1 / np.sqrt(size))
+    # the sum times 1 / sqrt(size) is rounded once; times a sign is exact, before or after it
+    before, after = (ones, vector * scale) if inverse else (vector, ones * scale)
     tiles = array.size // size
-    parallel_rows(
-        _tiles, tiles, array.reshape(tiles, size), result.reshape(tiles, size), vector, scale, inverse, grain=_GRAIN
-    )
+    kernel = _tiles if size >= LANES else _small_tiles
+    parallel_rows(kernel, tiles, array.reshape(-1), result.reshape(-1), before, after, grain=max(1, _GRAIN // size))
     return result
 
 
@@ -77,12 +83,36 @@ def _sign_vector(size: int, signs: str | ArrayLike | None) -> NDArray[np.float32
 
 
 @njit
-def _tiles(begin: int, end: int, source: Any, target: Any, signs: Any, scale: Any, inverse: bool) -> None:
-    size = source.shape[1]
+def _tiles(begin: int, end: int, source: Any, target: Any, before: Any, after: Any) -> None:
+    size = before.size
+    ones = np.ones(size, np.float32)
+    last = after if size == LANES else ones
+    for at in range(begin * size, end * size, size):
+        for place in range(0, size, LANES):
+            butterflies_16(source, target, at + place, before, last, place)
+        if size == LANES:
+            continue
+        apart = LANES
+        while apart < size:
+            for start in range(at, at + size, 2 * apart):
+                low, high = target[start : start + apart], target[start + apart : start + 2 * apart]
+                for lane in range(apart):
+                    first, second = low[lane], high[lane]
+                    low[lane] = first + second
+                    high[lane] = first - second
+            apart *= 2
+        tile = target[at : at + size]
+        for place in range(size):
+            tile[place] *= after[place]
+
+
+@njit
+def _small_tiles(begin: int, end: int, source: Any, target: Any, before: Any, after: Any) -> None:
+    size = before.size
     tile = np.empty(size, dtype=np.float32)
-    for row in range(begin, end):
-        for column in range(size):
-            tile[column] = source[row, column] if inverse else source[row, column] * signs[column]
+    for at in range(begin * size, end * size, size):
+        for place in range(size):
+            tile[place] = source[at + place] * before[place]
         apart = 1
         while apart < size:
             for start in range(0, size, 2 * apart):
@@ -91,6 +121,5 @@ def _tiles(begin: int, end: int, source: Any, target: Any, signs: Any, scale: An
                     tile[low] = first + second
                     tile[low + apart] = first - second
             apart *= 2
-        for column in range(size):
-            value = tile[column] * scale
-            target[row, column] = value * signs[column] if inverse else value
+        for place in range(size):
+            target[at + place] = tile[place] * after[place]
