@@ -1,0 +1,60 @@
+"""Circuits made beside other work: all of a front at the end, none left behind by an interruption."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from hwsim import load_accelerator
+from hwsim.evaluation import Synthesis
+from hwsim.rtl import tools
+
+SLEEPER = """#!/bin/sh
+if [ "$1" = "-V" ]; then echo "Yosys that sleeps"; exit 0; fi
+echo $$ > {pid}.draft && mv {pid}.draft {pid}
+sleep 600
+"""
+
+
+@pytest.fixture
+def asleep(tmp_path, monkeypatch):
+    """A Yosys that never ends; the path where it leaves its process' number."""
+    monkeypatch.setenv("HWSIM_CACHE_DIR", str(tmp_path / "cache"))
+    for name in ("yosys", "yosys-abc"):
+        (tmp_path / name).write_text(SLEEPER.format(pid=tmp_path / "pid"))
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    tools.yosys_version.cache_clear()
+    yield tmp_path / "pid"
+    tools.yosys_version.cache_clear()
+
+
+def test_an_interruption_ends_the_tools(asleep):
+    with pytest.raises(KeyboardInterrupt), Synthesis() as synthesis:  # noqa: PT012 - the body is what is interrupted
+        synthesis.add(load_accelerator("edge-int4"))
+        while not asleep.exists():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+    pid = int(asleep.read_text())
+    for _ in range(3000):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.01)
+    pytest.fail("the tool lives on")
+
+
+def test_units_of_other_designs_are_dropped(monkeypatch):
+    made = []
+    monkeypatch.setenv("HWSIM_NUM_THREADS", "1")
+    monkeypatch.setattr("hwsim.cost.gates.unit_logic", lambda unit: (time.sleep(0.05), made.append(unit.name)))
+    wanted, other = load_accelerator("edge-int4"), load_accelerator("edge-int8")
+    with Synthesis() as synthesis:
+        synthesis.add(load_accelerator("edge-nvfp4"))
+        synthesis.add(other)
+        synthesis.finish([wanted])
+        assert made[-1] == wanted.policy.default.datapath.name
+    assert other.policy.default.datapath.name not in made
