@@ -1,7 +1,8 @@
 """Every format by name: data only, each with its source.
 
-Two formats share the name E4M3 in the field. ``e4m3`` is that of OCP and NVIDIA (largest value 448, no infinity);
-``e4m3_ieee`` keeps IEEE's infinities (largest value 240, Gaudi 2).
+Three formats share the name E4M3 in the field. ``e4m3`` is that of OCP and NVIDIA (largest value 448, no infinity);
+``e4m3_ieee`` keeps IEEE's infinities (largest value 240, Gaudi 2); ``e4m3fnuz`` is that of AMD's CDNA3 (largest value
+240 too, but no infinity and no -0), as ``e5m2fnuz`` is beside ``e5m2``.
 
 ``e1m6``, ``e2m5`` and ``e6m1`` complete the grid of scale formats of arXiv 2505.19115, which publishes widths
 only: they get the usual bias ``2^(exponent_bits - 1) - 1`` and no special words, a choice of ours.
@@ -13,6 +14,7 @@ from hwsim.formats.format import Format, by_name
 
 OFP8 = "OCP 8-bit Floating Point Specification (OFP8) 1.0"
 OCP_MX = "OCP Microscaling Formats (MX) Specification 1.0"
+FNUZ = 'AMD Instinct MI300 ISA, 7.2, "FP8 and BF8"; ml_dtypes README'
 IEEE = "IEEE 754-2019"
 PTX = "NVIDIA PTX ISA, alternate floating point data formats"
 ML_DTYPES = "ml_dtypes README"
@@ -32,7 +34,9 @@ CATALOG = by_name(
         Format("e3m4", 3, 4, 3, specials="ieee", source=ML_DTYPES),
         Format("e4m3", 4, 3, 7, specials="nan", source=OFP8),
         Format("e4m3_ieee", 4, 3, 7, specials="ieee", source=f"{ML_DTYPES}; Intel Gaudi 2"),
+        Format("e4m3fnuz", 4, 3, 8, specials="fnuz", source=FNUZ),
         Format("e5m2", 5, 2, 15, specials="ieee", source=OFP8),
+        Format("e5m2fnuz", 5, 2, 16, specials="fnuz", source=FNUZ),
         Format("e8m0", 8, 0, 127, sign="none", specials="nan", zero=False, source=OCP_MX),
         Format("ue4m3", 4, 3, 7, sign="ignored", specials="nan", source=PTX),
         Format("ue5m3", 5, 3, 15, sign="none", specials="nan", source=FP4_GRID),

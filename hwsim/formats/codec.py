@@ -65,7 +65,9 @@ def decode_words(form: Format, words: NDArray[np.int64]) -> NDArray[np.float32]:
     if form.inf_magnitude is not None:
         bits = np.where(magnitude == form.inf_magnitude, _INF, bits)
     bits |= negative << 31
-    if form.specials != "none":
+    if form.specials == "fnuz":
+        bits = np.where(bits == 1 << 31, _NAN, bits)
+    elif form.specials != "none":
         bits = np.where(magnitude > (form.inf_magnitude or form.max_magnitude), _NAN, bits)
     return bits.astype(np.uint32).view(np.float32)
 
@@ -212,6 +214,8 @@ def _finished(
         result = np.where(over & ~infinite, largest, result)
     elif rounding == "rp" and form.signed:
         result = np.where(over & ~infinite & (negative != 0), largest, result)
+    if form.specials == "fnuz":
+        negative = negative & (result != 0)
     if form.sign == "magnitude":
         result = result | (negative << (form.bits - 1))
     nan = form.max_magnitude if form.nan_magnitude is None else form.nan_magnitude

@@ -31,8 +31,9 @@ ROUNDINGS: tuple[str, ...] = get_args(Rounding)
 Sign = Literal["magnitude", "twos_complement", "ignored", "none"]
 """``magnitude``: the top bit. ``ignored``: a top bit that decoding does not read. ``none``: no such bit."""
 
-Specials = Literal["none", "nan", "ieee"]
-"""``nan``: the word of all ones (sign aside) is NaN. ``ieee``: the top exponent holds infinity and NaN."""
+Specials = Literal["none", "nan", "ieee", "fnuz"]
+"""``nan``: the word of all ones (sign aside) is NaN. ``ieee``: the top exponent holds infinity and NaN. ``fnuz``
+(finite, NaN, unsigned zero): the word that would be -0 is the one NaN, and every zero is +0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,8 @@ class Format:
                 got=(self.exponent_bits, self.mantissa_bits),
                 where=self.name,
             )
+        if self.specials == "fnuz" and (self.sign != "magnitude" or not self.zero):
+            raise ArgumentError("specials fnuz must have a sign and a zero", got=self.sign, where=self.name)
         if not self.is_integer and (self.min_exponent < -127 or self.max_exponent > 127):
             raise ArgumentError(
                 "exponents of a float format must lie in -127..127",
@@ -133,8 +136,10 @@ class Format:
 
     @property
     def nan_magnitude(self) -> int | None:
-        """The NaN that `encode` writes: all ones, as NVIDIA's conversions do. None if the format has no NaN."""
-        return None if self.specials == "none" else (1 << (self.exponent_bits + self.mantissa_bits)) - 1
+        """The NaN that `encode` writes: all ones, as NVIDIA's conversions do; the sign bit, for ``fnuz``. None if the
+        format has no NaN."""
+        sign = 1 << (self.exponent_bits + self.mantissa_bits)
+        return None if self.specials == "none" else sign if self.specials == "fnuz" else sign - 1
 
     @property
     def inf_magnitude(self) -> int | None:
@@ -224,8 +229,8 @@ class Format:
 
         Special values are those of NVIDIA's conversions: NaN becomes the positive NaN of all ones; in a float format
         without NaN the largest positive value; 0 in an integer. -0.0, negative underflow and negative overflow keep
-        their sign, also where overflow gives NaN. A format without a sign takes the magnitude; one without zero turns
-        0 into its smallest value.
+        their sign, also where overflow gives NaN; but the zero and the NaN of ``fnuz`` have none. A format without a
+        sign takes the magnitude; one without zero turns 0 into its smallest value.
 
         Args:
             values: float32, any shape (other types are converted to float32 first).

@@ -18,6 +18,8 @@ def decode(form: Format, code: int) -> float:
     word = code >> form.padding_bits
     if form.is_integer:
         return float(word - (1 << form.bits) if word >> form.mantissa_bits else word)
+    if form.specials == "fnuz" and word == 1 << (form.bits - 1):
+        return math.nan
     negative = form.sign == "magnitude" and bool(word >> (form.bits - 1))
     magnitude = word % (1 << (form.exponent_bits + form.mantissa_bits))
     exponent, mantissa = divmod(magnitude, 1 << form.mantissa_bits)
@@ -115,6 +117,8 @@ def _overflow(form: Format, negative: bool, saturate: bool) -> int:
         return 1 << form.mantissa_bits if negative else (1 << form.mantissa_bits) - 1
     if saturate or form.specials == "none":
         return _word(form, negative, Fraction(form.max))
+    if form.specials == "fnuz":
+        return _nan(form)
     if form.specials == "nan":
         return _placed(form, negative, (1 << (form.exponent_bits + form.mantissa_bits)) - 1)
     return _placed(form, negative, ((1 << form.exponent_bits) - 1) << form.mantissa_bits)
@@ -125,9 +129,13 @@ def _nan(form: Format) -> int:
         return 0
     if form.specials == "none":
         return _word(form, False, Fraction(form.max))
+    if form.specials == "fnuz":
+        return 1 << (form.bits - 1)
     return _placed(form, False, (1 << (form.exponent_bits + form.mantissa_bits)) - 1)
 
 
 def _placed(form: Format, negative: bool, fields: int) -> int:
+    if form.specials == "fnuz" and fields == 0:
+        negative = False  # the only zero
     sign = 1 << (form.exponent_bits + form.mantissa_bits) if negative else 0
     return (sign | fields) << form.padding_bits

@@ -44,6 +44,10 @@ _MX_SOURCES = {
     "rceil_te": "NVIDIA TransformerEngine, exp2f_rcp of common/util/ptx.cuh; torchao 0.18.0 RCEIL; FlashInfer",
 }
 
+_SCALED = {"int8": "int8", "int4": "int4"} | {
+    f"fp8.{name}": name for name in ("e4m3", "e5m2", "e4m3fnuz", "e5m2fnuz")
+}
+
 _SCHEMES = [
     replace(_NVFP4, name="nvfp4.te"),
     replace(_NVFP4, name="nvfp4.te_sr", rounding="sr"),
@@ -72,7 +76,7 @@ _SCHEMES = [
     ),
     *(
         Scheme(f"{name}.{granularity}", element, granularity, None, "fp32", "absmax", source=ABSMAX)
-        for name, element in {"int8": "int8", "int4": "int4", "fp8.e4m3": "e4m3", "fp8.e5m2": "e5m2"}.items()
+        for name, element in _SCALED.items()
         for granularity in ("tensor", "channel")
     ),
     Scheme("ternary.absmean", "int2", "tensor", None, "fp32", "absmean", element_bound=1.0, source=BITNET),

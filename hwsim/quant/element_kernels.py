@@ -34,6 +34,10 @@ MULTIPLY, DIVIDE, PRESCALED, QUOTIENT = range(4)
 MODES = {"modelopt": DIVIDE, "absmax": DIVIDE, "fp4atw": PRESCALED, "exact": QUOTIENT}
 
 
+KEPT, OF_UNDERFLOW, NEVER = range(3)
+"""Negative zeros in codes: as they come; of numbers that underflow only; none, as the format has none."""
+
+
 class ElementConstants:
     """What the kernels below need to know of the elements of a scheme."""
 
@@ -45,7 +49,11 @@ class ElementConstants:
             grid = Grid(form.mantissa_bits, form.min_exponent, scheme.element_max)
         sign_shift = 32 - form.bits
         code_mask = form.code_count - 1
-        keep_zero = scheme.scale_rule != "vllm_ref"
+        minus_zero = KEPT
+        if form.specials == "fnuz":
+            minus_zero = NEVER
+        elif scheme.scale_rule == "vllm_ref":
+            minus_zero = OF_UNDERFLOW
         self.words = np.array(
             [
                 *(grid.top, grid.low, grid.offset, grid.shift, grid.base),
@@ -54,14 +62,14 @@ class ElementConstants:
                     code_mask,
                     nan_code,
                     form.is_integer,
-                    keep_zero,
+                    minus_zero,
                 ),
             ],
             dtype=np.uint32,
         )
         self.mode = MODES.get(scheme.scale_rule, MULTIPLY)
-        # -0.0 leaves every value as it is; integers have no negative zero, and adding +0.0 removes it
-        zero = F(0.0) if form.is_integer else F(-0.0)
+        # -0.0 leaves every value as it is; where there is no negative zero, adding +0.0 removes it
+        zero = F(0.0) if form.is_integer or minus_zero == NEVER else F(-0.0)
         nan = form.decode(np.array([nan_code], dtype=form.code_dtype))[0] * F(scheme.element_unit)
         self.floats = np.array([zero, nan], dtype=np.float32)
 
@@ -140,8 +148,8 @@ def code_rows(
     tall = (plane + height - 1) // height
     top, low, offset, shift, base = words[0], words[1], words[2], words[3], words[4]
     sign_shift, mask, nan, integer = words[5], words[6], words[7], words[8] != ZERO
-    keep_zero, divide = words[9] != ZERO, mode == DIVIDE
-    plain = (divide or mode == MULTIPLY) and noise.shape[0] == 0 and keep_zero
+    minus_zero, divide = words[9], mode == DIVIDE
+    plain = (divide or mode == MULTIPLY) and noise.shape[0] == 0 and minus_zero == U(KEPT)
     for row in range(start, stop):
         shared = multiplier[(row // plane) * tall + (row % plane) // height]
         source, target = x[row], codes[row]
@@ -176,7 +184,8 @@ def code_rows(
                     near = stochastic(size, F(noise[row, place] >> noise_shift) * noise_unit, top, low, shift)
                 else:
                     near = rounded(size, low, offset)
-                if not keep_zero and U(bits & MAGNITUDE) == ZERO:
+                dropped = U(bits & MAGNITUDE) == ZERO if minus_zero == U(OF_UNDERFLOW) else near == F(0)
+                if dropped and minus_zero != U(KEPT):
                     bits = ZERO
                 target[place] = _code(bits, near, low, shift, base, sign_shift, mask, nan, integer)
 

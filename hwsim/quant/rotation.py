@@ -6,8 +6,8 @@ and `signs` a fixed vector of +1 and -1: the random Hadamard transform of NVIDIA
 operands use it.
 
 The order of additions is fixed: float32 butterflies over neighbours 1, 2, 4, ... apart, then one multiplication by
-``1 / sqrt(size)``. A product with the matrix was rejected: its order of additions belongs to a BLAS library, and it is
-not faster. On bfloat16 data of moderate range every sum is exact, and the order decides nothing.
+``1 / sqrt(size)``. A product with the matrix was rejected: its order of additions belongs to a BLAS library, and it
+is not faster. On bfloat16 data of moderate range every sum is exact, and the order decides nothing.
 
 Tiles of 16 and more go through `lanes.butterflies_16`, which makes the stages up to 8 apart in one vector; the stages
 beyond run over neighbouring vectors. Smaller tiles go element by element.

@@ -14,7 +14,7 @@ from hwsim.errors import ArgumentError, UnknownName
 from hwsim.formats import Format
 
 # name: bits, largest, smallest normal, smallest; OCP MX 1.0 tables 1-7, OFP8 table 1, IEEE 754-2019 table 3.5,
-# ml_dtypes README (e3m4, e4m3_ieee), arXiv 2505.19115 (ue5m3)
+# ml_dtypes README (e3m4, e4m3_ieee, fnuz), arXiv 2505.19115 (ue5m3)
 PUBLISHED = {
     "e2m1": (4, 6.0, 1.0, 0.5),
     "e2m3": (6, 7.5, 1.0, 0.125),
@@ -25,7 +25,9 @@ PUBLISHED = {
     "e3m4": (8, 15.5, 2.0**-2, 2.0**-6),
     "e4m3": (8, 448.0, 2.0**-6, 2.0**-9),
     "e4m3_ieee": (8, 240.0, 2.0**-6, 2.0**-9),
+    "e4m3fnuz": (8, 240.0, 2.0**-7, 2.0**-10),
     "e5m2": (8, 57344.0, 2.0**-14, 2.0**-16),
+    "e5m2fnuz": (8, 57344.0, 2.0**-15, 2.0**-17),
     "e8m0": (8, 2.0**127, 2.0**-127, 2.0**-127),
     "ue4m3": (8, 448.0, 2.0**-6, 2.0**-9),
     "ue5m3": (8, 114688.0, 2.0**-14, 2.0**-17),
@@ -67,6 +69,20 @@ def test_e2m1_ties_signs_and_specials():
     values = [0.25, 0.75, 1.25, 1.75, 2.5, 3.5, 5.0, 5.0001, -0.0, -0.25, -1e-30, np.inf, -np.inf, np.nan]
     codes = [0, 2, 2, 4, 4, 6, 6, 7, 8, 8, 8, 7, 15, 7]
     assert formats.get("e2m1").encode(values).tolist() == codes
+
+
+@pytest.mark.parametrize(("name", "largest"), [("e4m3fnuz", 240.0), ("e5m2fnuz", 57344.0)])
+def test_fnuz_has_one_zero_and_one_nan(name, largest):
+    form = formats.get(name)
+    zeros = form.encode([0.0, -0.0, -form.smallest / 2, -1e-30])
+    assert zeros.tolist() == [0, 0, 0, 0]
+    assert form.encode([-form.smallest]).tolist() == [0x81]
+    assert np.flatnonzero(np.isnan(form.values)).tolist() == [0x80]
+    beyond = [np.inf, -np.inf, 2 * largest, -2 * largest, np.nan, -np.nan]
+    assert form.encode(beyond).tolist() == [0x7F, 0xFF, 0x7F, 0xFF, 0x80, 0x80]
+    assert form.encode(beyond, saturate=False).tolist() == [0x80] * 6
+    # IEEE 754-2019, 7.4: what rounds toward zero stays the largest finite number
+    assert form.encode(beyond, "rz", saturate=False).tolist() == [0x80, 0x80, 0x7F, 0xFF, 0x80, 0x80]
 
 
 def test_e4m3_overflow():

@@ -199,7 +199,21 @@ def converted(x: NDArray[np.float32], element: str) -> NDArray[np.uint8]:
     return codes
 
 
-ELEMENTS = ["e2m1", "e1m2", "e2m3", "e3m2", "e3m4", "e4m3", "e4m3_ieee", "e5m2", "int2", "int4", "int8"]
+ELEMENTS = [
+    "e2m1",
+    "e1m2",
+    "e2m3",
+    "e3m2",
+    "e3m4",
+    "e4m3",
+    "e4m3_ieee",
+    "e4m3fnuz",
+    "e5m2",
+    "e5m2fnuz",
+    "int2",
+    "int4",
+    "int8",
+]
 
 
 def assert_converts(words: NDArray[np.uint32], element: str) -> None:

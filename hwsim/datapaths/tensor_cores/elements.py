@@ -56,18 +56,9 @@ class Element:
         return np.uint8 if self.word_bits <= 8 else np.uint16 if self.word_bits <= 16 else np.uint32
 
 
-# AMD's FP8 of CDNA3: no infinity, no negative zero, whose word is the NaN ("AMD Instinct MI300" ISA, section 7.2).
-FNUZ = {
-    "e4m3fnuz": Element("e4m3fnuz", 4, 3, 8, "fnuz", 8),
-    "e5m2fnuz": Element("e5m2fnuz", 5, 2, 16, "fnuz", 8),
-}
-
-
 @cache
 def element(name: str) -> Element:
-    """The element format called `name`: one of `hwsim.formats`, or an FP8 of CDNA3."""
-    if name in FNUZ:
-        return FNUZ[name]
+    """The format of `hwsim.formats` called `name`."""
     form = formats.get(name)
     return Element(
         name,
