@@ -49,7 +49,8 @@ def study(grid: Grid) -> Study:
     """All tables and what follows from them."""
     rng = np.random.default_rng(0)
     conversion, differing = _conversion(grid)
-    tables = (_formulas(), _counted(grid, rng), _macs(grid, rng), _growth(grid, rng), _narrow(grid, rng), conversion,
+    counted, gates = _counted(grid, rng), _macs(grid, rng)
+    tables = (_formulas(counted, gates), counted, gates, _growth(grid, rng), _narrow(grid, rng), conversion,
               _add_only(grid), _accuracy(grid))  # fmt: skip
     return Study(
         "pann",
@@ -73,14 +74,27 @@ def study(grid: Grid) -> Study:
     )
 
 
-def _formulas() -> Table:
-    rows = [
-        (row.bits, row.signed, PAPER.get(row.bits, (None,) * 3)[0], row.unsigned,
-         PAPER.get(row.bits, (None,) * 3)[1], row.saving, PAPER.get(row.bits, (None,) * 3)[2])
-        for row in formulas.table()
-    ]  # fmt: skip
-    columns = ("bits", "signed", "paper signed", "unsigned", "paper unsigned", "saving", "paper saving")
-    return Table("formulas", "The formulas, flips a multiply-accumulate", columns, tuple(rows))
+def _formulas(counted: Table, gates: Table) -> Table:
+    rows: list[tuple[Value, ...]] = []
+    for row in formulas.table():
+        found: list[list[Value]] = []  # flips and toggles of the signed unit, then of the unsigned one
+        for unit in ("signed", "unsigned"):
+            where: dict[str, Value] = {"bits": row.bits, "operands": "uniform", "unit": unit}
+            flips = [one["total"] for one in counted.select(where)]
+            toggles = [one["toggles zero"] for one in gates.select(where | {"style": "array"})]
+            found.append([next(iter(flips), None), next(iter(toggles), None)])
+        paper = PAPER.get(row.bits, (None,) * 3)
+        saved = [1 - u / s if s and u else None for s, u in zip(*found, strict=True)]
+        rows.append((row.bits, row.signed, paper[0], *found[0], row.unsigned, paper[1], *found[1], row.saving,
+                     paper[2], *saved))  # fmt: skip
+    columns = ("bits", *(f"{part}{name}" for name in ("signed", "unsigned", "saving")
+                         for part in ("", "paper ", "counted ", "toggles ")))  # fmt: skip
+    note = (
+        "`counted`: bits that flip on uniform operands in the parts of the formula, as in the next table. `toggles`: "
+        "all nets of the unit with the array multiplier, without glitches, on such operands: more nets than the "
+        "formula has bits, so that what compares is how they grow and what dropping the sign saves."
+    )
+    return Table("formulas", "The formulas, flips a multiply-accumulate", columns, tuple(rows), note)
 
 
 def _streams(bits: int, grid: Grid, rng: np.random.Generator) -> list[tuple[str, bool, Stream]]:

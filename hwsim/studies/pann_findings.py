@@ -99,11 +99,10 @@ def _unsigned(conversion: Table, formulas: Table, gates: Table) -> str:
     for row in gates.select({"style": "array", "operands": "uniform", "unit": "signed"}):
         known = formulas.select({"bits": row["bits"]})
         if known:
-            other = gates.select({**{name: row[name] for name in ("style", "bits", "operands")}, "unit": "unsigned"})[
-                0
-            ]
+            same = {name: row[name] for name in ("style", "bits", "operands")}
+            other = gates.select(same | {"unit": "unsigned"})[0]
             equal.append(
-                f"{row['bits']} bits {percent(known[0]['saving'])} → "
+                f"{row['bits']} bits {percent(known[0]['saving'])} → {percent(known[0]['counted saving'])} → "
                 f"{percent(1 - other['logic zero fJ'] / row['logic zero fJ'])}"
             )
     for row in conversion.select({"operands": "half-normal", "way": "sorted by sign"}):
@@ -114,10 +113,10 @@ def _unsigned(conversion: Table, formulas: Table, gates: Table) -> str:
                 f"({percent(row['saves unit'])} with glitches, {percent(row['saves zero with clock'])} with clock)"
             )
     return (
-        "What dropping the sign saves, by the formula → in logic energy. At equal widths, uniform operands: "
-        f"{'; '.join(equal)}. For the same inputs it is more, as there a signed unit is one bit wider, the "
-        "magnitudes of weights are one bit narrower and no sign runs through the accumulator; the clock takes part "
-        f"of it back (half-normal operands, weights sorted by sign): {'; '.join(parts)}."
+        "What dropping the sign saves. At equal widths, uniform operands, by the formula → in counted bits → in "
+        f"logic energy without glitches: {'; '.join(equal)}. For the same inputs it is more, as there a signed unit "
+        "is one bit wider, the magnitudes of weights are one bit narrower and no sign runs through the accumulator; "
+        f"the clock takes part of it back (formula → logic energy, half-normal operands, weights sorted by sign): {'; '.join(parts)}."
     )
 
 
