@@ -116,7 +116,8 @@ def _unsigned(conversion: Table, formulas: Table, gates: Table) -> str:
         "What dropping the sign saves. At equal widths, uniform operands, by the formula → in counted bits → in "
         f"logic energy without glitches: {'; '.join(equal)}. For the same inputs it is more, as there a signed unit "
         "is one bit wider, the magnitudes of weights are one bit narrower and no sign runs through the accumulator; "
-        f"the clock takes part of it back (formula → logic energy, half-normal operands, weights sorted by sign): {'; '.join(parts)}."
+        f"the clock takes part of it back (formula → logic energy, half-normal operands, weights sorted by "
+        f"sign): {'; '.join(parts)}."
     )
 
 
