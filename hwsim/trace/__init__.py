@@ -4,8 +4,10 @@
 """
 
 from hwsim.trace.export import export
+from hwsim.trace.files import holds_trace
 from hwsim.trace.gemm import PHASES, ROLES, Gemm, GemmShape, Operand, Phase, Role, Workload
-from hwsim.trace.store import Trace, TraceWriter, holds_trace, load_trace
+from hwsim.trace.reader import Trace, load_trace
+from hwsim.trace.writer import TraceWriter
 
 __all__ = [
     "PHASES",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hwsim.errors import StorageError
-from hwsim.trace.store import Trace
+from hwsim.trace.reader import Trace
 
 _NAMES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 

@@ -1,0 +1,91 @@
+"""Commands on circuits: write them, map them to gates, drive a trace through them, calibrate by them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hwsim.cli.app import Liberty, Out, app
+from hwsim.cli.terminal import progress, show_table
+
+Delay = Literal["zero", "unit"]
+
+
+@app.command()
+def rtl(
+    name: Annotated[str, typer.Argument(help="a circuit of the catalogue; a wrong name lists near ones")],
+    out: Out,
+    rows: Annotated[int, typer.Option(help="golden vectors")] = 1000,
+) -> None:
+    """Write the Verilog of a circuit, a self-checking bench, and golden vectors of the emulator."""
+    from hwsim.rtl.catalog import write
+
+    for path in write(name, out, rows=rows):
+        typer.echo(str(path))
+
+
+@app.command()
+def synth(
+    name: Annotated[str | None, typer.Argument(help="a circuit of the catalogue; all of them without it")] = None,
+    liberty: Liberty = None,
+) -> None:
+    """Map circuits to gates with Yosys, one on each core: area, cells, gates on the longest path."""
+    from hwsim.gates.liberty import DEFAULT_LIBERTY
+    from hwsim.gates.synthesis import synth as map_to_gates
+    from hwsim.gates.synthesis import synth_all
+    from hwsim.rtl.catalog import build, named_units
+
+    library = liberty or DEFAULT_LIBERTY
+    units = [build(one) for one in ([name] if name else named_units())]
+    with progress("synthesis") as advance:
+        synth_all([(unit.verilog, unit.top) for unit in units], library, advance)
+    found = [map_to_gates(unit, library) for unit in units]
+    show_table(
+        ("circuit", "area µm²", "NAND2s", "cells", "flip-flops", "levels"),
+        [
+            (
+                one.name, f"{one.area_um2:.1f}", f"{one.area_ge:.0f}", str(sum(one.result.cells.values())),
+                str(one.result.flip_flops), str(one.result.levels),
+            )
+            for one in found
+        ],
+    )  # fmt: skip
+    typer.echo(f"{found[0].result.liberty}, {found[0].result.tool}")
+
+
+@app.command()
+def power(
+    trace: Annotated[Path, typer.Argument(help="folder of a trace")],
+    machine: Annotated[str, typer.Argument(help="a machine of the workbench, or a TOML file")],
+    delay: Annotated[Delay, typer.Option(help="zero: no glitches; unit: those of equal gate delays")] = "zero",
+    liberty: Liberty = None,
+) -> None:
+    """Drive a trace's operands through the gates of a machine's unit, layer by layer."""
+    import hwsim
+    from hwsim.gates.liberty import DEFAULT_LIBERTY
+    from hwsim.gates.power import trace_power
+
+    gemms = hwsim.load_trace(trace).gemms("forward")
+    accelerator = hwsim.load_accelerator(machine)
+    for layer in trace_power(gemms, accelerator, delay=delay, liberty=liberty or DEFAULT_LIBERTY):
+        if layer is not None:
+            typer.echo(
+                f"{layer.layer:28} {layer.energy_per_mac_fj:9.2f} fJ/MAC {layer.toggles_per_mac:8.1f} toggles/MAC "
+                f"{layer.energy_pj * 1e-6:9.3f} µJ   {layer.provenance}"
+            )
+
+
+@app.command()
+def calibrate(
+    trace: Annotated[Path, typer.Argument(help="folder of a trace with forward products")],
+    out: Out,
+    liberty: Liberty = None,
+    node_nm: Annotated[int, typer.Option(help="technology node of the library, nm")] = 45,
+) -> None:
+    """Fit areas and energies to synthesised circuits and a trace in their gates; needs Yosys."""
+    from hwsim.cost.calibrate import write
+    from hwsim.gates.liberty import DEFAULT_LIBERTY
+
+    typer.echo(str(write(trace, out, liberty or DEFAULT_LIBERTY, node_nm, typer.echo)))

@@ -1,0 +1,123 @@
+"""Commands on designs: price one, search a space, write a report, measure a published claim again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from hwsim.cli.app import Out, Seed, app
+from hwsim.cli.terminal import progress, show_evaluation, show_study
+
+AccuracyKind = Literal["replay", "rerun"]
+EnergyKind = Literal["pann", "trace", "gates"]
+TRACED_ROWS = 256
+"""Rows of each operand that ``explore`` records when it captures a space's models itself."""
+
+
+@app.command()
+def evaluate(
+    trace: Annotated[Path, typer.Argument(help="folder of a trace")],
+    machine: Annotated[str, typer.Argument(help="a machine of the workbench (edge-nvfp4), or a TOML file")],
+    accuracy: Annotated[
+        AccuracyKind, typer.Option(help="replay: SQNR of the recorded GEMMs; rerun: the model's own metric")
+    ] = "replay",
+    energy: Annotated[
+        EnergyKind,
+        typer.Option(
+            help="pann: formulas from widths; trace: bits that toggle on the operands; gates: every gate, needs Yosys"
+        ),
+    ] = "trace",
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Price one machine on one trace: accuracy, energy, area and latency, each with its source."""
+    import hwsim
+
+    result = hwsim.evaluate(
+        hwsim.load_trace(trace), hwsim.load_accelerator(machine), accuracy=accuracy, energy=energy
+    )
+    if as_json:
+        typer.echo(json.dumps({"values": result.values(), "detail": result.detail()}, indent=1))
+    else:
+        show_evaluation(result)
+
+
+@app.command()
+def explore(
+    space: Annotated[str, typer.Argument(help="a design space of the workbench (edge-lm), or a TOML file")],
+    out: Out = Path("reports/run"),
+    trace: Annotated[
+        list[Path] | None,
+        typer.Option(help="folder of a trace; repeat for several models; else the space's models are captured"),
+    ] = None,
+    trials: Annotated[int, typer.Option(help="number of draws")] = 600,
+    seed: Seed = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="continue the study in the folder")] = False,
+    force: Annotated[bool, typer.Option("--force", help="replace the study in the folder")] = False,
+    workers: Annotated[int, typer.Option(help="processes that measure accuracy side by side")] = 1,
+    dask: Annotated[str | None, typer.Option(help="address of a Dask scheduler that does so instead")] = None,
+    gates: Annotated[
+        bool, typer.Option("--gates/--no-gates", help="price the front by its own circuits too, where Yosys is")
+    ] = True,
+) -> None:
+    """Search a design space on captured models, price its front in gates, and write the report."""
+    import hwsim
+    from hwsim.search import clear_study, load_space
+
+    loaded = load_space(space)
+    if force and not resume:
+        clear_study(out)
+    traces = trace or _traces_of(loaded.models, out, loaded.name, fresh=force)
+    with progress("exploring") as advance:
+        study = hwsim.explore(
+            loaded, traces, trials=trials, seed=seed, out=out, resume=resume, workers=workers, dask=dask,
+            gates=gates, progress=advance,
+        )  # fmt: skip
+    page = hwsim.write_report(study, out)
+    show_study(study)
+    typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {page}")
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="folder of a study, finished or not")]) -> None:
+    """Write report.html of a study again."""
+    import hwsim
+    from hwsim.search import load_study
+
+    study = load_study(folder)
+    study.write(folder)
+    typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {hwsim.write_report(study, folder)}")
+
+
+@app.command()
+def study(
+    name: Annotated[str, typer.Argument(help="pann, ternary_lut or luq")],
+    out: Annotated[Path | None, typer.Option("--out", help="folder; reports/study-NAME without it")] = None,
+    quick: Annotated[bool, typer.Option(help="a small grid, to see that it runs")] = False,
+) -> None:
+    """Measure a published claim again, on circuits and real operands."""
+    from hwsim.report.studies import draw
+    from hwsim.studies import run as run_study
+
+    page = run_study(name, out or Path("reports") / f"study-{name}", quick=quick)
+    draw(page.parent)
+    typer.echo(str(page))
+
+
+def _traces_of(models: tuple[str, ...], out: Path, space: str, fresh: bool) -> list[Path]:
+    """Traces of the models that a space names, captured below `out` where they are missing, or all if `fresh`."""
+    import hwsim
+    from hwsim.errors import ArgumentError
+
+    if not models:
+        raise ArgumentError("a space that names no models needs --trace", where=f"space {space}")
+    folders = []
+    for model in models:
+        folder = out / "traces" / model
+        if fresh or not (folder / "manifest.json").is_file():
+            typer.echo(f"capturing {model}", err=True)
+            hwsim.capture(model, out=folder, max_rows=TRACED_ROWS)
+        folders.append(folder)
+    return folders

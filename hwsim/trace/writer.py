@@ -1,0 +1,147 @@
+"""Recording: products are appended, and one that is on disk stays whole whatever happens to the process."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Literal
+
+import numpy as np
+
+from hwsim.errors import ArgumentError
+from hwsim.trace.files import ALIGNMENT, MANIFEST, SCHEMA, format_line, narrow, refused, segment_name, write_manifest
+from hwsim.trace.gemm import Gemm, Operand
+
+
+class TraceWriter:
+    """Appends products to a new trace in the folder `path`.
+
+    A context manager: leaving it without an error marks the trace as complete.
+
+    Args:
+        path: a folder that holds no trace yet; it is made.
+        manifest: facts about the origin of the numbers, in JSON's types; ``"model"`` is the trace's name.
+        segment_bytes: size at which a new segment begins.
+
+    Raises:
+        ArgumentError: the folder holds a trace already.
+        StorageError: a file cannot be written; all earlier products stay readable.
+    """
+
+    def __init__(self, path: str | Path, manifest: Mapping[str, Any], *, segment_bytes: int = 1 << 30) -> None:
+        self.path = Path(path)
+        self.manifest = {"schema": SCHEMA, "complete": False, **manifest}
+        self.count = 0
+        self._segment_bytes = segment_bytes
+        self._segment = -1
+        self._offset = 0
+        self._data: BinaryIO | None = None
+        self._index: BinaryIO | None = None
+        self._stored: dict[bytes, dict[str, Any]] = {}
+        if (self.path / MANIFEST).exists():
+            raise ArgumentError("folder must hold no trace yet", got=str(path), where="trace")
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise refused(self.path, error) from error
+        write_manifest(self.path, self.manifest)
+
+    def append(self, gemm: Gemm, *, dtype: Literal["float32", "bfloat16", "float16"] = "float32") -> None:
+        """Store one product. Its operands, float32, are kept as `dtype`, which must hold their values exactly."""
+        _check_shapes(gemm)
+        entry = {
+            "record": self.count,
+            "layer": gemm.layer,
+            "op": gemm.op,
+            "phase": gemm.phase,
+            "step": gemm.step,
+            "batch": gemm.batch,
+            "m": gemm.m,
+            "n": gemm.n,
+            "k": gemm.k,
+            "a": self._store(gemm.a, dtype),
+            "b": self._store(gemm.b, dtype),
+        }
+        index = self._index
+        assert index is not None  # `_store` opened the segment
+        _write_all(index, format_line(entry), self.path / segment_name(self._segment, "jsonl"))
+        self.count += 1
+
+    def _store(self, operand: Operand, dtype: str) -> dict[str, Any]:
+        raw = narrow(np.ascontiguousarray(operand.values, np.float32), dtype)
+        if self._data is None or self._offset >= self._segment_bytes:
+            self._next_segment()
+        data = raw.tobytes()
+        key = hashlib.blake2b(data, digest_size=16, key=f"{dtype}{raw.shape}".encode()[:64]).digest()
+        place = self._stored.get(key)  # weights come back with every batch
+        if place is None:
+            path = self.path / segment_name(self._segment, "bin")
+            assert self._data is not None
+            padding = -self._offset % ALIGNMENT
+            _write_all(self._data, bytes(padding), path)
+            self._offset += padding
+            place = {
+                "segment": self._segment,
+                "offset": self._offset,
+                "dtype": dtype,
+                "shape": list(raw.shape),
+                "crc32": zlib.crc32(data),
+            }
+            _write_all(self._data, data, path)
+            self._offset += len(data)
+            self._stored[key] = place
+        return {**place, "role": operand.role, "rows_total": operand.rows_total}
+
+    def _next_segment(self) -> None:
+        self._close_files()
+        self._segment, self._offset = self._segment + 1, 0
+        try:
+            self._data = (self.path / segment_name(self._segment, "bin")).open("xb", buffering=0)
+            self._index = (self.path / segment_name(self._segment, "jsonl")).open("xb", buffering=0)
+        except OSError as error:
+            raise refused(self.path, error) from error
+
+    def _close_files(self) -> None:
+        for file in (self._data, self._index):
+            if file is not None:
+                file.close()
+        self._data = self._index = None
+
+    def close(self, **facts: Any) -> None:
+        """Mark the trace as complete and add `facts` to its manifest."""
+        self._close_files()
+        self.manifest |= {"complete": True, "records": self.count, **facts}
+        write_manifest(self.path, self.manifest)
+
+    def __enter__(self) -> TraceWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._close_files()
+
+
+def _check_shapes(gemm: Gemm) -> None:
+    a, b = gemm.a.values, gemm.b.values
+    if a.ndim != 3 or b.ndim != 3 or a.shape[2] != gemm.k or b.shape[2] != gemm.k or b.shape[0] not in (1, len(a)):
+        raise ArgumentError(
+            f"operands must be [batch, m, {gemm.k}] and [batch or 1, n, {gemm.k}]",
+            got=(a.shape, b.shape),
+            where=gemm.layer,
+        )
+
+
+def _write_all(file: BinaryIO, data: Any, path: Path) -> None:
+    view = memoryview(data)
+    try:
+        while len(view):
+            view = view[file.write(view) :]
+    except OSError as error:
+        raise refused(path, error) from error
