@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from hwsim.cost import pann as formulas
-from hwsim.rtl.multipliers import multiplier
 from hwsim.studies import operands, pann_units
-from hwsim.studies.circuits import Measured, conditions, measure
+from hwsim.studies.circuits import Measured, conditions
 from hwsim.studies.operands import Stream
 from hwsim.studies.page import Study, Table, Value
 from hwsim.studies.pann_accuracy import EveryLinear, bits_per_byte
 from hwsim.studies.pann_findings import WIDER, findings
+from hwsim.studies.pann_multipliers import SIGNS, growth, narrow
 
 PAPER = {2: (24.0, 10.0, 0.58), 3: (None, None, 0.44), 4: (36.0, 24.0, 0.33), 8: (72.0, 64.0, None)}
 """Signed and unsigned flips and the saving that arXiv 2202.02783 states in words, by bits."""
@@ -50,8 +50,8 @@ def study(grid: Grid) -> Study:
     rng = np.random.default_rng(0)
     conversion, differing = _conversion(grid)
     counted, gates = _counted(grid, rng), _macs(grid, rng)
-    tables = (_formulas(counted, gates), counted, gates, _growth(grid, rng), _narrow(grid, rng), conversion,
-              _add_only(grid), _accuracy(grid))  # fmt: skip
+    tables = (_formulas(counted, gates), counted, gates, growth(grid.widths, grid.styles, grid.cycles, rng),
+              narrow(grid.styles, grid.cycles, rng), conversion, _add_only(grid), _accuracy(grid))  # fmt: skip
     return Study(
         "pann",
         "PANN: bit-flip formulas, counted bits, gates, and a model at equal power",
@@ -119,7 +119,7 @@ def _counted(grid: Grid, rng: np.random.Generator) -> Table:
             found = pann_units.count_mac(stream, bits, bits)
             priced = formulas.mac_flips(bits, bits, pann_units.ACC_BITS, signed)
             addend = 0.5 * pann_units.ACC_BITS if signed else float(bits)
-            rows.append((bits, name, _sign(signed), found.inputs, float(bits), found.partial, 0.5 * bits**2,
+            rows.append((bits, name, SIGNS[signed], found.inputs, float(bits), found.partial, 0.5 * bits**2,
                          found.addend, addend, found.register, float(bits), found.total, priced,
                          float((stream.x == 0).mean())))  # fmt: skip
     parts = ("inputs", "partial products", "adder input", "register", "total")
@@ -140,7 +140,7 @@ def _macs(grid: Grid, rng: np.random.Generator) -> Table:
             streams = _streams(bits, grid, rng)
             for name, signed, stream in streams if style == "array" else streams[:2]:
                 found = pann_units.measure_mac(stream, bits, bits, signed, style)
-                rows.append((style, bits, name, _sign(signed), found.zero_toggles, found.unit_toggles, found.zero_fj,
+                rows.append((style, bits, name, SIGNS[signed], found.zero_toggles, found.unit_toggles, found.zero_fj,
                              found.unit_fj, found.clock_fj))  # fmt: skip
     columns = ("style", "bits", "operands", "unit", "toggles zero", "toggles unit", "logic zero fJ", "logic unit fJ",
                "clock fJ")  # fmt: skip
@@ -149,54 +149,6 @@ def _macs(grid: Grid, rng: np.random.Generator) -> Table:
         "pins; `gpt down` unsigned has its weights split and sorted."
     )
     return Table("gates", "Multiply-accumulate units as gates, an operation", columns, tuple(rows), note, PAGE)
-
-
-def _growth(grid: Grid, rng: np.random.Generator) -> Table:
-    widths = [bits for bits in grid.widths if bits >= 3] or list(grid.widths)
-    rows = []
-    for style in grid.styles:
-        for signed in (True, False):
-            found = [_product(bits, bits, bits, signed, style, grid, rng) for bits in widths]
-            for delay, values in (
-                ("zero", [one.zero_toggles for one in found]),
-                ("unit", [one.unit_toggles for one in found]),
-            ):
-                b, t = np.array(widths, float), np.array(values)
-                exponent = float(np.polyfit(np.log(b), np.log(t), 1)[0]) if len(b) > 1 else 0.0
-                fit = np.linalg.lstsq(np.stack([b**2, b], 1), t, rcond=None)[0]
-                worst = float(np.abs(np.stack([b**2, b], 1) @ fit / t - 1).max())
-                rows.append(
-                    (style, _sign(signed), delay, exponent, float(fit[0]), float(fit[1]), worst, float(t[-1]))
-                )
-    columns = ("style", "unit", "delay", "exponent", "b² term", "b term", "worst error of the fit", "toggles, widest")
-    note = (
-        f"Toggles of a multiplier alone at {widths[0]} to {widths[-1]} bits, uniform operands: the "
-        "exponent of b in a log-log fit, and a fit of a b² + c b, the shape of the paper's formula."
-    )
-    return Table("growth", "How multipliers grow", columns, tuple(rows), note)
-
-
-def _narrow(grid: Grid, rng: np.random.Generator) -> Table:
-    rows = []
-    for style in grid.styles:
-        for signed in (True, False):
-            full = _product(8, 8, 8, signed, style, grid, rng)
-            for a, b in ((4, 8), (8, 4), (4, 4), (2, 2)):
-                found = _product(8, a, b, signed, style, grid, rng)
-                rule = formulas.multiplier_flips(a, b) / formulas.multiplier_flips(8, 8)
-                rows.append((style, _sign(signed), a, b, 1 - rule, 1 - found.zero_fj / full.zero_fj,
-                             1 - found.unit_fj / full.unit_fj))  # fmt: skip
-    columns = ("style", "unit", "a bits", "b bits", "formula saves", "saves zero", "saves unit")
-    note = (
-        "An 8 × 8 multiplier fed narrower operands, uniform: energy saved. The formula's inner term "
-        "follows the wider operand."
-    )
-    return Table("narrow", "Narrow operands on a wide multiplier", columns, tuple(rows), note)
-
-
-def _product(width: int, a: int, b: int, signed: bool, style: str, grid: Grid, rng: np.random.Generator) -> Measured:
-    ports = {name: operands.uniform(rng, bits, signed, grid.cycles).x for name, bits in (("a", a), ("b", b))}
-    return measure(multiplier(width, width, signed, style), ports)
 
 
 def _conversion(grid: Grid) -> tuple[Table, int]:
@@ -301,7 +253,3 @@ def _choices(grid: Grid) -> Iterator[tuple[int, int, float]]:
 
 def _clocked(found: Measured) -> float:
     return found.zero_fj + found.clock_fj
-
-
-def _sign(signed: bool) -> str:
-    return "signed" if signed else "unsigned"
