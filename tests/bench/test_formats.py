@@ -9,7 +9,11 @@ import pytest
 from hwsim import formats, quant
 
 pytestmark = pytest.mark.benchmark
-PEERS = {"e2m1": ml_dtypes.float4_e2m1fn, "e4m3": ml_dtypes.float8_e4m3fn}
+PEERS = {
+    "e2m1": ml_dtypes.float4_e2m1fn,
+    "e4m3": ml_dtypes.float8_e4m3fn,
+    "e4m3fnuz": ml_dtypes.float8_e4m3fnuz,
+}
 
 
 @pytest.mark.parametrize("name", PEERS)
@@ -41,17 +45,18 @@ def test_random_words(bench):
     )
 
 
-def test_hadamard(bench, rng):
+@pytest.mark.parametrize("size", [16, 128])
+def test_hadamard(bench, rng, size):
     x = rng.standard_normal((2048, 2048), dtype=np.float32)
     matrix = np.ones((1, 1), dtype=np.float32)
-    while len(matrix) < 16:
+    while len(matrix) < size:
         matrix = np.block([[matrix, matrix], [matrix, -matrix]])
-    scaled = (matrix * np.float32(0.25)).astype(np.float32)
+    scaled = matrix * np.float32(1 / np.sqrt(size))
     bench.compare(
-        "Hadamard 16, 2048 x 2048",
+        f"Hadamard {size}, 2048 x 2048",
         {
-            "hwsim": lambda: quant.hadamard(x, signs=None),
-            "product with the matrix": lambda: x.reshape(-1, 16) @ scaled,
+            "hwsim": lambda: quant.hadamard(x, size, None),
+            "product with the matrix": lambda: x.reshape(-1, size) @ scaled,
         },
         baseline="product with the matrix",
     )

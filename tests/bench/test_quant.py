@@ -36,6 +36,7 @@ def tensors() -> Any:
         ("nvfp4.te_sr", None),
         ("nvfp4.te_4over6", None),
         ("nvfp4.exact", None),
+        ("fp8.e4m3fnuz.tensor", None),
         ("ternary.absmean", None),
     ],
 )
@@ -54,13 +55,13 @@ def test_fake_quantize_against_a_copy(bench: Any, tensors: Any, name: str, bound
     )
 
 
-@pytest.mark.parametrize("name", ["nvfp4.te", "mxfp4.rceil", "int8.channel"])
+@pytest.mark.parametrize("name", ["nvfp4.te", "nvfp4.te_4over6", "nvfp4.te_sr", "mxfp4.rceil", "int8.channel"])
 def test_quantize_against_a_copy(bench: Any, tensors: Any, name: str) -> None:
     x, y = tensors
     source = x.numpy()
     bench.compare(
         f"{name} quantization (codes and scales) of {SIZE} x {SIZE} float32",
-        {"hwsim": lambda: quant.quantize(source, name), "torch copy_": lambda: y.copy_(x)},
+        {"hwsim": lambda: quant.quantize(source, name, seed=0), "torch copy_": lambda: y.copy_(x)},
         baseline="torch copy_",
     )
 
