@@ -186,7 +186,8 @@ def _fake(
     rows, out = rows.reshape(split.rows, split.length), out.reshape(split.rows, split.length)
     maxima, largest = _NO_MAXIMA, F(1) if given is None else given
     key = _noise_key(scheme, seed)
-    if split.height > 1 or scheme.scale_rule == "absmean" or (scheme.tensor_scale and given is None):
+    apart = split.height > 1 or scheme.scale_rule in ("absmean", "te_4over6")
+    if apart or (scheme.tensor_scale and given is None):
         maxima = _maxima(rows, scheme, split)
         largest = _largest(maxima) if given is None else given
     scale, elements = ScaleConstants(scheme, largest), _element_constants(scheme)

@@ -32,30 +32,6 @@ PIECE = 1024
 
 
 @njit(error_model="numpy")
-def row_scales(
-    row: Any,
-    block: int,
-    rule: int,
-    factor: int,
-    scale_floats: Any,
-    scale_words: Any,
-    words: Any,
-    floats: Any,
-    maxima: Any,
-    codes: Any,
-    scales: Any,
-    multiplier: Any,
-    decode: Any,
-) -> None:
-    """`scale_row`, or for four-over-six `choose_row`."""
-    if rule == FOUR_OVER_SIX:
-        choose_row(row, block, scale_floats, scale_words, words, floats, maxima, codes, scales, multiplier)
-        decode_row(factor, scale_floats, scales, decode)
-    else:
-        scale_row(rule, factor, scale_floats, scale_words, maxima, codes, scales, multiplier, decode)
-
-
-@njit(error_model="numpy")
 def fake_rows(
     start: int,
     stop: int,
@@ -77,7 +53,8 @@ def fake_rows(
 ) -> None:
     """Quantize and dequantize rows [rows, length], to nearest.
 
-    `maxima` is uint32 [scale rows, blocks], or has no rows: then every row has scales of its own, made here.
+    `maxima` is uint32 [scale rows, blocks], or, but for four-over-six, has no rows: then every row has scales of its
+    own, made here.
     """
     length = x.shape[1]
     blocks = (length + block - 1) // block
@@ -87,20 +64,20 @@ def fake_rows(
     tall = (plane + height - 1) // height
     made = -1
     for row in range(start, stop):
-        shared = (row // plane) * tall + (row % plane) // height
         source, target = x[row], out[row]
         if maxima.shape[0] == 0:
             maxima_row(bits[row], block, ceiling, own)
-            row_scales(
-                source, block, rule, factor, scale_floats, scale_words, words, floats, own, codes, scales, multiplier,
-                decode,
-            )  # fmt: skip
-        elif shared != made:
-            made = shared
-            row_scales(
-                source, block, rule, factor, scale_floats, scale_words, words, floats, maxima[shared], codes, scales,
-                multiplier, decode,
-            )  # fmt: skip
+            scale_row(rule, factor, scale_floats, scale_words, own, codes, scales, multiplier, decode)
+        elif rule == FOUR_OVER_SIX:  # blocks of one row: no other granularity has it
+            choose_row(
+                source, block, scale_floats, scale_words, words, floats, maxima[row], codes, scales, multiplier
+            )
+            decode_row(factor, scale_floats, scales, decode)
+        else:
+            shared = (row // plane) * tall + (row % plane) // height
+            if shared != made:
+                made = shared
+                scale_row(rule, factor, scale_floats, scale_words, maxima[shared], codes, scales, multiplier, decode)
         for at in range(blocks):
             m, d = multiplier[at], decode[at]
             first = at * block
@@ -159,20 +136,15 @@ def fake_noisy_rows(
     tall = (plane + height - 1) // height
     made = -1
     for row in range(start, stop):
-        shared = (row // plane) * tall + (row % plane) // height
         source, target = x[row], out[row]
         if maxima.shape[0] == 0:
             maxima_row(bits[row], block, ceiling, own)
-            row_scales(
-                source, block, rule, factor, scale_floats, scale_words, words, floats, own, codes, scales, multiplier,
-                decode,
-            )  # fmt: skip
-        elif shared != made:
-            made = shared
-            row_scales(
-                source, block, rule, factor, scale_floats, scale_words, words, floats, maxima[shared], codes, scales,
-                multiplier, decode,
-            )  # fmt: skip
+            scale_row(rule, factor, scale_floats, scale_words, own, codes, scales, multiplier, decode)
+        else:
+            shared = (row // plane) * tall + (row % plane) // height
+            if shared != made:
+                made = shared
+                scale_row(rule, factor, scale_floats, scale_words, maxima[shared], codes, scales, multiplier, decode)
         for begin in range(0, length, PIECE):
             end = min(begin + PIECE, length)
             counter = (row * length + begin) // numbers
@@ -236,20 +208,15 @@ def fake_quotient_rows(
     tall = (plane + height - 1) // height
     made = -1
     for row in range(start, stop):
-        shared = (row // plane) * tall + (row % plane) // height
         source, target = x[row], out[row]
         if maxima.shape[0] == 0:
             maxima_row(bits[row], block, ceiling, own)
-            row_scales(
-                source, block, rule, factor, scale_floats, scale_words, words, floats, own, codes, scales, multiplier,
-                decode,
-            )  # fmt: skip
-        elif shared != made:
-            made = shared
-            row_scales(
-                source, block, rule, factor, scale_floats, scale_words, words, floats, maxima[shared], codes, scales,
-                multiplier, decode,
-            )  # fmt: skip
+            scale_row(rule, factor, scale_floats, scale_words, own, codes, scales, multiplier, decode)
+        else:
+            shared = (row // plane) * tall + (row % plane) // height
+            if shared != made:
+                made = shared
+                scale_row(rule, factor, scale_floats, scale_words, maxima[shared], codes, scales, multiplier, decode)
         for at in range(blocks):
             s, d = scales[at], decode[at]
             place = at * block

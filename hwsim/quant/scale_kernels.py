@@ -248,7 +248,7 @@ def scale_row(
     decode_row(factor, floats, scales, decode)
 
 
-@njit(error_model="numpy")
+@njit(inline="always")
 def decode_row(factor: int, floats: Any, scales: Any, decode: Any) -> None:
     """What the values of elements are multiplied with, from the block scales of a row."""
     S, P, amax, product_inverse = floats[0], floats[1], floats[4], floats[5]
