@@ -24,6 +24,7 @@ EXACT = "the scales of TransformerEngine, the quotient x S / s rounded once"
 OCP_MX = "OCP Microscaling Formats (MX) Specification 1.0, 6.3"
 BITNET = "arXiv 2402.17764, BitNet b1.58"
 ABSMAX = "symmetric: largest magnitude onto largest code, true quotient"
+PANN = "arXiv 2202.02783, PANN: a budget of additions; codes saturate at 127"
 CAST = "IEEE 754 conversion"
 
 _NVFP4 = Scheme("nvfp4", "e2m1", "block", 16, "e4m3", "te", tensor_scale=True, decode="te", source=TE)
@@ -44,7 +45,7 @@ _MX_SOURCES = {
     "rceil_te": "NVIDIA TransformerEngine, exp2f_rcp of common/util/ptx.cuh; torchao 0.18.0 RCEIL; FlashInfer",
 }
 
-_SCALED = {"int8": "int8", "int4": "int4"} | {
+_SCALED = {f"int{bits}": f"int{bits}" for bits in (8, 7, 6, 5, 4, 3, 2)} | {
     f"fp8.{name}": name for name in ("e4m3", "e5m2", "e4m3fnuz", "e5m2fnuz")
 }
 
@@ -82,6 +83,10 @@ _SCHEMES = [
     Scheme("ternary.absmean", "int2", "tensor", None, "fp32", "absmean", element_bound=1.0, source=BITNET),
     # for weights that a model has made ternary itself: kept as they are, where the mean would shrink them
     Scheme("ternary.absmax", "int2", "tensor", None, "fp32", "absmax", element_bound=1.0, source=ABSMAX),
+    *(
+        Scheme(f"pann.add{mean:g}", "int8", "channel", None, "fp32", "additions", additions=mean, source=PANN)
+        for mean in (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+    ),
     *(Scheme(name, name, "tensor", source=CAST) for name in ("fp32", "tf32", "bf16", "fp16")),
 ]
 

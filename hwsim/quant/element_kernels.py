@@ -31,7 +31,7 @@ from hwsim.quant.scheme import Scheme
 F = np.float32
 
 MULTIPLY, DIVIDE, PRESCALED, QUOTIENT = range(4)
-MODES = {"modelopt": DIVIDE, "absmax": DIVIDE, "fp4atw": PRESCALED, "exact": QUOTIENT}
+MODES = {"modelopt": DIVIDE, "absmax": DIVIDE, "additions": DIVIDE, "fp4atw": PRESCALED, "exact": QUOTIENT}
 
 
 KEPT, OF_UNDERFLOW, NEVER = range(3)

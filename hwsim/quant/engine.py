@@ -21,7 +21,14 @@ from hwsim.quant.element_kernels import ElementConstants
 from hwsim.quant.layout import Layout, flat_scales, float32_array, layout, scale_array
 from hwsim.quant.quantized import Quantized
 from hwsim.quant.random_bits import random_words, stream_key
-from hwsim.quant.reference_scales import NAN_IGNORING_RULES, absolute_mean, decode_factors, decode_scale, tensor_scale
+from hwsim.quant.reference_scales import (
+    NAN_IGNORING_RULES,
+    absolute_mean,
+    addition_steps,
+    decode_factors,
+    decode_scale,
+    tensor_scale,
+)
 from hwsim.quant.scale_kernels import ScaleConstants
 from hwsim.quant.scheme import Scheme
 
@@ -186,7 +193,7 @@ def _fake(
     rows, out = rows.reshape(split.rows, split.length), out.reshape(split.rows, split.length)
     maxima, largest = _NO_MAXIMA, F(1) if given is None else given
     key = _noise_key(scheme, seed)
-    apart = split.height > 1 or scheme.scale_rule in ("absmean", "te_4over6")
+    apart = split.height > 1 or scheme.scale_rule in ("absmean", "additions", "te_4over6")
     if apart or (scheme.tensor_scale and given is None):
         maxima = _maxima(rows, scheme, split)
         largest = _largest(maxima) if given is None else given
@@ -224,9 +231,11 @@ def _split(where: Layout) -> Layout:
 
 
 def _maxima(rows: NDArray[np.float32], scheme: Scheme, where: Layout) -> NDArray[np.uint32]:
-    """Bits of the maxima of all blocks [scale rows, blocks]; for ``absmean`` those of the mean."""
+    """Bits of the maxima of all blocks [scale rows, blocks]; of the mean for ``absmean``, steps for ``additions``."""
     if scheme.scale_rule == "absmean":
         return np.array([[absolute_mean(rows)]], dtype=F).view(np.uint32)
+    if scheme.additions is not None:
+        return addition_steps(rows, scheme.additions).view(np.uint32)[:, None]
     found = np.empty((where.rows, where.blocks), np.uint32)
     parallel_rows(
         scale_kernels.maxima_rows, where.rows, rows.view(np.uint32), where.block, _ceiling(scheme), found,

@@ -23,6 +23,7 @@ from hwsim.quant.reference_scales import (
     F,
     Floats,
     absolute_mean,
+    addition_steps,
     block_scales,
     decode_factors,
     decode_scale,
@@ -68,6 +69,9 @@ def quantize_blocks(
         if scheme.scale_rule == "absmean":
             A = absolute_mean(x[valid])
             a = np.full(a.shape, A)
+        if scheme.additions is not None:
+            a = addition_steps(x, scheme.additions)  # a channel is one block, without padding
+            A = F(maximum(a, axis=0, ignore_nan=False))
         scales, multiplier = block_scales(a, A, scheme)
         codes = _elements(x, multiplier[:, None], scales, A, scheme, random)
     return Blocks(codes, scales, A)

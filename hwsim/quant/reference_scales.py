@@ -20,7 +20,7 @@ NAN_IGNORING_RULES = ("te", "te_4over6", "te_fast", "flashinfer_exact", "flashin
 Floats = NDArray[np.float32]
 
 
-DIVIDING = ("modelopt", "absmax")
+DIVIDING = ("modelopt", "absmax", "additions")
 """Rules whose sources divide each element by its scale; a product with the reciprocal would round twice."""
 
 
@@ -37,6 +37,13 @@ def absolute_mean(x: Floats) -> np.float32:
     with np.errstate(all="ignore"):
         mean = F(np.abs(x).sum(dtype=np.float64) / max(x.size, 1))
     return F(np.nan) if np.isnan(mean) else max(mean, F(1e-5))
+
+
+def addition_steps(x: Floats, additions: float) -> Floats:
+    """PANN's step of each row of x ``[rows, K]``, ``||x||_1 / (R K)``; summed in float64, rounded once."""
+    with np.errstate(all="ignore"):
+        mean = np.abs(x).astype(np.float64).mean(axis=1) if x.shape[1] else np.zeros(len(x))
+        return np.asarray(mean / additions, dtype=np.float32)
 
 
 def block_scales(a: Floats, A: np.float32, scheme: Scheme) -> tuple[NDArray, Floats]:
@@ -190,10 +197,11 @@ def _power_scales(a: Floats, scheme: Scheme) -> tuple[NDArray, Floats]:
 
 
 def _float_scales(a: Floats, scheme: Scheme) -> tuple[NDArray, Floats]:
-    """``absmax``: a scale of a / largest code, 1 where that is 0. ``absmean``: the scale is the mean itself."""
+    """``absmax``: a scale of a / largest code, 1 where that is 0. ``absmean``: the scale is the mean itself.
+    ``additions``: `a` is the step already."""
     if scheme.scale_rule == "absmean":
         return a, F(1) / a
-    s = a / F(scheme.element_max)
+    s = a if scheme.scale_rule == "additions" else a / F(scheme.element_max)
     s = np.where(s == 0, F(1), np.where(np.isnan(s), F(np.nan), s)).astype(np.float32)
     return s, s
 

@@ -68,6 +68,7 @@ RULES = {
     "rceil_te": RCEIL_TE,
     "absmax": ABSMAX,
     "absmean": ABSMEAN,
+    "additions": ABSMAX,  # the maximum is the step already, so that `top` is 1
 }
 
 # How a block scale becomes the factor of an element's value
@@ -81,7 +82,8 @@ class ScaleConstants:
         with np.errstate(all="ignore"):
             largest = BF16_MAX if scheme.scale_rule == "te_fast" else FLT_MAX
             S = reference_scales.te_encode_scale(amax, scheme, largest)
-            top, product = F(scheme.element_max), F(scheme.product_max)
+            top = F(scheme.element_max if scheme.additions is None else 1)
+            product = F(scheme.product_max)
             P = reference_scales.decode_scale(amax, scheme)
             small, nan, grid = F(0), 0, Grid(3, -6, 448.0)
             if scheme.scale_format not in ("fp32", "e8m0"):

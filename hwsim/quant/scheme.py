@@ -40,6 +40,7 @@ ScaleRule = Literal[
     "rceil_te",
     "absmax",
     "absmean",
+    "additions",
     "none",
 ]
 """How scales are found; each is defined, operation by operation, in `hwsim.quant.reference`."""
@@ -64,7 +65,7 @@ MINIFLOAT_RULES = (
     "fp4atw",
     "exact",
 )
-FLOAT_RULES = ("absmax", "absmean")
+FLOAT_RULES = ("absmax", "absmean", "additions")
 
 RECIPROCALS_NEEDED = (
     "flashinfer_fast must have a table of float32 [8388608]: it uses rcp.approx.ftz.f32, whose bits only a GPU knows"
@@ -80,7 +81,8 @@ class Scheme:
         element: name of the elements' Format.
         granularity: what shares a scale.
         block: elements along the axis (both of the last two axes for ``block2d``) that share a scale; None otherwise.
-        scale_format: name of the scales' Format; ``fp32`` for ``absmax`` and ``absmean``; None for a plain cast.
+        scale_format: name of the scales' Format; ``fp32`` for ``absmax``, ``absmean`` and ``additions``; None for a
+            plain cast.
         scale_rule: how scales are found.
         tensor_scale: whether one float32 scale of the whole tensor stands above the block scales.
         decode: the order of the multiplications that give values back.
@@ -89,6 +91,8 @@ class Scheme:
         scale_bound: the largest scale that the tensor scale aims at; None: the largest of the scale format.
         element_bound: the largest element that the scale aims at; None: the largest of the element format, for
             integers the largest positive one.
+        additions: for the rule ``additions`` only: R, the mean magnitude that the codes of a channel get, each of
+            which an add-only unit pays for with one addition.
         element_unit: the value of an integer element's code 1: 1 everywhere but in OCP's MXINT8, which counts in
             64ths.
         reciprocals: for ``flashinfer_fast`` only: the GPU's reciprocal of 1.m for each of the 2^23 float32 mantissas.
@@ -107,6 +111,7 @@ class Scheme:
     sr_bits: int = 8
     scale_bound: float | None = None
     element_bound: float | None = None
+    additions: float | None = None
     element_unit: float = 1.0
     reciprocals: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     source: str = field(default="", compare=False)
@@ -149,6 +154,12 @@ class Scheme:
                 )
         if rule == "absmean" and self.granularity != "tensor":
             self._fail("absmean must have the granularity tensor", self.granularity, "granularity")
+        if (rule == "additions") != (self.additions is not None and self.additions > 0):
+            self._fail(
+                "additions must be positive for the rule additions, and nowhere else", self.additions, "additions"
+            )
+        if rule == "additions" and self.granularity != "channel":
+            self._fail("additions must have the granularity channel", self.granularity, "granularity")
         if rule == "te_4over6" and self.granularity != "block":
             self._fail("te_4over6 must have the granularity block", self.granularity, "granularity")
         if rule == "flashinfer_fast" and (self.reciprocals is None or self.reciprocals.shape != (1 << 23,)):

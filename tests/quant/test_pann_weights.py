@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from hwsim import quant
 from hwsim.errors import ArgumentError
 from hwsim.quant.pann_weights import quantize_additions
 
@@ -65,3 +66,21 @@ def test_messages():
     wide[0] = 1.0
     beyond = message(lambda: quantize_additions(wide, 1e10))
     assert beyond == "integers must fit int32: fewer additions, or a step per channel, got 10000000000.0"
+
+
+@pytest.mark.parametrize("additions", [0.5, 1.5, 8.0])
+def test_a_machines_scheme_is_the_papers_quantizer(additions):
+    weights = np.random.default_rng(3).standard_normal((48, 333)).astype(np.float32)
+    weights[5] = 0
+    scheme = quant.quantize(weights, f"pann.add{additions:g}")
+    paper = quantize_additions(weights, additions, channel_axis=0)
+    np.testing.assert_array_equal(scheme.codes.view(np.int8), paper.codes)
+    alive = np.arange(48) != 5  # a channel of zeros has the scale 1 in every scheme
+    np.testing.assert_array_equal(scheme.scales[alive], paper.step[alive])
+
+
+def test_a_machines_scheme_saturates_where_the_paper_does_not_clip():
+    weights = np.ones((1, 1000), np.float32)
+    weights[0, 0] = 1000
+    scheme, paper = quant.quantize(weights, "pann.add8"), quantize_additions(weights, 8.0, channel_axis=0)
+    assert (scheme.codes.view(np.int8)[0, 0], paper.codes[0, 0]) == (127, 4002)  # 1000 * 8 * 1000 / 1999
