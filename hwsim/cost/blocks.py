@@ -80,11 +80,16 @@ def storage(datapath: Datapath) -> Storage:
         scales = 8 * wide // unit.row.block if unit.row.block else 0
         return Storage(a + scales, b + scales, unit.accumulator_bits, 0, 0.5 * (a + b))
     operand = formats.get(unit.a_format)
-    entry = operand.bits + (unit.group - 1 if operand.is_integer else 0)  # sums of floats keep the format
     return Storage(
         a_bits=0,  # activations reach the units as table entries, broadcast along a row
         b_bits=unit.key_bits * unit.luts,
         sum_bits=unit.accumulator_bits,
-        table_bits=unit.entries * entry * unit.luts,
+        table_bits=unit.entries * entry_bits(unit) * unit.luts,
         uniform_flips=0.5 * operand.bits * wide,
     )
+
+
+def entry_bits(unit: Any) -> int:
+    """Bits of an entry of a lookup unit's table: a sum of `group` integers; sums of floats keep the format."""
+    operand = formats.get(unit.a_format)
+    return operand.bits + ((unit.group - 1).bit_length() if operand.is_integer else 0)

@@ -16,20 +16,23 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hwsim.cost import fitted, flips, pann
+from hwsim.cost import fitted, pann
+from hwsim.cost.arithmetics import arithmetics
 from hwsim.cost.coefficients import Coefficients, load_coefficients
 from hwsim.cost.designs import Design, sweep, whole_units
 from hwsim.cost.fit import Fit, Point, fit
-from hwsim.cost.gates import Delay, flip_flop
+from hwsim.cost.gates import flip_flop
 from hwsim.cost.samples import Sample, measure
 from hwsim.errors import ArgumentError
+from hwsim.gates.driving import circuits
 from hwsim.gates.liberty import DEFAULT_LIBERTY
-from hwsim.gates.synthesis import library_of, module_area_um2, synth
+from hwsim.gates.simulator import Delay
+from hwsim.gates.synthesis import library_of, module_area_um2, synth, synth_all
 from hwsim.rtl.tools import yosys_version
 from hwsim.trace import Gemm, load_trace
 
@@ -73,23 +76,19 @@ class Calibration:
 def calibrate(
     gemms: Iterable[Gemm],
     trace: str,
-    delay: Delay = "zero",
     liberty: str | Path = DEFAULT_LIBERTY,
     node_nm: int = 45,
-    designs: Iterable[Design] | None = None,
-    samples: Iterable[Sample] | None = None,
     progress: Callable[[str], None] = SILENT,
-) -> Calibration:
-    """Fit areas to `designs` and energies to the units on `gemms`.
+) -> list[Calibration]:
+    """Fit areas to the sweep of designs and energies to all units on `gemms`, in each delay model.
+
+    Circuits come first, several Yosys side by side; they are kept, so that an interrupted run starts after them.
 
     Args:
         gemms: forward products of a trace; one in three layers is held out.
         trace: its name, for the record.
-        delay: delay model of the energies.
         liberty: the library.
         node_nm: its technology node.
-        designs: circuits to synthesise, all of `hwsim.cost.designs.sweep` by default.
-        samples: energies that were measured before.
         progress: called with a line for every step.
 
     Raises:
@@ -97,32 +96,42 @@ def calibrate(
     """
     library = library_of(str(Path(liberty).resolve()))
     register = flip_flop(library)
-    area = fit_areas(sweep() if designs is None else designs, liberty, progress)
-    measured = tuple(measure(gemms, delay, liberty, progress=progress) if samples is None else samples)
-    return Calibration(
-        library=library.name,
-        liberty=Path(liberty).name,
-        tool=yosys_version(),
-        delay=delay,
-        node_nm=node_nm,
-        voltage=library.voltage,
-        trace=trace,
-        area=area,
-        energy=fit_energies(measured),
-        flipflop=(register.cell, register.area_um2, register.clock_fj, register.data_fj),
-        pann_fj=pann_energies(measured),
-        samples=measured,
-    )
+    designs = list(sweep())
+    synth_all(_modules(designs), liberty, lambda done, total, name: progress(f"circuit {done} of {total}: {name}"))
+    area = fit_areas(designs, liberty)
+    samples = tuple(measure(gemms, liberty=liberty, progress=progress))
+    return [
+        Calibration(
+            library=library.name,
+            liberty=Path(liberty).name,
+            tool=yosys_version(),
+            delay=delay,
+            node_nm=node_nm,
+            voltage=library.voltage,
+            trace=trace,
+            area=area,
+            energy=fit_energies(samples, delay),
+            flipflop=(register.cell, register.area_um2, register.clock_fj, register.data_fj),
+            pann_fj=pann_energies(samples, delay),
+            samples=samples,
+        )
+        for delay in DELAYS
+    ]
 
 
-def fit_areas(
-    designs: Iterable[Design], liberty: str | Path = DEFAULT_LIBERTY, progress: Callable[[str], None] = SILENT
-) -> dict[str, Fit]:
+def _modules(designs: Iterable[Design]) -> Iterator[tuple[str, str]]:
+    """Everything that a calibration synthesises: texts and top modules."""
+    yield from ((design.verilog, design.name) for design in designs)
+    for one in arithmetics():
+        yield from ((circuit.verilog, circuit.top) for circuit in circuits(one.datapath).values())
+    yield from ((unit.verilog, unit.top) for unit, _ in whole_units())
+
+
+def fit_areas(designs: Iterable[Design], liberty: str | Path = DEFAULT_LIBERTY) -> dict[str, Fit]:
     """Area fits by family; circuits come from the cache where they were synthesised before."""
     register = flip_flop(library_of(str(Path(liberty).resolve()))).area_um2
     points: dict[str, list[Point]] = {}
     for design in designs:
-        progress(f"area of {design.name}")
         area = module_area_um2(design.verilog, design.name, liberty)
         points.setdefault(design.family, []).append(design.point(area, register))
     # a family of one design has that design's area: nothing could be held out
@@ -139,29 +148,28 @@ def _has_parts(family: str) -> bool:
     return family in ("dot.fused", "dot.grouped")
 
 
-def fit_energies(samples: Iterable[Sample]) -> dict[str, Fit]:
+def fit_energies(samples: Iterable[Sample], delay: Delay = "zero") -> dict[str, Fit]:
     """Energy fits by family, no coefficient below zero."""
     points: dict[str, list[Point]] = {}
     for sample in samples:
-        family = flips.family(sample.numerics.datapath)
-        points.setdefault(family, []).append(sample.update)
-        if sample.rebuild is not None:
-            points.setdefault(f"table.{family.partition('.')[2]}", []).append(sample.rebuild)
+        for family, point in sample.points(delay):
+            points.setdefault(family, []).append(point)
     return {family: fit(found, positive=True) for family, found in points.items()}
 
 
-def pann_energies(samples: Iterable[Sample]) -> dict[str, float]:
-    """fJ of a flip in PANN's formulas, flip-flops left out, by integer unit on uniform operands in ``os`` order."""
+def pann_energies(samples: Iterable[Sample], delay: Delay = "zero") -> dict[str, float]:
+    """fJ of a flip in PANN's formulas, flip-flops left out, by signed integer unit on uniform operands in ``os``
+    order."""
     found = {}
     for sample in samples:
         unit: Any = sample.numerics.datapath
-        if (unit.family, sample.layer, sample.dataflow) != ("integer", "uniform", "os"):
+        if (unit.family, sample.layer, sample.dataflow) != ("integer", "uniform", "os") or not unit.signed:
             continue
         if sample.numerics.activation.element_format.bits == unit.a_bits:
             without_registers = (
                 pann.mac_flips(unit.a_bits, unit.b_bits, unit.acc_bits) - (unit.a_bits + unit.b_bits) / 2
             )
-            found[unit.name] = sample.update.value / without_registers
+            found[unit.name] = sample.update_fj[delay] / without_registers
     return found
 
 
@@ -264,10 +272,9 @@ def write(
     recorded = load_trace(trace)
     gemms = list(recorded.gemms("forward"))
     out.mkdir(parents=True, exist_ok=True)
-    made = []
-    for delay, suffix in DELAYS.items():
-        made.append(calibrate(gemms, recorded.name, delay, liberty, node_nm, progress=progress))
-        (out / f"{liberty.stem}{suffix}.csv").write_text(csv_text(made[-1]), encoding="utf-8")
+    made = calibrate(gemms, recorded.name, liberty, node_nm, progress)
+    for one in made:
+        (out / f"{liberty.stem}{DELAYS[one.delay]}.csv").write_text(csv_text(one), encoding="utf-8")
     held = load_coefficients(out / f"{liberty.stem}.csv")
     report = out / "calibration.md"
     report.write_text(report_text(made, unit_errors(held, liberty)), encoding="utf-8")

@@ -11,18 +11,23 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from hwsim.cost import features
+from hwsim.cost.blocks import entry_bits
 from hwsim.cost.features import Features
 from hwsim.cost.fit import Point, is_held_out
-from hwsim.datapaths import integer, tensor_core, ternary_lut
+from hwsim.datapaths import integer, shift, tensor_core, ternary_lut
 from hwsim.datapaths.base import Datapath
 from hwsim.datapaths.tensor_cores.catalogue import Row
 from hwsim.datapaths.tensor_cores.elements import element
+from hwsim.gates.driving import circuits
 from hwsim.rtl.float_adders import float_adder
 from hwsim.rtl.mac import accumulator, mac
 from hwsim.rtl.minifloat import e2m1_dot
 from hwsim.rtl.multipliers import multiplier
+from hwsim.rtl.pann import pann_unit
+from hwsim.rtl.shift import luq_product, luq_unit
 from hwsim.rtl.tensor_core import fused_text, grouped_text
 from hwsim.rtl.ternary import adders, ternary_core, ternary_dot, ternary_table
 from hwsim.rtl.unit import Unit
@@ -60,6 +65,7 @@ PAIRS = tuple(
 )
 STYLE_PAIRS = (*((bits, bits) for bits in range(2, 17)), (6, 4), (8, 4), (8, 6), (12, 8), (16, 8))
 ACCUMULATORS = tuple((p, acc) for p in (4, 6, 8, 12, 16) for acc in (14, 16, 18, 20, 24, 28, 32, 40) if acc > p + 4)
+ADD_ONLY = tuple((bits, acc) for bits in (4, 6, 8) for acc in (14, 16, 20, 24, 28, 32, 40))
 FUSED = (
     ("volta", "fp16"), ("ampere", "fp16"), ("ampere", "bf16"), ("ada", "e4m3"), ("ada", "e5m2"), ("hopper", "fp16"),
     ("hopper", "bf16"), ("hopper", "e4m3"), ("hopper", "e5m2"), ("blackwell", "e4m3"), ("blackwell", "e3m2"),
@@ -85,11 +91,27 @@ def sweep(*, quick: bool = False) -> Iterator[Design]:
         return
     for group in range(2, 6):
         unit = ternary_table(group)
-        bits = 7 + group
-        yield Design("table", unit.top, features.table(adders(group), bits), unit.verilog)
+        yield Design("table", unit.top, features.table(adders(group), sum_bits(group)), unit.verilog)
     for group in range(1, 6):
-        for luts in (1, 2, 3, 4):
+        for luts in (1, 2, 3, 4, 6, 8) if group < 4 else (1, 2, 3):
             yield _fetch(group, luts)
+        for readers in (2, 3, 4, 5) if group < 4 else (2,):
+            yield _fetch(group, 1, readers)
+    for activation in ("fp16", "bf16"):
+        for group in (2, 3, 4):
+            unit = ternary_table(group, activation)
+            yield Design(f"table.{activation}", unit.top, features.table_real(adders(group)), unit.verilog)
+        for group in range(1, 6):
+            yield _fetch_real(group, activation)
+    for signed in (True, False):
+        for bits, acc in ADD_ONLY:
+            unit = pann_unit(bits, acc, signed)
+            family, sizes = f"pann.{_sign(signed)}", features.add_only(bits, acc)
+            yield Design(family, unit.top, sizes, unit.verilog, 2 * acc + 1)
+    unit = luq_product()
+    yield Design("product.shift", unit.top, {"constant": 1}, unit.verilog)
+    unit = luq_unit("fp32")
+    yield Design("shift.fp32", unit.top, {"constant": 1}, unit.verilog, 32)
     for count in (2, 4, 8, 16, 32):
         unit = e2m1_dot(count)
         yield Design("dot.e2m1", unit.top, {"products": count, "constant": 1}, unit.verilog)
@@ -115,11 +137,23 @@ def _accumulator(p: int, acc: int, signed: bool, overflow: str) -> Design:
     )
 
 
-def _fetch(group: int, luts: int) -> Design:
-    text = ternary_dot(group, "int8", luts, 1).verilog
-    entries = (3**group - 1) // 2
-    top = f"ternary_fetch_mu{group}_int8_l{luts}_k1"
-    return Design("fetch", top, features.fetch(entries, 7 + group, luts), text)
+def sum_bits(group: int) -> int:
+    """Bits of an entry of a table of INT8 sums."""
+    return entry_bits(ternary_lut(group))
+
+
+def _fetch(group: int, luts: int, readers: int = 1) -> Design:
+    """Several readers of a table are several of one, that there be enough designs of a single table."""
+    sizes = features.fetch((3**group - 1) // 2, sum_bits(group), luts)
+    many = {name: readers * value for name, value in sizes.items()}
+    text = ternary_dot(group, "int8", luts, readers).verilog
+    return Design("fetch", f"ternary_fetch_mu{group}_int8_l{luts}_k{readers}", many, text)
+
+
+def _fetch_real(group: int, activation: Any) -> Design:
+    unit = ternary_lut(group, activation)
+    reader = circuits(unit)["reader"]
+    return Design("fetch.real", reader.top, features.fetch_real(unit.entries, entry_bits(unit)), reader.verilog)
 
 
 def dot_design(arch: str, operand: str) -> Design:
@@ -166,5 +200,9 @@ def whole_units() -> Iterator[tuple[Unit, Datapath]]:
         yield mac(a, b, acc, signed), integer(a, b, acc, signed=signed)
     for bits in (16, 24):
         yield mac(8, 8, bits, True, "saturate"), integer(8, 8, bits, overflow="saturate")
-    for group in (2, 3, 4):
+    for group in (1, 2, 3, 4):
         yield ternary_core(group, "int8", 1, 1), ternary_lut(group)
+    yield ternary_core(2, "int8", 2, 1), ternary_lut(2, "int8", 2)
+    for group in (2, 3):
+        yield ternary_core(group, "fp16", 1, 1), ternary_lut(group, "fp16")
+    yield luq_unit("fixed", 20), shift("fixed", 20)

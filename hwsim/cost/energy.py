@@ -147,7 +147,7 @@ def _from_flips(
     """Blocks from counted flips."""
     datapath = numerics.datapath
     if held.fidelity == "fitted":
-        update, rebuild = fitted.update_energy(datapath, toggles, activity, held)
+        update, rebuild = fitted.update_energy(datapath, toggles, held)
         priced = {part: prices.scaled(activity.updates, one) for part, one in update.items()}
         if rebuild is not None:
             priced["tables"] = prices.scaled(_rebuilds(activity, datapath), rebuild)

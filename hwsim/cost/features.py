@@ -98,12 +98,29 @@ def table(additions: int, entry_bits: int) -> Features:
     return {"sum_bits": additions * entry_bits, "additions": additions}
 
 
+def table_real(additions: int) -> Features:
+    """Of the floating-point adders of a ternary table: a sum and a difference of two numbers share what aligns them,
+    so that an adder in a table is smaller than one alone."""
+    return {"additions": additions}
+
+
 def fetch(entries: int, entry_bits: int, luts: int) -> Features:
-    """Of one reader of `luts` tables: selection, negation and the sum over the tables, which takes the ones that
-    negation adds; a single table needs adders for them."""
+    """Of one reader of `luts` integer tables: selection, negation, and the sum over the tables, which takes the ones
+    that negation adds; a single table needs adders for them, and a table of one entry selects nothing."""
     return {
-        "selections": luts * entries * entry_bits,
+        "selections": luts * (entries - 1) * entry_bits,
         "entry_bits": luts * entry_bits,
         "increments": entry_bits if luts == 1 else 0,
         "sum_bits": (luts - 1) * (entry_bits + 2),
+        "decoders": luts * (entries - 1),
     }
+
+
+def fetch_real(entries: int, entry_bits: int) -> Features:
+    """Of a reader of one table of floats, which negates by one bit; what adds over several tables is priced apart."""
+    return {"selections": (entries - 1) * entry_bits, "decoders": entries - 1, "constant": 1}
+
+
+def add_only(x_bits: int, acc_bits: int) -> Features:
+    """Of an add-only unit: one adder, the choice of a sum, and the subtraction at the end."""
+    return {"acc_bits": acc_bits, "x_bits": min(x_bits, acc_bits), "constant": 1}

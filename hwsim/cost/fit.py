@@ -1,9 +1,9 @@
 """Least squares of relative errors, with the errors on points that the fit never saw.
 
 Decides what "fitted" means: the coefficients minimise the sum of squared *relative* residuals, since a design of
-10 um² must not be lost beside one of 10000. Coefficients of energies are kept from falling below zero by leaving out
-the feature that would contribute least of a negative sign, and fitting again: a flip cannot give energy back. Areas
-may have negative coefficients (a multiplier of b bits is a b² - c b). Error bars come from held-out points alone.
+10 um² must not be lost beside one of 10000. Coefficients of energies are kept from falling below zero: a flip cannot
+give energy back. Areas may have negative coefficients (a multiplier of b bits is a b² - c b). Error bars come from
+held-out points alone.
 """
 
 from __future__ import annotations
@@ -111,11 +111,33 @@ def _solve(matrix: NDArray[np.float64], positive: bool) -> NDArray[np.float64]:
     scale = np.abs(matrix).max(axis=0)
     kept = list(np.flatnonzero(scale))
     found = np.zeros(matrix.shape[1])
-    while kept:
-        scaled = matrix[:, kept] / scale[kept]
-        part = np.linalg.lstsq(scaled, np.ones(len(matrix)), rcond=None)[0]
-        if not positive or (part >= 0).all():
-            found[kept] = part / scale[kept]
+    scaled, ones = matrix[:, kept] / scale[kept], np.ones(len(matrix))
+    if positive:
+        part = _without_negatives(scaled, ones)
+    else:
+        part = np.linalg.lstsq(scaled, ones, rcond=None)[0]
+    found[kept] = part / scale[kept]
+    return found
+
+
+def _without_negatives(matrix: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Least squares over coefficients of at least 0, by the active sets of Lawson and Hanson (1974, chapter 23)."""
+    count = matrix.shape[1]
+    used, found = np.zeros(count, bool), np.zeros(count)
+    for _ in range(3 * count):
+        gain = np.where(used, -np.inf, matrix.T @ (values - matrix @ found))
+        if not count or gain.max() <= 1e-10 * len(matrix):
             break
-        kept.pop(int(np.argmin(part * np.linalg.norm(scaled, axis=0))))
+        used[int(gain.argmax())] = True
+        while True:
+            part = np.zeros(count)
+            part[used] = np.linalg.lstsq(matrix[:, used], values, rcond=None)[0]
+            below = used & (part <= 0)
+            if not below.any():
+                break
+            step = (found[below] / (found[below] - part[below])).min()
+            found = found + step * (part - found)
+            used &= found > 1e-14
+            found[~used] = 0.0
+        found = part
     return found

@@ -8,11 +8,11 @@ that the circuits of `hwsim.rtl.mac` use.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from hwsim.arch import Activity
 from hwsim.cost import features, flips
-from hwsim.cost.blocks import Component
+from hwsim.cost.blocks import Component, entry_bits
 from hwsim.cost.coefficients import Coefficients
 from hwsim.cost.features import Features
 from hwsim.cost.quantity import Quantity
@@ -47,6 +47,11 @@ def blocks(datapath: Datapath, held: Coefficients) -> tuple[tuple[Component, ...
         shares = {part: area(held, f"{family}{SHARES}", own).value for part, own in by_part.items()}
         each = {part: whole.scaled(share / sum(shares.values())) for part, share in shares.items()}
         return tuple(Component(part, price, None) for part, price in each.items()), ()
+    if unit.family == "pann":
+        whole = area(held, flips.family(unit), features.add_only(unit.bits_x, unit.acc_bits))
+        return (Component("accumulation", whole, None),), ()
+    if unit.family == "shift":
+        return _shift(unit, held), ()
     return _lookup(unit, held)
 
 
@@ -56,23 +61,24 @@ def area(held: Coefficients, family: str, sizes: Features) -> Quantity:
 
 
 def update_energy(
-    datapath: Datapath, toggles: Toggles, activity: Activity, held: Coefficients
+    datapath: Datapath, toggles: Toggles, held: Coefficients
 ) -> tuple[Mapping[str, Quantity], Quantity | None]:
     """fJ of one update of a unit by part, and of one rebuild of its tables, None for a unit without tables.
 
     Raises:
-        ArgumentError: a family without fitted energies. UnknownName: a missing coefficient.
+        ArgumentError: a family without fitted energies, or toggles without inner flips. UnknownName: a missing
+            coefficient.
     """
-    rates = flips.Rates(activity.a_loads / activity.updates, activity.b_loads / activity.updates)
-    by_part: dict[str, dict[str, float]] = {}
-    for name, value in flips.features(datapath, toggles, rates).items():
-        by_part.setdefault(flips.PARTS[name], {})[name] = value
     family = flips.family(datapath)
+    if not toggles.inner:
+        raise ArgumentError("toggles must hold the inner flips of a unit", got=toggles.layer, where="cost.toggles")
+    by_part: dict[str, dict[str, float]] = {}
+    for name, value in toggles.inner.items():
+        by_part.setdefault(flips.part_of(name), {})[name] = value
     parts = {part: _total(held, f"{family}.energy", own, "fJ") for part, own in by_part.items()}
-    if datapath.family != "ternary_lut":
+    if not toggles.rebuilt:
         return parts, None
-    table = f"table.{family.partition('.')[2]}.energy"
-    return parts, _total(held, table, flips.table_features(datapath, toggles.a_element), "fJ")
+    return parts, _total(held, f"{flips.table_family(datapath)}.energy", toggles.rebuilt, "fJ")
 
 
 def check_rule(unit: Any) -> None:
@@ -85,18 +91,26 @@ def check_rule(unit: Any) -> None:
         )
 
 
+def _shift(unit: Any, held: Coefficients) -> tuple[Component, ...]:
+    product = Component("products", area(held, "product.shift", {"constant": 1}), None)
+    if unit.accumulator == "fixed":
+        sizes = features.accumulator(flips.SHIFTED_BITS, unit.acc_bits)
+        return product, Component("accumulation", area(held, "accumulator.signed.wrap", sizes), None)
+    whole = area(held, "shift.fp32", {"constant": 1})
+    return product, Component("accumulation", replace(whole, value=whole.value - product.area.value), None)
+
+
 def _lookup(unit: Any, held: Coefficients) -> tuple[tuple[Component, ...], tuple[Component, ...]]:
-    additions, real = max(unit.entries - unit.group, 0), unit.activation != "int8"
-    if real:
+    additions, width = max(unit.entries - unit.group, 0), entry_bits(unit)
+    if unit.activation != "int8":
         one = area(held, f"adder.{unit.activation}", {"constant": 1})
-        nothing = dict.fromkeys(features.fetch(0, 0, 1), 0.0)  # a float is negated by its sign bit alone
-        reader = area(held, "fetch", nothing | {"selections": unit.luts * unit.entries * 16})
+        reader = area(held, "fetch.real", features.fetch_real(unit.entries, width)).scaled(unit.luts)
         own = Component("products", reader, None), Component("accumulation", one.scaled(unit.luts), None)
-        return own, (Component("tables", one.scaled(additions * unit.luts), None),)
-    width = 7 + unit.group
+        built = area(held, flips.table_family(unit), features.table_real(additions)).scaled(unit.luts)
+        return own, (Component("tables", built, None),)
     table = area(held, "table", features.table(additions, width)).scaled(unit.luts)
     reader = area(held, "fetch", features.fetch(unit.entries, width, unit.luts))
-    fetched = width + (unit.luts - 1).bit_length()
+    fetched = width + 1 + (unit.luts - 1).bit_length()
     adder = area(held, "accumulator.signed.wrap", features.accumulator(fetched, unit.accumulator_bits))
     own = Component("products", reader, None), Component("accumulation", adder, None)
     return own, (Component("tables", table, None),)

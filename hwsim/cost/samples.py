@@ -7,26 +7,26 @@ a whole, for all units and dataflows, by a hash of its name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim import datapaths, quant
 from hwsim.arch import Numerics
-from hwsim.arch.units import lanes
 from hwsim.cost import flips
+from hwsim.cost.arithmetics import arithmetics
+from hwsim.cost.features import Features
 from hwsim.cost.fit import Point, is_held_out
-from hwsim.cost.gates import Delay, gate_energy
-from hwsim.cost.toggles import Toggles, count_by_dataflow
+from hwsim.cost.gates import stream_energy
 from hwsim.gates.liberty import DEFAULT_LIBERTY
+from hwsim.gates.simulator import Delay
+from hwsim.gates.steps import Dataflow, Operands, unit_stream
 from hwsim.trace import Gemm, Operand
 
-Flow = Literal["ws", "is", "os"]
-FLOWS: tuple[Flow, ...] = ("ws", "is", "os")
+FLOWS: tuple[Dataflow, ...] = ("ws", "is", "os")
+DELAYS: tuple[Delay, ...] = ("zero", "unit")
 
 ROWS, DEPTH = 64, 192
 """Size of synthetic operands."""
@@ -34,38 +34,35 @@ ROWS, DEPTH = 64, 192
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One layer on one unit in one dataflow: energy of an update in gates, and the flips that should explain it.
+    """One layer on one unit in one dataflow: energies in gates, and the flips that should explain them.
 
     Attributes:
-        update: point of the unit's family.
-        rebuild: point of its tables' family, None for a unit without tables.
+        held_out: whether a fit must not see it.
+        update, rebuild: flips of an update, and of a rebuild of its tables; the latter empty for units without.
+        update_fj, rebuild_fj: energies by delay model.
     """
 
     numerics: Numerics
     layer: str
     dataflow: str
-    update: Point
-    rebuild: Point | None
+    held_out: bool
+    update: Features
+    rebuild: Features
+    update_fj: Mapping[Delay, float]
+    rebuild_fj: Mapping[Delay, float]
 
+    @property
+    def name(self) -> str:
+        """Unit, scheme of the activations, layer and dataflow."""
+        return f"{self.numerics.datapath.name} {self.numerics.activation.name} {self.layer} {self.dataflow}"
 
-def units() -> Iterator[Numerics]:
-    """Arithmetics whose units are simulated: every kind that the shipped design space may draw."""
-    for a, b, acc, overflow in (
-        (8, 8, 32, "wrap"), (8, 8, 24, "wrap"), (8, 8, 20, "saturate"), (8, 8, 16, "saturate"), (8, 4, 32, "wrap"),
-        (8, 4, 20, "wrap"), (4, 4, 32, "wrap"), (4, 4, 18, "wrap"), (4, 4, 14, "saturate"),
-    ):  # fmt: skip
-        yield _integers(a, b, datapaths.integer(a, b, acc, overflow=overflow))  # type: ignore[arg-type]
-    yield _integers(4, 4, datapaths.integer(8, 8, 32))  # narrow numbers in a wide unit
-    for arch, operand, scheme in (
-        ("hopper", "e4m3", "fp8.e4m3.channel"), ("hopper", "bf16", "bf16"),
-        ("blackwell", "mxfp8.e4m3", "mxfp8.e4m3.rceil"), ("blackwell", "mxfp8.e5m2", "mxfp8.e5m2.rceil"),
-        ("blackwell", "mxfp6.e2m3", "mxfp6.e2m3.rceil"), ("blackwell", "mxfp6.e3m2", "mxfp6.e3m2.rceil"),
-        ("blackwell", "mxfp4", "mxfp4.floor"), ("blackwell", "nvfp4", "nvfp4.te"),
-    ):  # fmt: skip
-        held = quant.get(scheme)
-        yield Numerics(held, held, datapaths.tensor_core(arch, operand))
-    for group in (1, 2, 3, 4):
-        yield Numerics(quant.get("int8.channel"), quant.get("ternary.absmean"), datapaths.ternary_lut(group))
+    def points(self, delay: Delay) -> Iterator[tuple[str, Point]]:
+        """What a fit sees, by family; nothing for what took no energy."""
+        unit = self.numerics.datapath
+        if self.update_fj[delay] > 0:
+            yield flips.family(unit), Point(self.name, self.update, self.update_fj[delay], self.held_out)
+        if self.rebuild_fj[delay] > 0 and any(self.rebuild.values()):
+            yield flips.table_family(unit), Point(self.name, self.rebuild, self.rebuild_fj[delay], self.held_out)
 
 
 def statistics(seed: int = 0) -> list[Gemm]:
@@ -92,7 +89,7 @@ def synthetic(name: str, a: NDArray[np.float64], b: NDArray[np.float64]) -> Gemm
 
 def measure(
     gemms: Iterable[Gemm],
-    delay: Delay = "zero",
+    delays: Sequence[Delay] = DELAYS,
     liberty: str | Path = DEFAULT_LIBERTY,
     numerics: Iterable[Numerics] | None = None,
     progress: Callable[[str], None] = lambda line: None,
@@ -104,48 +101,36 @@ def measure(
     Raises:
         MissingExtra: Yosys is not installed.
     """
-    made = statistics()
-    layers = [(gemm, False) for gemm in made] + [(gemm, is_held_out(gemm.layer)) for gemm in gemms]
+    layers = [(gemm, False) for gemm in statistics()] + [(gemm, is_held_out(gemm.layer)) for gemm in gemms]
+    chosen = list(arithmetics() if numerics is None else numerics)
     samples = []
-    for one in units() if numerics is None else numerics:
-        progress(f"energy of {one.datapath.name}, {delay} delay")
+    for done, one in enumerate(chosen):
+        progress(f"energy of {one.datapath.name}, unit {done + 1} of {len(chosen)}")
         for gemm, held_out in layers:
-            if gemm.b.role == "weight" or one.multiplies_activations:
-                counted = count_by_dataflow(gemm, one)
-                samples += [_sample(gemm, one, counted[flow], flow, held_out, delay, liberty) for flow in FLOWS]
+            if gemm.b.role == "weight" or _takes_activations(one):
+                operands = Operands(gemm, one)
+                samples += [_sample(operands, flow, held_out, delays, liberty) for flow in FLOWS]
     return samples
 
 
-def _integers(a: int, b: int, unit: datapaths.Datapath) -> Numerics:
-    return Numerics(quant.get(f"int{a}.channel"), quant.get(f"int{b}.channel"), unit)
+def _takes_activations(numerics: Numerics) -> bool:
+    """Whether products of two activations are samples; as weights of an add-only unit they have no budget."""
+    return numerics.datapath.family != "pann" and numerics.multiplies_activations
 
 
 def _sample(
-    gemm: Gemm,
-    numerics: Numerics,
-    counted: Toggles,
-    dataflow: Flow,
-    held_out: bool,
-    delay: Delay,
-    liberty: str | Path,
+    operands: Operands, dataflow: Dataflow, held_out: bool, delays: Sequence[Delay], liberty: str | Path
 ) -> Sample:
-    energy = gate_energy(gemm, numerics, dataflow, delay, liberty)
-    unit = numerics.datapath
-    name = f"{unit.name} {numerics.activation.name} {gemm.layer} {dataflow}"
-    features = flips.features(unit, counted, rates(gemm, numerics, dataflow))
-    rebuild = None
-    if unit.family == "ternary_lut":
-        sums = flips.table_features(unit, counted.a_element)
-        rebuild = Point(name, sums, energy.rebuild_fj, held_out) if energy.rebuild_fj and any(sums.values()) else None
-    return Sample(numerics, gemm.layer, dataflow, Point(name, features, energy.update_fj, held_out), rebuild)
-
-
-def rates(gemm: Gemm, numerics: Numerics, dataflow: str) -> flips.Rates:
-    """Elements that a unit takes in one simulated update: the operand that stays is reloaded once a run of rows."""
-    wide = lanes(numerics.datapath)
-    elements = gemm.k / -(-gemm.k // wide)
-    runs_a, runs_b = gemm.b.values.shape[1], gemm.a.values.shape[1]
-    return flips.Rates(
-        elements / min(runs_a, ROWS) if dataflow == "is" else elements,
-        elements / min(runs_b, ROWS) if dataflow == "ws" else elements,
+    numerics, layer = operands.numerics, operands.gemm.layer
+    unit, stream = numerics.datapath, unit_stream(operands, dataflow)
+    energies = {delay: stream_energy(layer, numerics, stream, dataflow, delay, liberty) for delay in delays}
+    return Sample(
+        numerics,
+        layer,
+        dataflow,
+        held_out,
+        flips.update_flips(unit, stream),
+        flips.rebuild_flips(unit, stream),
+        {delay: one.update_fj for delay, one in energies.items()},
+        {delay: one.rebuild_fj for delay, one in energies.items()},
     )

@@ -16,29 +16,28 @@ any width; only the distance of a reload depends on the rows of the array.
 Operand registers are counted on every recorded row. Sums are counted on `SAMPLE` × `SAMPLE` rows of both operands, in
 runs of `RUN` neighbours spread over all rows, over all of K: the register sees the true running sum, produced by the
 datapath itself. Expected flips from bit probabilities were rejected: they miss that neighbours in a trace are alike.
+What flips inside a unit is counted on the steps of `hwsim.gates.steps`, and so are both sums of an add-only unit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim import formats
 from hwsim.arch import Numerics, Prepared
 from hwsim.arch.units import lanes
-from hwsim.cost.signals import tensor_core_signals
-from hwsim.datapaths.operands import integer_range
+from hwsim.cost import flips
+from hwsim.cost.words import flips as flips_of
+from hwsim.cost.words import masked
+from hwsim.datapaths.operands import integer_values
 from hwsim.errors import ArgumentError
+from hwsim.gates.steps import Operands, Stream, running_sums, unit_stream, unsigned
+from hwsim.trace import Gemm
 
-if TYPE_CHECKING:
-    from hwsim.quant import Quantized
-    from hwsim.trace import Gemm
-
-Few = tuple[NDArray[np.intp], NDArray[np.intp]]
 Turns = tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]
 
 DATAFLOWS = ("ws", "is", "os")
@@ -49,12 +48,6 @@ SAMPLE = 16
 
 RUN = 4
 """Neighbouring rows in one run: one long run would take a corner of a layer for the whole."""
-
-BATCHES = 4
-"""Batches of a product whose operands are counted."""
-
-SEED = 0
-"""Of schemes that round stochastically: flips are means over many elements, so any seed serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +65,9 @@ class Toggles:
             units whose products never leave them.
         sum: bits that flip in the register of the running sum per update.
         sampled: part of the GEMM's multiply-accumulates whose sums were followed.
-        partial: partial products (each bit of a and each bit of b) of an integer unit that flip per update; bits of
-            the exact sums of 16 products of a grouped tensor core; else 0.
-        product: bits of all products, before any sign is extended, that flip per update; 0 for lookup units.
-        aligned: bits of all aligned terms of a tensor core that flip per update, else 0.
-        window: bits of the sum of these terms, else 0.
+        inner: flips inside a unit per update, by feature of the unit's family (`hwsim.cost.flips`); empty for units
+            without fitted energies.
+        rebuilt: the same per rebuild of a lookup unit's tables; empty for other units.
     """
 
     layer: str
@@ -88,10 +79,8 @@ class Toggles:
     addend: float
     sum: float
     sampled: float
-    partial: float = 0.0
-    product: float = 0.0
-    aligned: float = 0.0
-    window: float = 0.0
+    inner: Mapping[str, float] = field(default_factory=dict)
+    rebuilt: Mapping[str, float] = field(default_factory=dict)
 
 
 def count_toggles(gemm: Gemm, numerics: Numerics, dataflow: str = "ws", rows: int = 16) -> Toggles:
@@ -119,30 +108,52 @@ def count_by_dataflow(gemm: Gemm, numerics: Numerics, rows: int = 16) -> dict[st
     """
     if rows < 1:
         raise ArgumentError("must be at least 1", got=rows, where="count_toggles.rows")
-    batches = np.unique(np.linspace(0, gemm.a.values.shape[0] - 1, BATCHES).astype(int))
-    shared = gemm.b.values.shape[0] == 1
-    means = np.zeros((len(batches), len(DATAFLOWS), 10))
+    operands, unit = Operands(gemm, numerics), numerics.datapath
+    batches = operands.batches()
+    means = np.zeros((len(batches), len(DATAFLOWS), 6))
     followed = 0
-    prepared: Prepared | None = None
     for count, batch in zip(means, batches, strict=True):
-        a = numerics.quantize(gemm.a.values[batch], "activation", seed=SEED)
-        if prepared is None or not shared:
-            prepared = numerics.prepare_b(gemm.b.values[0 if shared else batch], gemm.b.role, seed=SEED + 1)
-        words_a = numerics.words(a, "a")
-        few = _runs(len(words_a)), _runs(len(prepared.words))
-        addends, sums = _running(numerics, a, prepared, few)
-        turns = (_turns(few[0]), _turns(few[1]), np.arange(sums.shape[2] - 1))
-        inner = _inner(numerics, a, prepared, few, turns, addends, sums)
-        followed += sums.shape[0] * sums.shape[1] * gemm.k
+        (a, scale_a), b = operands.a(batch), operands.b(batch)
+        few = _runs(len(a)), _runs(len(b.words))
         for axis, dataflow in enumerate(DATAFLOWS):
-            count[axis, :4] = _operand_flips(numerics, words_a, numerics.scale_bytes(a), prepared, dataflow, rows)
-            count[axis, 4:6] = _flips_along(addends, axis, turns), _flips_along(sums, axis, turns)
-            count[axis, 6:] = inner(axis)
-    sampled = followed / gemm.macs
-    return {
-        dataflow: Toggles(gemm.layer, dataflow, *map(float, mean[:6]), sampled, *map(float, mean[6:]))  # type: ignore[call-arg]
-        for dataflow, mean in zip(DATAFLOWS, means.mean(0), strict=True)
-    }
+            count[axis, :4] = _operand_flips(numerics, a, scale_a, b, dataflow, rows)
+        followed += len(few[0]) * len(few[1]) * gemm.k
+        if unit.family == "pann":
+            continue
+        scales = (None if one is None else one[at] for one, at in ((scale_a, few[0]), (b.scales, few[1])))
+        addends, sums = running_sums(unit, a[few[0]], b.words[few[1]], *scales)
+        turns = (_turns(few[0]), _turns(few[1]), np.arange(sums.shape[2] - 1))
+        for axis in range(len(DATAFLOWS)):
+            count[axis, 4:] = _flips_along(addends, axis, turns), _flips_along(sums, axis, turns)
+    found = {}
+    for mean, dataflow in zip(means.mean(0), DATAFLOWS, strict=True):
+        addend, total = mean[4:]
+        stream = unit_stream(operands, dataflow)
+        inner, rebuilt = _inner(unit, stream)
+        if unit.family == "pann":
+            addend, total = _add_only(unit, stream)
+        a_element, b_element, a_scale, b_scale = map(float, mean[:4])
+        found[dataflow] = Toggles(
+            gemm.layer, dataflow, a_element, b_element, a_scale, b_scale, float(addend), float(total),
+            followed / gemm.macs, inner, rebuilt,
+        )  # fmt: skip
+    return found
+
+
+def _inner(unit: Any, stream: Stream) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """What flips inside, for units whose energy is fitted to it."""
+    try:
+        flips.family(unit)
+    except ArgumentError:
+        return {}, {}
+    return flips.update_flips(unit, stream), flips.rebuild_flips(unit, stream)
+
+
+def _add_only(unit: Any, stream: Stream) -> tuple[float, float]:
+    """Flips an addition at the adder's input, and in both registers."""
+    words = stream.a[:, 0].astype(np.uint8 if unit.bits_x <= 8 else np.uint16)
+    x = integer_values(words, unit.bits_x, unit.signed, "toggles").astype(np.int64)
+    return flips_of(masked(x, unit.acc_bits)), flips_of(stream.before)
 
 
 def _operand_flips(
@@ -154,7 +165,11 @@ def _operand_flips(
     rows: int,
 ) -> tuple[float, float, float, float]:
     """Flips of elements of a and of b, and of scale bytes of a and of b, each per write of one register."""
-    wide, block, per_word = lanes(numerics.datapath), numerics.datapath.block or 1, _weights_per_word(numerics)
+    wide, block, per_word = (
+        lanes(numerics.datapath),
+        numerics.datapath.block or 1,
+        getattr(numerics.datapath, "group", 1),
+    )
     streams, reloads, turns = (1, 0), (rows, rows * wide), (rows, wide)
     steps = {"ws": (streams, reloads), "is": (reloads, streams), "os": (turns, turns)}[dataflow]
     (a_down, a_along), (b_down, b_along) = steps
@@ -171,7 +186,7 @@ def _mean_flips(words: NDArray[Any] | None, down: int, along: int) -> float:
     ends before, the one `down` rows below, or the last row where there are fewer; 0 for a single row."""
     if words is None:
         return 0.0
-    words = _unsigned(words)
+    words = unsigned(words)
     if 0 < along < words.shape[1]:
         pairs = words[:, along:] ^ words[:, :-along]
     elif len(words) > 1:
@@ -196,132 +211,6 @@ def _neighbours(words: NDArray[Any], axis: int, turns: Turns) -> tuple[NDArray[A
     return along[turns[axis]], along[turns[axis] + 1]
 
 
-def _inner(
-    numerics: Numerics,
-    a: Quantized,
-    b: Prepared,
-    few: Few,
-    turns: Turns,
-    addends: NDArray[np.uint64],
-    sums: NDArray[Any],
-) -> Callable[[int], tuple[float, float, float, float]]:
-    """Axis -> flips of partial products or groups, of products, of aligned terms and of their total."""
-    unit: Any = numerics.datapath
-    words_a, words_b = numerics.words(a, "a")[few[0]], b.words[few[1]]
-    if unit.family == "integer":
-        products = _products(addends, numerics)
-        x, y = np.broadcast_arrays(words_a[:, None], words_b[None])
-        return lambda axis: (_partial_flips(x, y, axis, turns), _flips_along(products, axis, turns), 0.0, 0.0)
-    if unit.family != "tensor_core" or unit.row.model not in ("fused", "grouped") or unit.row.rewrite:
-        return lambda axis: (0.0, 0.0, 0.0, 0.0)
-    scales_a = numerics.scale_bytes(a)
-    signals = tensor_core_signals(
-        unit,
-        words_a,
-        words_b,
-        None if scales_a is None else scales_a[few[0]],
-        None if b.scales is None else b.scales[few[1]],
-        sums.view(np.uint32),
-    )
-
-    def flips(words: NDArray[np.uint64], axis: int) -> float:
-        if not words.shape[-1]:
-            return 0.0
-        steps: int
-        within: float
-        within, steps = _flips_along(words, axis, turns) * words.shape[-1], words.shape[2]
-        if axis < 2:
-            return within
-        # with outputs in place the next dot product begins after a few steps: the same row of a, another one of b
-        far = np.roll(words[:, :, 0], words.shape[1] // 2, axis=1)
-        between = float(np.bitwise_count(words[:, :, -1] ^ far).sum(-1).mean())
-        return (within * (steps - 1) + between) / steps
-
-    return lambda axis: (
-        flips(signals.groups, axis),
-        flips(signals.products, axis),
-        flips(signals.terms, axis),
-        flips(signals.total, axis),
-    )
-
-
-def _products(addends: NDArray[np.uint64], numerics: Numerics) -> NDArray[np.uint64]:
-    """Products of an integer unit in their own width, from the words at its accumulator's input."""
-    unit: Any = numerics.datapath
-    return addends & np.uint64((1 << min(unit.a_bits + unit.b_bits, 63)) - 1)
-
-
-def _partial_flips(a: NDArray[Any], b: NDArray[Any], axis: int, turns: Turns) -> float:
-    """Mean flips of all bits a_i & b_j between neighbours along an axis of ``[m, n, k]``; 0 where there are none.
-
-    Where both words have bits, what they share before and after did not flip.
-    """
-    if not len(turns[axis]):
-        return 0.0
-    (a0, a1), (b0, b1) = _neighbours(a, axis, turns), _neighbours(b, axis, turns)
-
-    def ones(one: NDArray[Any], other: NDArray[Any]) -> Any:
-        return np.bitwise_count(one).astype(np.int32) * np.bitwise_count(other)
-
-    return float((ones(a0, b0) + ones(a1, b1) - 2 * ones(a0 & a1, b0 & b1)).mean())
-
-
-def _running(numerics: Numerics, a: Quantized, b: Prepared, few: Few) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Words at the accumulator's input and in its register after each update: unsigned ``[m, n, updates]``."""
-    unit, wide = numerics.datapath, lanes(numerics.datapath)
-    few_a, few_b = few
-    words_a, words_b = numerics.words(a, "a")[few_a], b.words[few_b]
-    if unit.family == "integer" or (unit.family == "ternary_lut" and unit.a_format == "int8"):
-        x = formats.get(a.scheme.element).decode(a.codes[few_a]).astype(np.int64)
-        w = formats.get(b.source.scheme.element).decode(b.source.codes[few_b]).astype(np.int64)
-        return _integer_sums(x, w, wide, unit)
-    scales_a, block = numerics.scale_bytes(a), unit.block or 1
-    per_word = _weights_per_word(numerics)
-    sums, total = [], None
-    for first in range(0, b.k, wide):
-        at = slice(first, first + wide)
-        keys = slice(first // per_word, (first + wide) // per_word)
-        scales = slice(first // block, -(-(first + wide) // block))
-        total = unit.matmul(
-            words_a[:, at],
-            words_b[:, keys],
-            total,
-            None if scales_a is None else scales_a[few_a, scales],
-            None if b.scales is None else b.scales[few_b, scales],
-        )
-        # a lookup unit returns its 16-bit register widened to float32
-        held = formats.get(unit.a_format).encode(total) if unit.family == "ternary_lut" else _unsigned(total)
-        sums.append(held)
-    register = np.stack(sums, -1)
-    return np.zeros_like(register), register
-
-
-def _integer_sums(
-    x: NDArray[np.int64], w: NDArray[np.int64], wide: int, unit: Any
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """`_running` of an exact unit: products of `wide` elements at once, wrapped or clamped after each update."""
-    ragged = -x.shape[1] % wide
-    x, w = (np.pad(side, ((0, 0), (0, ragged))) for side in (x, w))
-    products = x[:, None, :] * w[None, :, :]
-    addends = products.reshape(*products.shape[:2], -1, wide).sum(-1)
-    bits = unit.accumulator_bits
-    sums = addends.cumsum(-1)
-    if getattr(unit, "overflow", "wrap") == "saturate":
-        least, greatest = integer_range(bits, unit.signed)
-        if sums.min() < least or sums.max() > greatest:
-            total = np.zeros(addends.shape[:2], np.int64)
-            for step in range(addends.shape[2]):
-                total = np.clip(total + addends[:, :, step], least, greatest)
-                sums[:, :, step] = total
-    mask = np.uint64((1 << bits) - 1)
-    return addends.view(np.uint64) & mask, sums.view(np.uint64) & mask
-
-
-def _weights_per_word(numerics: Numerics) -> int:
-    """Weights that one word of side b stands for: a lookup unit's key holds a group."""
-    return int(numerics.datapath.group) if numerics.datapath.family == "ternary_lut" else 1  # type: ignore[attr-defined]
-
-
 def _runs(rows: int) -> NDArray[np.intp]:
     """At most `SAMPLE` rows, in runs of `RUN` neighbours spread over all."""
     if rows <= SAMPLE:
@@ -333,8 +222,3 @@ def _runs(rows: int) -> NDArray[np.intp]:
 def _turns(rows: NDArray[np.intp]) -> NDArray[np.intp]:
     """Positions whose row is followed by its neighbour."""
     return np.flatnonzero(np.diff(rows) == 1)
-
-
-def _unsigned(words: NDArray[Any]) -> NDArray[Any]:
-    """The bits of an array as unsigned words."""
-    return np.ascontiguousarray(words).view(f"u{words.dtype.itemsize}")

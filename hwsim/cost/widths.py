@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from hwsim import formats
 from hwsim.arch.units import cycles_per_step, lanes
 from hwsim.cost import pann
+from hwsim.cost.blocks import entry_bits
 from hwsim.datapaths.base import Datapath
 from hwsim.errors import ArgumentError
 
@@ -69,8 +70,7 @@ def pann_flips(datapath: Datapath, additions: float | None = None) -> Flips:
         wide, window = lanes(unit), int(unit.row.fraction_bits) + 3
         return Flips(wide * pann.multiplier_flips(a, b), wide * (a + b) + window + 0.5 * unit.accumulator_bits)
     if unit.family == "ternary_lut":
-        operand = formats.get(unit.a_format)
-        width = operand.bits + (unit.group - 1 if operand.is_integer else 0)  # sums of floats keep the format
+        width = entry_bits(unit)
         fetched = width + ceil(log2(unit.luts))
         entries = float(width * unit.entries * unit.luts)
         return Flips(0.5 * width * unit.luts, 0.5 * unit.accumulator_bits + fetched, entries)

@@ -14,15 +14,16 @@ from hwsim.cost import Toggles, area_um2, count_by_dataflow, energy_pj, load_coe
 from hwsim.cost.calibrate import WHOLE, Calibration, csv_text, fit_areas, fit_energies, pann_energies, unit_errors
 from hwsim.cost.calibration_report import report_text
 from hwsim.cost.designs import sweep
-from hwsim.cost.features import dot, window
+from hwsim.cost.features import dot
 from hwsim.cost.fit import Point, fit, is_held_out
 from hwsim.cost.fitted import area, blocks, update_energy
-from hwsim.cost.gates import default_library, flip_flop, gate_energy, has_circuit, logic_fj, unit_logic
+from hwsim.cost.gates import default_library, flip_flop, gate_energy, logic_fj, unit_logic
 from hwsim.cost.samples import measure, statistics, synthetic
 from hwsim.cost.signals import tensor_core_signals
-from hwsim.cost.toggles import Turns, _partial_flips
 from hwsim.errors import ArgumentError, MissingExtra, UnknownName
+from hwsim.gates.driving import has_circuit
 from hwsim.gates.simulator import count, stimulus
+from hwsim.gates.steps import Operands, unit_stream
 from hwsim.gates.synthesis import module_area_um2, synth
 from hwsim.rtl import tools
 from hwsim.rtl.mac import mac
@@ -107,9 +108,12 @@ def test_the_shipped_set_is_fitted_and_says_how_well() -> None:
     assert HELD.value("flipflop.energy.data") == pytest.approx(own.data_fj)
     energies = [quantity.value for name, quantity in HELD.entries.items() if ".energy." in name]
     assert min(energies) >= 0
-    unsigned, done = datapaths.integer(4, 4, 16, signed=False), activity(SHAPE, load_accelerator("edge-int8"))
-    with pytest.raises(UnknownName, match=r"coefficients hwsim45: coefficient must be one of .*'mac.unsigned.energy"):
-        update_energy(unsigned, Toggles("x", "ws", *(0.0,) * 7), done, HELD)
+    short = replace(HELD, entries={name: one for name, one in HELD.entries.items() if "mac.signed" not in name})
+    counted = count_by_dataflow(statistics()[0], INT4)["ws"]
+    with pytest.raises(UnknownName, match=r"coefficients hwsim45: coefficient must be one of .*'mac.signed.energy"):
+        update_energy(INT4.datapath, counted, short)
+    with pytest.raises(ArgumentError, match=r"^cost.toggles: toggles must hold the inner flips of a unit, got 'x'$"):
+        update_energy(INT4.datapath, Toggles("x", "ws", *(0.0,) * 7), HELD)
 
 
 def test_an_area_by_hand() -> None:
@@ -142,22 +146,12 @@ MACHINES = ["edge-fp8-hopper", "edge-int4", "edge-int8", "edge-mxfp4", "edge-mxf
 def test_every_machine_is_priced_by_the_fitted_set(name: str) -> None:
     machine = load_accelerator(name)
     done = activity(SHAPE, machine)
-    flips = Toggles("layer", machine.dataflow, 2.0, 2.0, 1.0, 1.0, 8.0, 4.0, 1.0, 12.0, 60.0, 80.0, 8.0)
+    flips = count_by_dataflow(statistics()[1], machine.policy.default)[machine.dataflow]
     for energy in (energy_pj(machine, done), energy_pj(machine, done, flips, "trace")):
         assert all(part.value >= 0 and part.source for part in energy.parts.values())
         assert 0 < energy.total.relative_error < 1
     assert area_um2(machine).fidelity == "fitted"
     assert has_circuit(machine.policy.default.datapath)
-
-
-def test_partial_products_by_hand() -> None:
-    """a: 0b11 to 0b01, b stays 0b101: one bit of a falls in two columns."""
-    turns: Turns = (np.array([0]), np.array([], np.intp), np.array([], np.intp))
-    a = np.array([3, 1], np.uint8)[:, None, None]
-    b = np.broadcast_to(np.uint8(5), (2, 1, 1))
-    assert _partial_flips(a, b, 0, turns) == 2.0
-    both = np.array([5, 2], np.uint8)[:, None, None]  # and b moves too: 4 ones fall, 1 rises
-    assert _partial_flips(a, both, 0, turns) == 5.0
 
 
 @pytest.mark.parametrize(
@@ -168,16 +162,16 @@ def test_partial_products_by_hand() -> None:
 def test_inner_totals_are_the_emulators_sums(arch: str, operand: str, scheme: str) -> None:
     """The total in front of the last rounding has the sign and the leading bits of what the emulator returns."""
     numerics = Numerics(quant.get(scheme), quant.get(scheme), datapaths.tensor_core(arch, operand))
-    rng = np.random.default_rng(3)
     unit = numerics.datapath
-    wide = unit.row.group  # type: ignore[attr-defined]
-    a = numerics.quantize(rng.normal(size=(6, wide)).astype(np.float32), "activation")
-    b = numerics.prepare_b(rng.normal(size=(5, wide)).astype(np.float32))
-    words, scales = numerics.words(a, "a"), numerics.scale_bytes(a)
-    out = unit.matmul(words, b.words, None, scales, b.scales)
-    found = tensor_core_signals(unit, words, b.words, scales, b.scales, out.view(np.uint32)[..., None])
-    bits = window(unit.row, unit.a_format).magnitude + 1  # type: ignore[attr-defined]
-    total = (found.total[..., 0, 0].astype(np.int64) << (64 - bits)) >> (64 - bits)
+    rng, wide = np.random.default_rng(3), unit.row.group  # type: ignore[attr-defined]
+    gemm = synthetic("one", rng.normal(size=(6, wide)), rng.normal(size=(5, wide)))
+    operands = Operands(gemm, numerics)
+    stream = unit_stream(operands, "os")
+    (a, scale_a), b = operands.a(0), operands.b(0)
+    out = unit.matmul(a, b.words, None, scale_a, b.scales).reshape(-1)
+    assert stream.steps == 30
+    found = tensor_core_signals(unit, stream)
+    total = found.total[:, 0]
     assert np.array_equal(np.sign(total), np.sign(out))
     ratio = np.log2(np.abs(out).astype(float) / np.abs(total))
     assert np.abs(ratio - np.round(ratio)).max() < 2**-12  # a power of two, but for the bits that are cut
@@ -226,7 +220,7 @@ def test_a_small_real_calibration(tmp_path: Path) -> None:
     areas = fit_areas(few)
     assert areas["multiplier.signed.array"].median_error < 0.1
     assert areas["accumulator.signed.wrap"].median_error < 0.1
-    samples = tuple(measure([], numerics=[INT4]))
+    samples = tuple(measure([], ("zero",), numerics=[INT4]))
     assert len(samples) == 4 * 3
     energies = fit_energies(samples)
     assert energies["mac.signed"].median_error < 0.15

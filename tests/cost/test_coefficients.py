@@ -13,6 +13,7 @@ from hwsim.cost.coefficients import Coefficients
 from hwsim.cost.composition import Parts, compose
 from hwsim.datapaths import integer, tensor_core, ternary_lut
 from hwsim.errors import ArgumentError, UnknownName
+from hwsim.rtl.ternary import ternary_core
 
 # Array multipliers on Nangate 45 nm, Yosys 0.23: area in um2, zero-delay energy in fJ with uniform operands.
 WIDTHS = [2, 3, 4, 5, 6, 7, 8]
@@ -95,7 +96,8 @@ def test_measured_units_are_met() -> None:
     assert compose(integer(8, 8, 32), HELD).components[0].area.value == pytest.approx(348, rel=0.013)
     unit = compose(ternary_lut(4), HELD)
     assert unit.shared[0].area.value == pytest.approx(1557, rel=0.001)
-    assert unit.table_bits == 40 * 11
+    tables = next(port for port in ternary_core(4, readers=1).registers if port.name == "tables")
+    assert unit.table_bits == tables.width == 40 * 10
     assert unit.components[0].area.value == pytest.approx(568, rel=0.1)
 
 

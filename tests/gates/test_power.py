@@ -6,7 +6,8 @@ import pytest
 from hwsim import datapaths, quant
 from hwsim.arch import Numerics, load_accelerator
 from hwsim.errors import ArgumentError
-from hwsim.gates.power import gemm_power, operand_vectors, trace_power, unit_for
+from hwsim.gates.driving import unit_for
+from hwsim.gates.power import gemm_power, operand_vectors, trace_power
 from hwsim.gates.simulator import outputs
 from hwsim.gates.synthesis import synth
 from hwsim.rtl import tools
@@ -105,9 +106,9 @@ def test_a_trace_runs_on_the_units_of_a_machine(gemm):
 
 
 def test_bad_requests_are_refused(gemm, int4):
-    with pytest.raises(ArgumentError, match=r"^gates.power: dataflow must be one of ws, is, os, got 'rs'$"):
+    with pytest.raises(ArgumentError, match=r"^gates.steps: dataflow must be one of ws, is, os, got 'rs'$"):
         gemm_power(gemm, int4, "rs")
-    with pytest.raises(ArgumentError, match=r"^gates.power: cycles must be at least 2, got 1$"):
+    with pytest.raises(ArgumentError, match=r"^gates.steps: steps must be at least 2, got 1$"):
         gemm_power(gemm, int4, cycles=1)
-    with pytest.raises(ArgumentError, match=r"^gates.power: a datapath must have a circuit of its own, got "):
-        unit_for(datapaths.shift())
+    with pytest.raises(ArgumentError, match=r"^gates: a datapath must have a circuit of its own, got "):
+        unit_for(datapaths.softmax(2))
