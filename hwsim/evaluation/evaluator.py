@@ -163,7 +163,7 @@ class Evaluator:
         return float(self.memo.get(self._rerun_key(policy), lambda: self._rerun(policy).value))
 
     def prepare(self, policies: Iterable[Policy], submit: Submit) -> None:
-        """Measure accuracies that are not known yet side by side; `submit` starts a call elsewhere, like an executor."""
+        """Measure accuracies that are not known yet side by side; `submit` starts a call elsewhere."""
         if self.accuracy_kind == "replay":
             return
         missing = {self._rerun_key(policy): policy for policy in policies if self._rerun_key(policy) not in self.memo}
