@@ -16,6 +16,7 @@ from pathlib import Path
 from hwsim.errors import HwsimError, MissingExtra
 
 TIMEOUT_S = 300.0
+NICENESS = 10
 
 _PACKAGES = {"yosys": "yosys", "yosys-abc": "yosys", "iverilog": "iverilog", "vvp": "iverilog"}
 NAMES = {"yosys": "Yosys", "yosys-abc": "Yosys' ABC", "iverilog": "Icarus Verilog", "vvp": "Icarus Verilog"}
@@ -50,6 +51,8 @@ def run(command: list[str], *, cwd: Path, timeout_s: float, stderr: int = subpro
         command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True
     ) as process:
         _RUNNING.add(process.pid)
+        with contextlib.suppress(OSError):  # tools often run beside a search, which is what somebody waits for
+            os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
         try:
             stdout, complaints = process.communicate(timeout=timeout_s)
         except BaseException as reason:
