@@ -7,6 +7,7 @@ and every other price of a design is a closed form.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -14,8 +15,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from hwsim import cost, timing, workbench
-from hwsim.errors import ArgumentError, DesignError
-from hwsim.evaluation import in_gates
+from hwsim.errors import ArgumentError, HwsimError
+from hwsim.evaluation import in_gates, measures
 from hwsim.evaluation.accuracy import SQNR, Measured, Metric, mean_sqnr_db, replay, rerun
 from hwsim.evaluation.memo import Memo
 from hwsim.evaluation.records import Evaluation, LayerCost
@@ -117,37 +118,27 @@ class Evaluator:
 
     def sqnr_db(self, policy: Policy) -> dict[str, float]:
         """SQNR by layer of a replay of the trace."""
-        key = f"sqnr:{self.trace.digest}:{policy.key}"
-        found: dict[str, float] = self.memo.get(key, lambda: replay(self.trace, policy))
+        found: dict[str, float] = self.memo.get(self._key("sqnr", policy), lambda: replay(self.trace, policy))
         return found
 
     def toggles(self, policy: Policy, dataflow: str) -> list[Toggles]:
         """Flips of every forward GEMM of the trace, in the order of the dataflow."""
         if policy.key not in self._toggles:
             counted: list[dict[str, Any]] = self.memo.get(
-                f"toggles:{self.trace.digest}:{policy.key}", lambda: self._count(policy)
+                self._key("toggles", policy), lambda: measures.count(self.trace, policy)
             )
             self._toggles[policy.key] = {
                 flow: [cost.Toggles(**gemm[flow]) for gemm in counted] for flow in counted[0]
             }
         return self._toggles[policy.key][dataflow]
 
-    def _count(self, policy: Policy) -> list[dict[str, Any]]:
-        counted = []
-        for gemm in self.trace.gemms("forward"):
-            numerics = policy.for_gemm(gemm.layer, "weight" if gemm.b.role == "weight" else "activation")
-            if numerics is None:
-                raise DesignError("a layer in float32 has no unit whose bits toggle", where=gemm.layer)
-            by_dataflow = cost.count_by_dataflow(gemm, numerics)
-            counted.append({flow: dataclasses.asdict(toggles) for flow, toggles in by_dataflow.items()})
-        return counted
-
     def additions(self, policy: Policy) -> list[float | None]:
         """Additions an element of every forward GEMM on an add-only unit, None on other units."""
         if not any(numerics.datapath.family == "pann" for numerics in policy.numerics):
             return [None] * len(self.shapes)
-        key = f"additions:{self.trace.digest}:{policy.key}"
-        found: list[float | None] = self.memo.get(key, lambda: in_gates.additions(self.trace, policy))
+        found: list[float | None] = self.memo.get(
+            self._key("additions", policy), lambda: in_gates.additions(self.trace, policy)
+        )
         return found
 
     def gates(self, policy: Policy, dataflow: str) -> list[GateEnergy]:
@@ -163,16 +154,27 @@ class Evaluator:
         return float(self.memo.get(self._rerun_key(policy), lambda: self._rerun(policy).value))
 
     def prepare(self, policies: Iterable[Policy], submit: Submit) -> None:
-        """Measure accuracies that are not known yet side by side; `submit` starts a call elsewhere."""
-        if self.accuracy_kind == "replay":
-            return
-        missing = {self._rerun_key(policy): policy for policy in policies if self._rerun_key(policy) not in self.memo}
-        jobs = {
-            key: submit(rerun, self._spec, self._weights, policy, self.metric_options)
-            for key, policy in missing.items()
-        }
+        """Measure side by side what the policies need and is not known yet; `submit` starts a call elsewhere.
+
+        What cannot be measured is left to the design that asks for it, which then says why.
+        """
+        where = str(self.trace.path.resolve()), self.trace.digest
+        calls: dict[str, tuple[Any, ...]] = {}
+        for policy in policies:
+            calls[self._key("sqnr", policy)] = (measures.replay_elsewhere, *where, policy)
+            if self.energy_kind != "pann":
+                calls[self._key("toggles", policy)] = (measures.count_elsewhere, *where, policy)
+            if self.accuracy_kind == "rerun":
+                calls[self._rerun_key(policy)] = (
+                    measures.rerun_elsewhere, self._spec, self._weights, policy, self.metric_options,
+                )  # fmt: skip
+        jobs = {key: submit(*call) for key, call in calls.items() if key not in self.memo}
         for key, job in jobs.items():
-            self.memo.put(key, job.result().value)
+            with contextlib.suppress(HwsimError):
+                self.memo.put(key, job.result())
+
+    def _key(self, what: str, policy: Policy) -> str:
+        return f"{what}:{self.trace.digest}:{policy.key}"
 
     @property
     def _spec(self) -> str:

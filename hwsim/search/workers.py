@@ -1,4 +1,4 @@
-"""Where accuracies are measured: in this process, in processes side by side, or on a Dask cluster.
+"""Where accuracies and toggles are measured: in this process, in processes side by side, or on a Dask cluster.
 
 Decides that a cluster must run these very sources: a worker with another kernel would measure another accuracy, and
 nobody would see it. Workers build the model themselves from its file, which they must find under the same path.
@@ -85,5 +85,6 @@ def sources() -> str:
 
 
 def _one_thread() -> None:
-    """Give a worker one core: the workers together use them all."""
+    """Give a worker one core: the workers together use them all. torch keeps its threads, as their number is in the
+    last bits of its sums."""
     os.environ["HWSIM_NUM_THREADS"] = "1"

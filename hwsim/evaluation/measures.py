@@ -1,0 +1,56 @@
+"""What a search measures once for each arithmetic, as calls that any process can make: a trace travels as its path.
+
+Decides that whatever takes longer than its answer is worth another process: accuracies, and toggles of the recorded
+operands. Both are plain values, which the caller keeps in its `Memo`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from hwsim.errors import DesignError
+from hwsim.evaluation.accuracy import replay, rerun
+from hwsim.trace import Trace, load_trace
+
+if TYPE_CHECKING:
+    from hwsim.arch import Policy
+
+
+def count(trace: Trace, policy: Policy) -> list[dict[str, Any]]:
+    """Flips of every forward GEMM of `trace`, by dataflow, as fields of `hwsim.cost.Toggles`.
+
+    Raises:
+        DesignError: the policy leaves a layer in float32, which has no unit.
+    """
+    from hwsim import cost
+
+    counted = []
+    for gemm in trace.gemms("forward"):
+        numerics = policy.for_gemm(gemm.layer, "weight" if gemm.b.role == "weight" else "activation")
+        if numerics is None:
+            raise DesignError("a layer in float32 has no unit whose bits toggle", where=gemm.layer)
+        by_dataflow = cost.count_by_dataflow(gemm, numerics)
+        counted.append({flow: dataclasses.asdict(toggles) for flow, toggles in by_dataflow.items()})
+    return counted
+
+
+def count_elsewhere(path: str, digest: str, policy: Policy) -> list[dict[str, Any]]:
+    """`count` on the trace at `path`, whose digest tells a long-lived process that it is not the one it knows."""
+    return count(_opened(path, digest), policy)
+
+
+def replay_elsewhere(path: str, digest: str, policy: Policy) -> dict[str, float]:
+    """`hwsim.evaluation.replay` on the trace at `path`."""
+    return replay(_opened(path, digest), policy)
+
+
+def rerun_elsewhere(spec: str, weights: str, policy: Policy, options: dict[str, Any]) -> float:
+    """The value of `hwsim.evaluation.rerun`."""
+    return rerun(spec, weights, policy, options).value
+
+
+@lru_cache(maxsize=4)
+def _opened(path: str, digest: str) -> Trace:
+    return load_trace(path)
