@@ -150,6 +150,43 @@ class Numerics:
         result = self.datapath.matmul(words, b.words, None, scales, b.scales)
         return _epilogue(result.astype(np.float32, copy=False), _factor(quantized), b.factor)
 
+    def gemms(self, a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+        """`gemm` of every pair of matrices of two activations, as attention has them: the same bits.
+
+        Schemes whose scales belong to one row at most quantize all matrices in one call.
+
+        Args:
+            a: float32 ``[batch, M, K]``.
+            b: float32 ``[batch, N, K]``, of the role ``"activation"``.
+
+        Returns:
+            float32 ``[batch, M, N]``.
+        """
+        result = np.empty((len(a), a.shape[1], b.shape[1]), np.float32)
+        if not _by_row(self.activation):
+            for index in range(len(a)):
+                result[index] = self.gemm(a[index], b[index], "activation")
+            return result
+        check_fit(self.activation, self.datapath, "b", "numerics.activation")
+        sides = []
+        for side, operand in (("a", a), ("b", b)):
+            quantized = self.quantize(operand.reshape(-1, operand.shape[2]), "activation")
+            scales, factor = self.scale_bytes(quantized), _factor(quantized)
+            words = self.words(quantized, side)  # type: ignore[arg-type]
+            sides.append(
+                (
+                    words.reshape(*operand.shape[:2], -1),
+                    [None] * len(a) if scales is None else scales.reshape(*operand.shape[:2], -1),
+                    np.broadcast_to(factor, len(a)) if factor.ndim == 0 else factor.reshape(operand.shape[:2]),
+                )
+            )
+        (a_words, a_scales, a_factors), (b_words, b_scales, b_factors) = sides
+        for index in range(len(a)):
+            sums = self.datapath.matmul(a_words[index], b_words[index], None, a_scales[index], b_scales[index])
+            sums = sums.astype(np.float32, copy=False)
+            result[index] = _epilogue(sums, np.asarray(a_factors[index]), np.asarray(b_factors[index]))
+        return result
+
     def words(self, quantized: Quantized, side: Side) -> NDArray[Any]:
         """What the port of `side` reads: codes, narrow integers sign-extended, ternary weights as keys."""
         if self.datapath.family == "ternary_lut" and side == "b":
@@ -225,6 +262,13 @@ def _same_words(scale: str, port: str) -> bool:
         getattr(one, fact) == getattr(other, fact)
         for fact in ("exponent_bits", "mantissa_bits", "bias", "zero", "specials")
     )
+
+
+def _by_row(scheme: Scheme) -> bool:
+    """Whether rows are quantized independently of one another: no scale is shared by two, no random word counted."""
+    if scheme.rounding == "sr" or scheme.tensor_scale:
+        return False
+    return scheme.scale_format is None or scheme.granularity in ("channel", "block")
 
 
 def _factor(quantized: Quantized) -> NDArray[np.float32]:

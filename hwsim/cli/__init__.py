@@ -8,6 +8,7 @@ commands, so that ``hwsim --help`` loads none of them.
 from __future__ import annotations
 
 import errno
+import os
 import sys
 
 import typer
@@ -19,6 +20,7 @@ from hwsim.errors import HwsimError
 
 def main() -> None:
     """Run the command line and leave with its exit status."""
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")  # torch's idle threads would keep the cores that kernels wait for
     sys.exit(run(sys.argv[1:]))
 
 

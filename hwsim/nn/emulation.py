@@ -85,13 +85,13 @@ class _Emulator(ProductMode):  # type: ignore[no-untyped-call]
         a, b = _values(product.a), _values(product.b)
         if numerics is None:
             out = torch.from_numpy(np.matmul(a, b.swapaxes(1, 2)))
+        elif _role(seen) == "activation":
+            out = torch.from_numpy(numerics.gemms(a, b))
         else:
-            role = _role(seen)
             out = torch.empty(len(a), a.shape[1], b.shape[1])
             result = out.numpy()
             for index in range(len(a)):
-                right = self._prepared(seen, numerics, b[index], index) if role == "weight" else b[index]
-                result[index] = numerics.gemm(a[index], right, role)
+                result[index] = numerics.gemm(a[index], self._prepared(seen, numerics, b[index], index), "weight")
         return (out.mT if product.swapped else out).to(product.a.device)
 
     def _prepared(self, seen: Seen, numerics: Numerics, b: NDArray[np.float32], index: int) -> Prepared:

@@ -31,6 +31,8 @@ _TENSOR_CORES = {  # beginning of a scheme's name -> generation, operand
     "mxfp6.e3m2.": ("blackwell", "mxfp6.e3m2"),
     "mxfp8.e4m3.": ("blackwell", "mxfp8.e4m3"),
     "mxfp8.e5m2.": ("blackwell", "mxfp8.e5m2"),
+    "fp8.e4m3fnuz.": ("cdna3", "e4m3fnuz"),
+    "fp8.e5m2fnuz.": ("cdna3", "e5m2fnuz"),
     "fp8.e4m3.": ("hopper", "e4m3"),
     "fp8.e5m2.": ("hopper", "e5m2"),
     "bf16": ("hopper", "bf16"),
@@ -43,8 +45,8 @@ def policy_of(recipe: str | Policy | Accelerator) -> Policy:
     """The policy that `recipe` means: one itself, a machine's, or that of a scheme by name.
 
     A scheme quantises both operands, on the tensor core made for it, or for integers on an exact INT unit with 32
-    accumulator bits. A ternary scheme is for weights: activations are ``int8.channel``, attention is INT8. A name
-    that is no scheme is looked up among the machines.
+    accumulator bits. A ternary scheme and a budget of additions are for weights: activations are ``int8.channel``,
+    attention is INT8. A name that is no scheme is looked up among the machines.
 
     Raises:
         UnknownName: neither scheme nor machine.
@@ -70,7 +72,9 @@ def policy_of(recipe: str | Policy | Accelerator) -> Policy:
     if name.startswith("ternary."):
         unit = datapaths.ternary_lut(group=3, activation="int8")
         return Policy(Numerics(wide.activation, scheme, unit), attention=wide)
-    if name.startswith(("int4.", "int8.")):
+    if name.startswith("pann."):
+        return Policy(Numerics(wide.activation, scheme, datapaths.pann(8, scheme.additions, 32)), attention=wide)
+    if name.startswith("int"):
         return Policy(_integer(name, int(name[3])))
     raise ArgumentError("recipe must be a scheme that a unit multiplies", got=recipe)
 

@@ -109,6 +109,24 @@ def test_a_prepared_operand_is_the_operand() -> None:
             assert_bits(numerics.gemm(a, ready), numerics.gemm(a, b, role))
 
 
+@pytest.mark.parametrize(
+    ("scheme", "unit"),
+    [
+        ("int8.channel", INT8),
+        ("int8.tensor", INT8),
+        ("nvfp4.te", NVFP4),
+        ("mxfp8.e4m3.rceil", datapaths.tensor_core("blackwell", "mxfp8.e4m3")),
+        ("fp8.e4m3.channel", datapaths.tensor_core("hopper", "e4m3")),
+        ("bf16", datapaths.tensor_core("hopper", "bf16")),
+    ],
+)
+def test_a_batch_of_attention_is_its_matrices(scheme: str, unit: datapaths.Datapath) -> None:
+    numerics = Numerics(quant.get(scheme), quant.get(scheme), unit)
+    a, b = normal(3, 5, 64), normal(3, 7, 64, seed=1) * np.float32([[[1]], [[8]], [[0.01]]])
+    expected = np.stack([numerics.gemm(one, other, "activation") for one, other in zip(a, b, strict=True)])
+    assert_bits(numerics.gemms(a, b), expected)
+
+
 def test_keys_know_numerics_only() -> None:
     base = Numerics(quant.get("nvfp4.te"), quant.get("nvfp4.te"), NVFP4)
     assert base.key == "nvfp4.te|nvfp4.te|blackwell.nvfp4"
