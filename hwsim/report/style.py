@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe and Ito (2008), the palette that the colour-blind can tell apart, then two neutral extensions.
+# Okabe and Ito (2008), the palette that the colour-blind can tell apart, then extensions that differ in lightness.
 PALETTE = (
     "#0072B2",
     "#D55E00",
@@ -22,6 +22,8 @@ PALETTE = (
     "#7A5195",
     "#8C6D31",
     "#5F6B7A",
+    "#A31621",
+    "#2F4B3C",
     "#B8C4CE",
 )
 INK, MUTED, GRID = "#1f2933", "#6b7885", "#e3e8ee"
