@@ -9,6 +9,7 @@ import pytest
 
 from hwsim import load_accelerator
 from hwsim.evaluation import Synthesis
+from hwsim.gates import synthesis
 from hwsim.rtl import tools
 
 SLEEPER = """#!/bin/sh
@@ -26,15 +27,18 @@ def asleep(tmp_path, monkeypatch):
         (tmp_path / name).write_text(SLEEPER.format(pid=tmp_path / "pid"))
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    tools.yosys_version.cache_clear()
+    for known in (tools.yosys_version, synthesis._report):  # what this process made before
+        known.cache_clear()
     yield tmp_path / "pid"
     tools.yosys_version.cache_clear()
 
 
 def test_an_interruption_ends_the_tools(asleep):
-    with pytest.raises(KeyboardInterrupt), Synthesis() as synthesis:  # noqa: PT012 - the body is what is interrupted
-        synthesis.add(load_accelerator("edge-int4"))
-        while not asleep.exists():
+    with pytest.raises(KeyboardInterrupt), Synthesis() as running:  # noqa: PT012 - the body is what is interrupted
+        running.add(load_accelerator("edge-int4"))
+        for _ in range(3000):
+            if asleep.exists():
+                break
             time.sleep(0.01)
         raise KeyboardInterrupt
     pid = int(asleep.read_text())
@@ -52,9 +56,9 @@ def test_units_of_other_designs_are_dropped(monkeypatch):
     monkeypatch.setenv("HWSIM_NUM_THREADS", "1")
     monkeypatch.setattr("hwsim.cost.gates.unit_logic", lambda unit: (time.sleep(0.05), made.append(unit.name)))
     wanted, other = load_accelerator("edge-int4"), load_accelerator("edge-int8")
-    with Synthesis() as synthesis:
-        synthesis.add(load_accelerator("edge-nvfp4"))
-        synthesis.add(other)
-        synthesis.finish([wanted])
+    with Synthesis() as running:
+        running.add(load_accelerator("edge-nvfp4"))
+        running.add(other)
+        running.finish([wanted])
         assert made[-1] == wanted.policy.default.datapath.name
     assert other.policy.default.datapath.name not in made
