@@ -54,13 +54,12 @@ def test_counts_agree_with_those_of_a_trace(rng):
     )
     scheme = quant.get("int4.channel")
     counted = count_toggles(gemm, Numerics(scheme, scheme, integer(4, 4, 32)), "os")
-    own = [
-        pann_units.count_mac(stream(x[m].astype(int), w[n].astype(int), [1] + 95 * [0]), 4, 4)
-        for m in range(4)
-        for n in range(4)
-    ]
-    for name, theirs in (("partial", counted.partial), ("addend", counted.addend), ("register", counted.sum)):
+    streams = [stream(x[m].astype(int), w[n].astype(int), [1] + 95 * [0]) for m in range(4) for n in range(4)]
+    own = [pann_units.count_mac(one, 4, 4) for one in streams]
+    for name, theirs in (("addend", counted.addend), ("register", counted.sum)):
         assert np.mean([getattr(one, name) for one in own]) == pytest.approx(theirs, rel=1e-12)
+    whole = pann_units.count_mac(operands.joined(streams), 4, 4)  # rows follow one another at one unit
+    assert whole.partial == pytest.approx(counted.inner["partials"], rel=1e-12)
 
 
 def test_two_passes_hold_every_element_once_in_each():
