@@ -59,9 +59,7 @@ def additions_scheme(additions: float) -> Scheme:
 
 def integers(bits: int) -> Scheme:
     """Integers with a scale a row."""
-    if bits in (4, 8):
-        return quant.get(f"int{bits}.channel")
-    return Scheme(f"int{bits}.channel", f"int{bits}", "channel", None, "fp32", "absmax")
+    return quant.get(f"int{bits}.channel")
 
 
 def arithmetics() -> Iterator[Numerics]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -101,13 +102,14 @@ def confirm(
     found: list[Confirmation] = []
     for design in designs:
         progress(len(found), len(designs), "simulation")
-        reason, synthesized = "", (float("nan"),) * 4
+        reason = ""
+        synthesized = math.nan, math.nan, math.nan, math.nan
         try:
             synthesized = priced(exact, design)
         except HwsimError as refusal:
             reason = str(refusal)
-        (energy, own), (area, own_area) = _pairs(priced(fitted, design))
-        (gates, own_gates), (cells, own_cells) = _pairs(synthesized)
+        energy, own, area, own_area = priced(fitted, design)
+        gates, own_gates, cells, own_cells = synthesized
         found.append(
             Confirmation(
                 design.name, energy, gates, own, own_gates, area, cells, own_area, own_cells, delay, reason
@@ -115,10 +117,6 @@ def confirm(
         )  # fmt: skip
     progress(len(designs), len(designs), "done")
     return found
-
-
-def _pairs(four: tuple[float, float, float, float]) -> tuple[tuple[float, float], tuple[float, float]]:
-    return four[:2], four[2:]
 
 
 LOGIC = ("products", "scaling", "alignment", "accumulation", "tables", "logic")

@@ -23,7 +23,7 @@ from hwsim.gates.liberty import DEFAULT_LIBERTY, Library, read_liberty
 from hwsim.gates.netlist import build_netlist
 from hwsim.gates.synth_report import SynthReport
 from hwsim.jit import cache_root, thread_count
-from hwsim.rtl.tools import SynthResult, synth_script, synthesize, yosys_version
+from hwsim.rtl.tools import SynthResult, end_all, synth_script, synthesize, yosys_version
 from hwsim.rtl.unit import Unit
 
 Progress = Callable[[int, int, str], None]
@@ -63,6 +63,9 @@ def synth_all(
         )
         for done, result in enumerate(jobs, 1):
             progress(done, len(missing), result.top)
+    except BaseException:
+        end_all()  # nobody waits for circuits after an interruption or a refusal
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

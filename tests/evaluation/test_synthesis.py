@@ -11,6 +11,7 @@ from hwsim import load_accelerator
 from hwsim.evaluation import Synthesis
 from hwsim.gates import synthesis
 from hwsim.rtl import tools
+from hwsim.rtl.multipliers import multiplier
 
 SLEEPER = """#!/bin/sh
 if [ "$1" = "-V" ]; then echo "Yosys that sleeps"; exit 0; fi
@@ -41,7 +42,23 @@ def test_an_interruption_ends_the_tools(asleep):
                 break
             time.sleep(0.01)
         raise KeyboardInterrupt
-    pid = int(asleep.read_text())
+    assert_gone(int(asleep.read_text()))
+
+
+def test_an_interrupted_catalogue_ends_the_tools(asleep, monkeypatch):
+    def interrupted(self, *_):
+        while not asleep.exists():
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("concurrent.futures.Future.result", interrupted)
+    unit = multiplier(3, 3)
+    with pytest.raises(KeyboardInterrupt):
+        synthesis.synth_all([(unit.verilog, unit.top)])
+    assert_gone(int(asleep.read_text()))
+
+
+def assert_gone(pid):
     for _ in range(3000):
         try:
             os.kill(pid, 0)
