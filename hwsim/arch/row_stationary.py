@@ -3,7 +3,8 @@
 A set of units works on a plane of filter rows times a strip of output rows (`hwsim.arch.dataflow`). In one pass a
 unit holds rows of `filters` filters and of `channels` channels in its scratchpads and slides over the rows of
 `images` images; sets of units do other channels, whose sums add up on the way through the array, other filters, or
-other strips. Sums of the pass lie in the buffer until all channels have been added; scratchpads are filled between passes.
+other strips. Sums of the pass lie in the buffer until all channels have been added;
+scratchpads are filled between passes.
 
 Words counted: inputs go from the buffer to the array once a pass, whatever the number of units that take them; sums
 are read and written once a pass, and read once more when they leave. These are the counts behind the published bytes

@@ -26,7 +26,8 @@ LAYERS = {
     "conv4": Convolution(square(4, 384, 13, 3, 1, 1), 384, 2),
     "conv5": Convolution(square(4, 384, 13, 3, 1, 1), 256, 2),
 }
-PUBLISHED = {  # JSSC 2017: passes (table III, recalled; conv3 as its bytes say), GLB MB, processing ms, of four images
+# JSSC 2017: passes (table III, recalled; conv3 as its bytes say), GLB MB, processing ms, of four images
+PUBLISHED = {
     "conv1": (Pass(16, 1, 1, 2, 1, 7, 1, 96), 18.5, 16.5),
     "conv2": (Pass(16, 2, 1, 1, 2, 14, 1, 64), 77.6, 39.2),
     "conv3": (Pass(16, 3, 2, 2, 1, 13, 4, 64), 50.2, 21.8),
