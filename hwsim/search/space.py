@@ -141,6 +141,19 @@ class DesignSpace:
 
         yield from walk(0, {})
 
+    def neighbours(self, point: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
+        """Draws one knob away from `point`: every other value of every active knob, in the order of the file.
+
+        A knob that becomes active by the change takes its first value.
+        """
+        for parameter in self.parameters:
+            if not parameter.active(point):
+                continue
+            for value in parameter.values:
+                if value != point[parameter.name]:
+                    moved = {**point, parameter.name: value}
+                    yield {knob.name: moved.get(knob.name, knob.values[0]) for knob in self.parameters}
+
     def without(self, models: set[str]) -> tuple[DesignSpace, list[str]]:
         """The space less the options that need a model that was not captured, and the names of those options."""
         options = json.loads(self.tables)["options"]
