@@ -77,6 +77,6 @@ def table() -> Table:
         ("layer", "quantity", "published", "ours", "ours / published", "in published passes", "within"),
         tuple(rows),
         f"{SOURCE}. Limits: time x1.15, bytes x1.3. DRAM bytes are run-length coded with the published shares of "
-        "zeros (results: those of the next layer's inputs). `in published passes`: the paper's mapping in place of the "
-        "chosen one, which moves fewer sums because it holds four channels a unit where Eyeriss held three.",
+        "zeros (results: those of the next layer's inputs). `in published passes`: the paper's mapping in place of "
+        "the chosen one, which moves fewer sums because it holds four channels a unit where Eyeriss held three.",
     )

@@ -29,9 +29,17 @@ class Network:
         return self._store(Tensor(name, shape, "float32", "input"))
 
     def convolution(
-        self, layer: str, x: str, filters: int, kernel: int, stride: int = 1, padding: int = 0, groups: int = 1
+        self,
+        layer: str,
+        x: str,
+        filters: int,
+        kernel: int,
+        stride: int = 1,
+        padding: int = 0,
+        groups: int = 1,
+        added: str | None = None,
     ) -> str:
-        """A square convolution of ``[images, channels, size, size]``."""
+        """A square convolution of ``[images, channels, size, size]``, to which the tensor `added` is added."""
         images, channels, *sizes = self._tensors[x].shape
         outputs = tuple((size + 2 * padding - kernel) // stride + 1 for size in sizes)
         weight = self._store(
@@ -48,7 +56,7 @@ class Network:
         kind: AccessKind = "window" if kernel > 1 or stride > 1 else "whole"
         a = Access(x, seen, kind, window)
         out = Tensor(f"{layer}:out", (images, filters, *outputs), "float32", "computed")
-        return self._multiply(shape, a, weight, out)
+        return self._multiply(shape, a, weight, out, added)
 
     def linear(self, layer: str, x: str, width: int, repeat: int = 1) -> str:
         """A linear layer on ``[rows, features]``, or `repeat` runs of it one after the other on the same weight."""
@@ -78,12 +86,14 @@ class Network:
         )
         return Workload(self.name, tuple(self._products), Graph(tensors, tuple(self._operators)))
 
-    def _multiply(self, shape: GemmShape, a: Access, weight: str, out: Tensor) -> str:
+    def _multiply(self, shape: GemmShape, a: Access, weight: str, out: Tensor, added: str | None = None) -> str:
         self._store(out)
-        b = Access(weight, self._tensors[weight].elements)
+        accesses = [a, *(Access(name, self._tensors[name].elements) for name in (weight, added) if name is not None)]
         record = len(self._products)
         self._products.append(shape)
-        self._operators.append(Operator(shape.layer, "gemm", "forward", (a, b), out.name, gemm=shape, record=record))
+        self._operators.append(
+            Operator(shape.layer, "gemm", "forward", tuple(accesses), out.name, gemm=shape, record=record)
+        )
         return out.name
 
     def _store(self, tensor: Tensor) -> str:
@@ -108,22 +118,24 @@ def alexnet_convolutions(images: int = 4) -> Workload:
 
 
 def resnet50(images: int = 1) -> Workload:
-    """ResNet-50 as first published: a stage strides in its first 1 x 1 convolution, 3.86 G products."""
+    """ResNet-50 as first published: a stage strides in its first 1 x 1 convolution, 3.86 G products.
+
+    ReLU and the residual's addition are part of the convolution whose results they take, as in a machine that does
+    both on the way to the memory.
+    """
     net = Network("resnet50")
-    x = net.input(images, 3, 224, 224)
-    x = net.vector("conv1", "relu", net.convolution("conv1", x, 64, 7, 2, 3))
+    x = net.convolution("conv1", net.input(images, 3, 224, 224), 64, 7, 2, 3)
     x = net.vector("pool1", "pool", x, shape=(images, 64, 56, 56))
     channels = 64
     for stage, (blocks, inner) in enumerate(((3, 64), (4, 128), (6, 256), (3, 512)), start=2):
         for block in range(blocks):
             stride = 2 if stage > 2 and block == 0 else 1
             layer = f"stage{stage}.{block}"
-            y = net.vector(f"{layer}.a", "relu", net.convolution(f"{layer}.a", x, inner, 1, stride))
-            y = net.vector(f"{layer}.b", "relu", net.convolution(f"{layer}.b", y, inner, 3, 1, 1))
-            y = net.convolution(f"{layer}.c", y, 4 * inner, 1)
+            y = net.convolution(f"{layer}.a", x, inner, 1, stride)
+            y = net.convolution(f"{layer}.b", y, inner, 3, 1, 1)
             if channels != 4 * inner:
                 x, channels = net.convolution(f"{layer}.skip", x, 4 * inner, 1, stride), 4 * inner
-            x = net.vector(f"{layer}.relu", "relu", net.vector(f"{layer}.add", "add", y, x))
+            x = net.convolution(f"{layer}.c", y, 4 * inner, 1, added=x)
     x = net.vector("pool5", "pool", x, shape=(images, channels))
     return net.finish(net.linear("fc", x, 1000))
 

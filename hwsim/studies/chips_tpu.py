@@ -37,8 +37,8 @@ WHY = {
     "LSTM0": "a layer waits for the one before and for vector work between steps: 14.6 % RAW stalls",
     "CNN0": "the paper's own rows disagree: 86 TOPS are 93 % of the peak, not 78 %",
     "CNN0 TOPS, % of peak": "a square layer of 707 takes 3 x 3 tiles, of which 15 % is padding",
-    "CNN1": "not set up by what is published: half of the array is idle in its convolutions, its 4 linear layers have "
-    "intensity 32, the weights of neither are known",
+    "CNN1": "not set up by what is published: half of the array is idle in its convolutions, its 4 linear layers "
+    "have intensity 32, the weights of neither are known",
 }
 
 FIFO = Chain(
