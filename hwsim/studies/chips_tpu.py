@@ -36,7 +36,7 @@ WHY = {
     "MLP1": "half of the non-matrix cycles have no published cause: 8.4 % RAW, 8.8 % input stalls of 31.9",
     "LSTM0": "a layer waits for the one before and for vector work between steps: 14.6 % RAW stalls",
     "CNN0": "the paper's own rows disagree: 86 TOPS are 93 % of the peak, not 78 %",
-    "CNN0 TOPS, % of peak": "a square layer of 707 takes 3 x 3 tiles, of which 15 % is padding",
+    "CNN0 TOPS of the peak": "a square layer of 707 takes 3 x 3 tiles, of which 15 % is padding",
     "CNN1": "not set up by what is published: half of the array is idle in its convolutions, its 4 linear layers "
     "have intensity 32, the weights of neither are known",
 }
@@ -139,7 +139,7 @@ def tables() -> tuple[Table, ...]:
             ("weight stall", stall, 100 * ours.stall),
             ("weight shift", shifting, 100 * ours.shift),
             ("non-matrix", other, 100 * ours.other),
-            ("TOPS, % of peak", 100 * tops / 92, 100 * ours.tops / 92),
+            ("TOPS of the peak", 100 * tops / 92, 100 * ours.tops / 92),
             *(
                 (f"{name} of matrix cycles", 100 * theirs, 100 * mine)
                 for name, theirs, mine in zip(("active", "stall", "shift"), matrix, ours.of_matrix, strict=True)
