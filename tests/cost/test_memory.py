@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hwsim.cost import sram
-from hwsim.cost.memory import flop_bit
+from hwsim.cost.sram_grid import flop_bit
 from hwsim.cost.sram_table import KIB, PORTS, WIDTHS, Kind, Macro, macro, rows
 from hwsim.cost.tables import FOLDER
 from hwsim.errors import ArgumentError, DesignError, UnknownName
