@@ -27,7 +27,8 @@ from hwsim.cost.area import MEMORIES, memories
 from hwsim.cost.blocks import Composition, Storage, storage
 from hwsim.cost.coefficients import DEFAULT, Coefficients, load_coefficients
 from hwsim.cost.composition import compose
-from hwsim.cost.memory import Sram, dram_pj_per_bit
+from hwsim.cost.dram import dram_pj_per_bit
+from hwsim.cost.memory import Sram
 from hwsim.cost.quantity import Breakdown, Quantity
 from hwsim.cost.technology import SOURCE, energy_factor, scaling_error
 from hwsim.cost.toggles import Toggles
