@@ -29,7 +29,7 @@ from hwsim.cost.coefficients import DEFAULT, Coefficients, load_coefficients
 from hwsim.cost.composition import compose
 from hwsim.cost.dram import dram_pj_per_bit
 from hwsim.cost.memory import Sram
-from hwsim.cost.quantity import Breakdown, Quantity
+from hwsim.cost.quantity import Breakdown, Quantity, total
 from hwsim.cost.technology import SOURCE, energy_factor, scaling_error
 from hwsim.cost.toggles import Toggles
 from hwsim.cost.widths import pann_flips
@@ -121,7 +121,6 @@ class _Prices:
 @lru_cache(maxsize=512)
 def _prices(accelerator: Accelerator, held: Coefficients) -> _Prices:
     made = memories(accelerator)
-    leakage = sum(memory.leakage_mw.value for memory in made.values())
     dram = dram_pj_per_bit(accelerator.dram.technology)
     if accelerator.dram.pj_per_bit is not None:
         dram = Quantity(accelerator.dram.pj_per_bit, "pJ/bit", "the machine's own dram_pj_per_bit", 0.0)
@@ -130,7 +129,7 @@ def _prices(accelerator: Accelerator, held: Coefficients) -> _Prices:
         {numerics.key: numerics for numerics in accelerator.policy.numerics},
         made,
         dram,
-        Quantity(leakage, "mW", made["weight"].leakage_mw.source, made["weight"].leakage_mw.relative_error),
+        total(memory.leakage_mw for memory in made.values()),
         energy_factor(held.node_nm, held.voltage, accelerator.node_nm, accelerator.voltage),
         error,
         f"; to {accelerator.node_nm} nm by {SOURCE}" if error else "",
@@ -267,11 +266,8 @@ def _accesses(activity: Activity, name: str, memory: Sram) -> Quantity:
 
 
 def _times(count: float, price: Quantity) -> Quantity:
-    return Quantity(count * price.value, "pJ", price.source, price.relative_error)
+    return price.scaled(count).with_unit("pJ")
 
 
 def _plus(one: Quantity, other: Quantity) -> Quantity:
-    value = one.value + other.value
-    spread = one.value * one.relative_error + other.value * other.relative_error
-    larger = one if one.value >= other.value else other
-    return Quantity(value, one.unit, larger.source, spread / value if value else 0.0)
+    return total((one, other))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hwsim.errors import ArgumentError
@@ -30,6 +30,7 @@ class Quantity:
         source: where it comes from, in a phrase.
         relative_error: the factor of an error of its own, less one; its cause is the source.
         errors: factors, 1 or more, by cause.
+        sigmas: the same as standard deviations of the natural logarithm, by cause.
 
     Raises:
         ArgumentError: an error is below zero, or a factor below one.
@@ -48,14 +49,19 @@ class Quantity:
         relative_error: float = 0.0,
         *,
         errors: Mapping[str, float] | None = None,
+        sigmas: Iterable[tuple[str, float]] = (),
     ) -> None:
+        shifts = dict(sigmas)
         factors = dict(errors or {})
         if relative_error:
             factors[source] = factors.get(source, 1.0) * (1 + relative_error)
         for cause, factor in factors.items():
             if not factor >= 1:
                 raise ArgumentError("an error must be a factor of at least 1", got=factor, where=f"quantity.{cause}")
-        _fill(self, value, unit, source, {cause: math.log(factor) for cause, factor in factors.items()})
+            shifts[cause] = shifts.get(cause, 0.0) + math.log(factor)
+        held = tuple(sorted((cause, sigma) for cause, sigma in shifts.items() if sigma))
+        for name, entry in (("value", value), ("unit", unit), ("source", source), ("sigmas", held)):
+            object.__setattr__(self, name, entry)
 
     @property
     def errors(self) -> dict[str, float]:
@@ -105,15 +111,16 @@ class Quantity:
         shifts = dict(self.sigmas)
         for cause, sigma in other.sigmas:
             shifts[cause] = shifts.get(cause, 0.0) + sigma
-        return _made(self.value * other.value, unit, f"{self.source}; {source}" if source else self.source, shifts)
+        note = f"{self.source}; {source}" if source else self.source
+        return Quantity(self.value * other.value, unit, note, sigmas=shifts.items())
 
     def with_unit(self, unit: str) -> Quantity:
         """The same number in another unit, where a factor of `scaled` carried bits or operations."""
-        return _made(self.value, unit, self.source, dict(self.sigmas))
+        return replace(self, unit=unit)
 
     def with_source(self, source: str) -> Quantity:
         """The same number and causes under another phrase."""
-        return _made(self.value, self.unit, source, dict(self.sigmas))
+        return replace(self, source=source)
 
     def __str__(self) -> str:
         return f"{self.value:.4g} {self.unit} ×/÷ {self.error_factor:.2f}"
@@ -142,20 +149,7 @@ def total(quantities: Iterable[Quantity], source: str | None = None) -> Quantity
         for cause, sigma in one.sigmas:
             shares.setdefault(cause, []).append(one.value * sigma)
     shifts = {cause: math.fsum(parts) / value for cause, parts in shares.items()} if value else {}
-    return _made(value, units.pop(), source or max(found, key=lambda one: one.value).source, shifts)
-
-
-def _made(value: float, unit: str, source: str, shifts: Mapping[str, float]) -> Quantity:
-    """A quantity from standard deviations."""
-    made = Quantity.__new__(Quantity)
-    _fill(made, value, unit, source, shifts)
-    return made
-
-
-def _fill(made: Quantity, value: float, unit: str, source: str, shifts: Mapping[str, float]) -> None:
-    held = tuple(sorted((cause, sigma) for cause, sigma in shifts.items() if sigma))
-    for name, entry in (("value", value), ("unit", unit), ("source", source), ("sigmas", held)):
-        object.__setattr__(made, name, entry)
+    return Quantity(value, units.pop(), source or max(found, key=lambda one: one.value).source, sigmas=shifts.items())
 
 
 @dataclass(frozen=True, slots=True)

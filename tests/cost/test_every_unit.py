@@ -76,7 +76,7 @@ def test_machines_are_evaluated_end_to_end(name: str, energy: Any) -> None:
     for part in (*found.energy.parts.values(), *found.area.parts.values()):
         assert part.source
         assert part.value >= 0
-        assert 0 <= part.relative_error < 2
+        assert 1 <= part.error_factor < 3.001  # leakage's is 3
     logic = {"products", "accumulation", "tables", "logic"} & set(found.energy.parts)
     assert sum(found.energy[part].value for part in logic) > 0
     assert found.latency_cycles > 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -25,6 +26,7 @@ def test_a_quantity() -> None:
     assert Quantity(1, "pJ", "x", errors={"y": 1.0}) == Quantity(1, "pJ", "x")
     assert pickle.loads(pickle.dumps(one)) == one
     assert hash(one) == hash(Quantity(10, "pJ", "measured", 0.1))
+    assert replace(one, value=20.0) == Quantity(20, "pJ", "measured", 0.1)
     with pytest.raises(ArgumentError, match=r"^quantity.node: an error must be a factor of at least 1, got 0.5$"):
         Quantity(1, "pJ", "x", errors={"node": 0.5})
     with pytest.raises(ArgumentError, match=r"^quantity.x: an error must be a factor of at least 1, got 0.5$"):
