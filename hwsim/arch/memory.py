@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from hwsim.arch.dataflow import OPERANDS, Operand
-from hwsim.arch.tables import one_of, positive
+from hwsim.arch.dataflow import Operand
+from hwsim.arch.fields import MEMORY, PORT, SRAM_DEVICES, check_record
 from hwsim.errors import DesignError
 
 Direction = Literal["read", "write", "both"]
@@ -40,7 +40,7 @@ class Memory:
         split: share of the capacity of each operand of `holds`, in that order, or empty where they share it freely.
         double_buffered: half of a tile's space is filled while the other half is used.
         technology: for DRAM its kind (``"lpddr4"``), for SRAM its device (``"lstp"``, ``"lop"``, ``"hp"``).
-        gbyte_s: bandwidth of a DRAM, 10^9 byte/s.
+        gbyte_s: bandwidth of a DRAM, 10^9 byte/s; None on chip.
         pj_per_bit: energy of a bit that replaces the table's, or None.
 
     Raises:
@@ -59,37 +59,52 @@ class Memory:
     split: tuple[float, ...] = ()
     double_buffered: bool = True
     technology: str = "lstp"
-    gbyte_s: float = 0.0
+    gbyte_s: float | None = None
     pj_per_bit: float | None = None
 
     def __post_init__(self) -> None:
         where = f"memory.{self.name}"
-        one_of(self.kind, ("dram", "sram", "registers"), f"{where}.kind")
-        for operand in self.holds:
-            one_of(operand, OPERANDS, f"{where}.holds")
-        if not self.holds:
-            raise DesignError("must name an operand", got=self.holds, where=f"{where}.holds")
-        if self.kind == "dram":
-            positive(self.gbyte_s, f"{where}.gbyte_s")
+        if self.kind != "dram" or self.kib != math.inf:
+            check_record(MEMORY, self, where)
         else:
-            positive(self.kib, f"{where}.kib")
-            if self.parent is None:
-                raise DesignError("must name the level that fills it", where=f"{where}.parent")
-            for direction in ("read", "write"):
-                if not any(port.direction in (direction, "both") for port in self.ports):
-                    raise DesignError(
-                        f"must have a port that can {direction}", got=self.ports, where=f"{where}.ports"
-                    )
-        for port in self.ports:
-            positive(port.bits, f"{where}.ports.bits")
-        for name, value in (("banks", self.banks), ("copies", self.copies)):
-            if value < 1:
-                raise DesignError("must be at least 1", got=value, where=f"{where}.{name}")
-        if self.split and (len(self.split) != len(self.holds) or not math.isclose(sum(self.split), 1)):
-            raise DesignError("must be one share for each operand it holds, adding up to 1", got=self.split,
-                              where=f"{where}.split")  # fmt: skip
-        if self.pj_per_bit is not None:
-            positive(self.pj_per_bit, f"{where}.pj_per_bit")
+            check_record([field for field in MEMORY if field.key != "kib"], self, where)
+        for index, port in enumerate(self.ports):
+            check_record(PORT, port, f"{where}.ports[{index}]")
+        if not self.holds or len(set(self.holds)) != len(self.holds):
+            raise DesignError("must name each operand once", got=list(self.holds), where=f"{where}.holds")
+        if self.kind == "dram":
+            self._check_dram(where)
+        else:
+            self._check_on_chip(where)
+        if self.split and (
+            len(self.split) != len(self.holds)
+            or not all(0 < share <= 1 for share in self.split)
+            or not math.isclose(sum(self.split), 1)
+        ):
+            raise DesignError(
+                "must be one share for each operand it holds, adding up to 1",
+                got=list(self.split),
+                where=f"{where}.split",
+            )
+
+    def _check_dram(self, where: str) -> None:
+        if self.gbyte_s is None:
+            raise DesignError("must be given for a DRAM", where=f"{where}.gbyte_s")
+        if self.parent is not None:
+            raise DesignError("must be left out: nothing fills a DRAM", got=self.parent, where=f"{where}.parent")
+
+    def _check_on_chip(self, where: str) -> None:
+        if self.parent is None:
+            raise DesignError("must name the level that fills it", where=f"{where}.parent")
+        if self.gbyte_s is not None:
+            raise DesignError("must be left out: ports say it on chip", got=self.gbyte_s, where=f"{where}.gbyte_s")
+        if self.technology not in SRAM_DEVICES:
+            known = ", ".join(SRAM_DEVICES)
+            raise DesignError(f"must be one of {known}", got=self.technology, where=f"{where}.technology")
+        for direction in ("read", "write"):
+            if not any(port.direction in (direction, "both") for port in self.ports):
+                got = [f"{port.bits} {port.direction}" for port in self.ports]
+                raise DesignError(f"must have a port that can {direction}", got=got, where=f"{where}.ports")
 
     @property
     def bits(self) -> float:

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hwsim.arch.dataflow import Dataflow
-from hwsim.arch.tables import one_of
-from hwsim.errors import DesignError
+from hwsim.arch.fields import ARRAY, VECTOR, check_record
 
 Overlap = Literal["none", "fill", "ideal"]
 Precision = Literal["int8", "fp16", "fp32"]
-
-OVERLAPS: tuple[Overlap, ...] = ("none", "fill", "ideal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +36,7 @@ class Array:
     stages: int = 1
 
     def __post_init__(self) -> None:
-        for field, most in (("rows", 4096), ("cols", 4096), ("count", 65536), ("stages", 64)):
-            value = getattr(self, field)
-            if not 1 <= value <= most:
-                raise DesignError(f"must lie in 1..{most}", got=value, where=f"array.{field}")
-        one_of(self.overlap, OVERLAPS, "array.overlap")
+        check_record([field for field in ARRAY if field.key != "dataflow"], self, "array")
 
     @property
     def units(self) -> int:
@@ -69,7 +62,4 @@ class VectorUnit:
     softmax: Literal["exact", "exaq2", "exaq3", "exaq4"] = "exact"
 
     def __post_init__(self) -> None:
-        if not 1 <= self.lanes <= 65536:
-            raise DesignError("must lie in 1..65536", got=self.lanes, where="vector.lanes")
-        one_of(self.precision, ("int8", "fp16", "fp32"), "vector.precision")
-        one_of(self.softmax, ("exact", "exaq2", "exaq3", "exaq4"), "vector.softmax")
+        check_record(VECTOR, self, "vector")

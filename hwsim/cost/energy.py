@@ -121,9 +121,9 @@ class _Prices:
 def _prices(accelerator: Accelerator, held: Coefficients) -> _Prices:
     made = memories(accelerator)
     leakage = sum(memory.leakage_mw.value for memory in made.values())
-    dram = dram_pj_per_bit(accelerator.dram)
-    if accelerator.dram_pj_per_bit is not None:
-        dram = Quantity(accelerator.dram_pj_per_bit, "pJ/bit", "the machine's own dram_pj_per_bit", 0.0)
+    dram = dram_pj_per_bit(accelerator.dram.technology)
+    if accelerator.dram.pj_per_bit is not None:
+        dram = Quantity(accelerator.dram.pj_per_bit, "pJ/bit", "the machine's own dram_pj_per_bit", 0.0)
     error = scaling_error(held.node_nm, accelerator.node_nm)
     return _Prices(
         {numerics.key: numerics for numerics in accelerator.policy.numerics},

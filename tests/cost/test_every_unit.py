@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -162,7 +161,7 @@ def test_registers_by_hand() -> None:
     assert storage(datapaths.shift("fixed", 20))[:4] == (4, 4, 20, 0)
     assert storage(datapaths.ternary_lut(4))[3] == 40 * 10  # four INT8 fit ten bits
     assert storage(datapaths.ternary_lut(2, "bf16"))[3] == 4 * 16
-    design = replace(machine("pann"), overlap="none")
+    design = machine("pann").changed(**{"array.overlap": "none"})
     assert register_bits(storage(datapaths.pann(6, 2.0, 24)), design) == 1024 * (6 + 8 + 48)
 
 

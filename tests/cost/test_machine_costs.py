@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from hwsim import cost, datapaths, quant
-from hwsim.arch import Accelerator, Numerics, Policy, load_accelerator
+from hwsim.arch import Numerics, Policy, load_accelerator
 from hwsim.cost import Breakdown, Quantity, Toggles, add, load_coefficients
 from hwsim.cost.technology import area_factor, energy_factor
 from hwsim.errors import ArgumentError, DesignError, UnknownName
@@ -70,7 +70,7 @@ def test_trace_energy_of_a_lookup_unit_by_hand() -> None:
     assert parts["accumulation"].value == pytest.approx(updates * (16 * 15.193 + 8 * 8.555) * 1e-3)
     edges = done.compute_cycles * 16 * 32 * 32 + 96 * 128 / 3 * 5 + groups * 130
     assert parts["clock"].value == pytest.approx(edges * 8.6 * 1e-3)
-    held = replace(machine, dataflow="is")
+    held = machine.changed(**{"array.dataflow": "is"})
     fetch = energy_pj(held, activity(SHAPE, held), replace(FLIPS, dataflow="is"), "trace")["products"]
     assert fetch.value == pytest.approx(updates * 162e-3)
 
@@ -85,7 +85,7 @@ def test_pann_energy_by_hand() -> None:
 
 def test_uniform_operands_bring_both_fidelities_together() -> None:
     """With the flips of uniform operands the two prices of the arithmetic agree within PANN's own error."""
-    machine = replace(INT8, dataflow="os")
+    machine = INT8.changed(**{"array.dataflow": "os"})
     done = activity(SHAPE, machine)
     uniform = replace(FLIPS, dataflow="os", addend=15.8, sum=7.3)
     pann, trace = energy_pj(machine, done), energy_pj(machine, done, uniform, "trace")
@@ -104,7 +104,7 @@ def test_more_flips_cost_more() -> None:
 @pytest.mark.parametrize("name", MACHINES)
 @pytest.mark.parametrize("dataflow", ["ws", "os", "is"])
 def test_every_machine_has_every_price(name: str, dataflow: str) -> None:
-    machine = replace(load_accelerator(name), dataflow=dataflow)
+    machine = load_accelerator(name).changed(**{"array.dataflow": dataflow})
     flips = replace(FLIPS, dataflow=dataflow)
     for role in ("weight", "activation"):
         done = activity(replace(SHAPE, b_role=role), machine)
@@ -152,12 +152,12 @@ def test_area_counts_every_unit_of_the_policy() -> None:
     assert both["products"].value > one["products"].value
     assert both["accumulation"].value > one["accumulation"].value
     # tables stand once a row, and in every unit where activations stay
-    held = area_um2(replace(machine, dataflow="is"))
+    held = area_um2(machine.changed(**{"array.dataflow": "is"}))
     assert held["registers"].value > both["registers"].value
 
 
 def test_twice_the_array_is_twice_the_logic() -> None:
-    small, large = area_um2(INT8), area_um2(replace(INT8, cols=64))
+    small, large = area_um2(INT8), area_um2(INT8.changed(**{"array.cols": 64}))
     for part in ("products", "accumulation", "registers"):
         assert large[part].value == pytest.approx(2 * small[part].value)
     assert large["sram.weight"] == small["sram.weight"]
@@ -176,13 +176,13 @@ def test_another_node_scales_and_says_so() -> None:
 
 def test_a_users_own_dram() -> None:
     done = activity(SHAPE, INT8)
-    mine = replace(INT8, dram_pj_per_bit=2.0)
+    mine = INT8.changed(**{"memory.dram_pj_per_bit": 2.0})
     assert energy_pj(mine, done)["dram"].value == pytest.approx(energy_pj(INT8, done)["dram"].value / 4)
     assert energy_pj(mine, done)["dram"].relative_error == 0
 
 
 def test_leakage_grows_with_time() -> None:
-    slow = replace(INT8, dram_gbyte_s=0.5)
+    slow = INT8.changed(**{"memory.dram_gbyte_s": 0.5})
     short, long = activity(SHAPE, INT8), activity(SHAPE, slow)
     ratio = energy_pj(slow, long)["leakage"].value / energy_pj(INT8, short)["leakage"].value
     assert ratio == pytest.approx(long.latency_cycles / short.latency_cycles)
@@ -215,17 +215,17 @@ def test_what_has_no_price() -> None:
     with pytest.raises(ArgumentError, match=r"^energy_pj.toggles: must be given for the fidelity trace$"):
         energy_pj(INT8, done, None, "trace")
     with pytest.raises(ArgumentError, match=r"^energy_pj.toggles: must be counted for the dataflow os, got 'ws'$"):
-        energy_pj(replace(INT8, dataflow="os"), done, FLIPS, "trace")
+        energy_pj(INT8.changed(**{"array.dataflow": "os"}), done, FLIPS, "trace")
     with pytest.raises(ArgumentError, match=r"^energy_pj.fidelity: must be one of pann, trace, gates, got 'guess'$"):
         energy_pj(INT8, done, None, "guess")
     with pytest.raises(UnknownName, match=r"got 'flash'$"):
-        energy_pj(replace(INT8, dram="flash"), done)
+        energy_pj(INT8.changed(**{"memory.dram": "flash"}), done)
     with pytest.raises(ArgumentError, match=r"^technology.node_nm: node must be one of .* nm, got 3$"):
         area_um2(replace(INT8, node_nm=3))
     with pytest.raises(DesignError, match=r"^edge-int8.memory.weight_kib: capacity must be at least 128 KiB"):
-        area_um2(replace(INT8, weight_kib=64))
+        area_um2(INT8.changed(**{"memory.weight_kib": 64}))
     half = Numerics(quant.get("bf16"), quant.get("bf16"), datapaths.tensor_core("cdna3", "bf16"))
     with pytest.raises(
         ArgumentError, match=r"alignment is known from its rule \(fused or grouped\), got 'cdna3.bf16'"
     ):
-        area_um2(Accelerator("amd", Policy(half), 4, 4))
+        area_um2(replace(INT8, policy=Policy(half)))
