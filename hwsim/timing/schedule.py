@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -179,6 +180,23 @@ class Times(NamedTuple):
     last_store: int
     busy: dict[str, int]
     stalls: dict[str, int]
+
+
+def evenly(tiles: int, totals: Sequence[int]) -> list[Run]:
+    """Runs of `tiles` tiles that share the cycles `totals` of each stage, the longer ones, by one cycle, first.
+
+    No tile gets shorter where a total grows, so the latency cannot fall either.
+
+    Raises:
+        ArgumentError: fewer than one tile.
+    """
+    if tiles < 1:
+        raise ArgumentError("must be at least 1", got=tiles, where="tiles")
+    borders = sorted({0, tiles, *(total % tiles for total in totals)})
+    return [
+        Run(end - begin, tuple(total // tiles + (begin < total % tiles) for total in totals))
+        for begin, end in pairwise(borders)
+    ]
 
 
 def latency(runs: Sequence[Run], chain: Chain = CHAIN) -> Times:

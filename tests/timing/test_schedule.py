@@ -10,7 +10,7 @@ import pytest
 from hwsim.errors import ArgumentError
 from hwsim.timing.events import run_events
 from hwsim.timing.reference import plain, program, simulate
-from hwsim.timing.schedule import CHAIN, LIMIT, Chain, Run, Stage, Tile, latencies, latency, standard
+from hwsim.timing.schedule import CHAIN, LIMIT, Chain, Run, Stage, Tile, evenly, latencies, latency, standard
 
 
 def draw_chain(rng: random.Random) -> Chain:
@@ -197,6 +197,22 @@ def test_many_steps_at_once():
     durations = np.array([run.tile for run in flat])
     found = latencies(counts, durations, bounds)
     assert found.tolist() == [latency(step).latency for step in steps]
+
+
+def test_totals_are_shared_evenly():
+    """7 and 10 cycles over 4 tiles: 2 2 2 1 and 3 3 2 2."""
+    assert evenly(4, (7, 10)) == [Run(2, (2, 3)), Run(1, (2, 2)), Run(1, (1, 2))]
+    assert evenly(3, (6, 0, 9, 3)) == [Run(3, (2, 0, 3, 1))]
+    for seed in range(200):
+        rng = random.Random(seed)
+        tiles, totals = rng.randint(1, 60), [rng.randint(0, 10 ** rng.randint(0, 6)) for _ in range(4)]
+        runs = evenly(tiles, totals)
+        assert [sum(run.count * run.tile[stage] for run in runs) for stage in range(4)] == totals
+        assert sum(run.count for run in runs) == tiles
+        more = [total + rng.choice([0, 1, 100]) for total in totals]
+        assert latency(evenly(tiles, more)).latency >= latency(runs).latency
+    with pytest.raises(ArgumentError, match=r"^tiles: must be at least 1, got 0$"):
+        evenly(0, (1, 1, 1, 1))
 
 
 def test_mistakes():
