@@ -7,8 +7,8 @@ each of them leaves out explains the distance:
 
 * AccelForge takes the largest total of any component: no tile comes first or last, all transfers spread evenly.
 * ZigZag's weight registers are single: every fold waits while 32 x 32 x 8 bits come through the 512-bit port, 16
-  cycles; its counts without first load and last store are 15 to 16 cycles a fold above ideal on the six GEMMs that
-  fit on chip. Its first load and last store are of its own tiles, from a bounded search over loop orders.
+  cycles; its counts without first load and last store are 11 to 16 cycles a fold above ideal on the first six GEMMs.
+  Its first load and last store are of its own tiles, from a bounded search over loop orders.
 * SCALE-Sim loads, streams and drains every fold alone, memories never waiting.
 
 Ours are tiles of one fold, in blocks of as many columns as half of the accumulators holds, K inside the block and the
@@ -113,9 +113,9 @@ def test_the_largest_total_explains_accelforge(shape):
     assert accelforge <= found.latency <= accelforge + ceil(load / folds) + ceil(store / folds) + ceil(ideal / folds)
 
 
-# Machine, products, units that work, DRAM bits and bits a cycle, the cycles that the peer reports. AccelForge 1.0.467's
-# own files: nvdla 32 x 192 units at 1 GHz, 38.4 GB/s; tpu_v4i 4 x 128 x 128 at 1.05 GHz, 614 GB/s. Timeloop's exercises
-# (2d55108): eyeriss_like, 14 x 12 units of which it says that 0.75 work.
+# Machine, products, units that work, DRAM bits and bits a cycle, the cycles that the peer reports. AccelForge's own
+# files (1.0.467): nvdla 32 x 192 units at 1 GHz, 38.4 GB/s; tpu_v4i 4 x 128 x 128 at 1.05 GHz, 614 GB/s. Timeloop's
+# exercises (2d55108): eyeriss_like, 14 x 12 units of which it says that 0.75 work.
 MACHINES = [
     ("nvdla", 128 * 768 * 768, 32 * 192, 7_864_320, 307.2, 25_600),
     ("nvdla", 64 * 64 * 9 * 56 * 56, 32 * 192, 3_622_912, 307.2, 18_816),
