@@ -30,7 +30,6 @@ from typing import TYPE_CHECKING
 from hwsim.arch import Accelerator, Activity, Buffers, Numerics, Role
 from hwsim.arch.units import cycles_per_step, lanes, storage_bits
 from hwsim.errors import DesignError
-from hwsim.timing.cycles import fold
 
 if TYPE_CHECKING:
     from hwsim.trace import GemmShape
@@ -78,7 +77,7 @@ def _counts(
     b_bits = storage_bits(numerics, b_role, n, k)
     sum_bits = numerics.datapath.accumulator_bits
 
-    folds, steps, edge = fold(m, n, steps_k, rows, cols, machine.dataflow)
+    folds, steps, edge = machine.array.dataflow.fold({"m": m, "n": n, "k": steps_k}, rows, cols)
     edges = {"none": batch * folds, "fill": 1, "ideal": 0}[machine.overlap]
     compute = ceil(batch * folds * steps * pace) + edges * edge
 

@@ -7,10 +7,10 @@ arrived and a free slot, is busy, and hands both on; back-pressure is what happe
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
-from hwsim.timing.schedule import CHAIN, Chain, Run, check
+from hwsim.timing.schedule import CHAIN, Chain, Run, arrays
 
 
 def plain(runs: Sequence[Run], chain: Chain = CHAIN) -> list[list[int]]:
@@ -19,7 +19,7 @@ def plain(runs: Sequence[Run], chain: Chain = CHAIN) -> list[list[int]]:
     Raises:
         ArgumentError: as `hwsim.timing.schedule.latency`.
     """
-    check(runs, chain)
+    arrays(runs, chain)
     tiles = [run.tile for run in runs for _ in range(run.count)]
     ends = [[0] * len(chain.stages) for _ in tiles]
     free = dict.fromkeys(chain.resources, 0)
@@ -51,7 +51,7 @@ def simulate(runs: Sequence[Run], chain: Chain = CHAIN) -> tuple[int, int]:
     """
     import simpy
 
-    check(runs, chain)
+    arrays(runs, chain)
     tiles = [run.tile for run in runs for _ in range(run.count)]
     env = simpy.Environment()
     arrived = [simpy.Container(env) for _ in chain.stages]  # tiles that wait in front of each stage
@@ -59,7 +59,7 @@ def simulate(runs: Sequence[Run], chain: Chain = CHAIN) -> tuple[int, int]:
     if tiles:
         arrived[0].put(len(tiles))
 
-    def serve(resource: str) -> Iterator[Any]:
+    def serve(resource: str) -> Generator[simpy.Event, Any, None]:
         for tile, place in program(chain, len(tiles), resource):
             yield arrived[place].get(1)
             space = slots[place]

@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -51,7 +52,8 @@ class Tile(NamedTuple):
     store: int
 
 
-class Run(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Run:
     """`count` equal tiles one after another; `tile` has one duration a stage: a `Tile`, a tuple for other chains."""
 
     count: int
@@ -180,6 +182,23 @@ class Times(NamedTuple):
     stalls: dict[str, int]
 
 
+def evenly(tiles: int, totals: Sequence[int]) -> list[Run]:
+    """Runs of `tiles` tiles that share the cycles `totals` of each stage, the longer ones, by one cycle, first.
+
+    No tile gets shorter where a total grows, so the latency cannot fall either.
+
+    Raises:
+        ArgumentError: fewer than one tile.
+    """
+    if tiles < 1:
+        raise ArgumentError("must be at least 1", got=tiles, where="tiles")
+    borders = sorted({0, tiles, *(total % tiles for total in totals)})
+    return [
+        Run(end - begin, tuple(total // tiles + (begin < total % tiles) for total in totals))
+        for begin, end in pairwise(borders)
+    ]
+
+
 def latency(runs: Sequence[Run], chain: Chain = CHAIN) -> Times:
     """Times of a step whose tiles come in `runs`; exact for any count.
 
@@ -187,8 +206,7 @@ def latency(runs: Sequence[Run], chain: Chain = CHAIN) -> Times:
         ArgumentError: a count or duration that is no integer from 0, a tile with too few or many durations, or
             durations that add up to 2^62 cycles or more.
     """
-    work = check(runs, chain)
-    counts, durations = arrays(runs, chain)
+    counts, durations, work = arrays(runs, chain)
     found = np.zeros(6, dtype=np.int64)
     recurrence(counts, durations, 0, len(counts), chain.table, chain.core, chain.depth, found)
     busy = dict.fromkeys(chain.resources, 0)
@@ -198,35 +216,31 @@ def latency(runs: Sequence[Run], chain: Chain = CHAIN) -> Times:
     return Times(total, first, last, busy, dict(zip(("input", "output", "shared"), stalls, strict=True)))
 
 
-def check(runs: Sequence[Run], chain: Chain) -> list[int]:
-    """Cycles of each stage of `chain` over all `runs`; raises what `latency` raises."""
-    work = [0] * len(chain.stages)
+def arrays(runs: Sequence[Run], chain: Chain) -> tuple[NDArray[np.int64], NDArray[np.int64], list[int]]:
+    """Counts int64 ``[runs]``, durations int64 ``[runs, stages]``, and cycles of each stage over all runs.
+
+    Raises:
+        ArgumentError: as `latency`.
+    """
     for place, run in enumerate(runs):
-        where = f"runs[{place}]"
         if len(run.tile) != len(chain.stages):
             rule = f"must have {len(chain.stages)} durations"
-            raise ArgumentError(rule, got=tuple(run.tile), where=f"{where}.tile")
-        for name, value in (("count", run.count), *(("tile", duration) for duration in run.tile)):
-            if not isinstance(value, (int, np.integer)) or value < 0:
-                raise ArgumentError("must be an integer from 0", got=value, where=f"{where}.{name}")
-        work = [cycles + int(run.count) * int(value) for cycles, value in zip(work, run.tile, strict=True)]
-    _bound(sum(work), "all durations together")
-    _bound(sum(int(run.count) for run in runs), "all counts together")
-    for place, run in enumerate(runs):
-        _bound(sum(map(int, run.tile)), f"runs[{place}].tile")
-    return work
+            raise ArgumentError(rule, got=tuple(run.tile), where=f"runs[{place}].tile")
+    numbers = np.array([(run.count, *run.tile) for run in runs]).reshape(len(runs), 1 + len(chain.stages))
+    if len(runs) and (numbers.dtype.kind not in "iu" or numbers.min() < 0):
+        for place, run in enumerate(runs):
+            for name, value in (("count", run.count), *(("tile", duration) for duration in run.tile)):
+                if not isinstance(value, (int, np.integer)) or value < 0:
+                    raise ArgumentError("must be an integer from 0", got=value, where=f"runs[{place}].{name}")
+    tiles = np.maximum(numbers[:, 1:].astype(np.float64).sum(axis=1), 1)
+    _bound(float((np.maximum(numbers[:, 0], 1) * tiles).sum()))
+    counts, durations = numbers[:, 0].astype(np.int64), numbers[:, 1:].astype(np.int64)
+    return counts, durations, (counts @ durations).tolist()
 
 
-def _bound(value: float, where: str) -> None:
-    if value >= LIMIT:
-        raise ArgumentError("must be below 2^62", got=value, where=where)
-
-
-def arrays(runs: Sequence[Run], chain: Chain) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Counts ``[runs]`` and durations ``[runs, stages]``, both int64."""
-    counts = np.array([run.count for run in runs], dtype=np.int64)
-    durations = np.array([run.tile for run in runs], dtype=np.int64).reshape(len(runs), len(chain.stages))
-    return counts, durations
+def _bound(cycles: float) -> None:
+    if cycles >= LIMIT:
+        raise ArgumentError("must be below 2^62", got=cycles, where="all durations together")
 
 
 def latencies(
@@ -257,7 +271,7 @@ def latencies(
     tiles = durations.astype(np.float64).sum(axis=1)
     work = np.concatenate(([0.0], np.cumsum(np.maximum(counts, 1) * np.maximum(tiles, 1))))
     if len(bounds) > 1:
-        _bound(float((work[bounds[1:]] - work[bounds[:-1]]).max()), "all durations together")
+        _bound(float((work[bounds[1:]] - work[bounds[:-1]]).max()))
     found = np.zeros(len(bounds) - 1, dtype=np.int64)
     _each(counts, durations, bounds, chain.table, chain.core, chain.depth, found)
     return found

@@ -1,4 +1,4 @@
-"""Time of a step: by hand, against the recurrence in words and against SimPy, and what must hold of every machine."""
+"""Time of a step: by hand; recurrence, event loop and SimPy cycle for cycle; what must hold of every machine."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from hwsim.errors import ArgumentError
+from hwsim.timing.events import run_events
 from hwsim.timing.reference import plain, program, simulate
-from hwsim.timing.schedule import CHAIN, LIMIT, Chain, Run, Stage, Tile, latencies, latency, standard
+from hwsim.timing.schedule import CHAIN, LIMIT, Chain, Run, Stage, Tile, evenly, latencies, latency, standard
 
 
 def draw_chain(rng: random.Random) -> Chain:
@@ -108,21 +109,34 @@ def test_a_deeper_hierarchy_is_one_more_stage_a_level():
 def same(seeds: range) -> None:
     for seed in seeds:
         runs, chain = draw(seed)
-        ends = plain(runs, chain)
-        expected = ends[-1][-1] if ends else 0
-        found = latency(runs, chain)
-        assert found.latency == expected == simulate(runs, chain)[0], seed
-        core = chain.core
+        found = latency(runs, chain).latency
+        jobs = sum(run.count for run in runs) * len(chain.stages)
+        assert run_events(runs, chain) == (found, jobs), seed
+        assert simulate(runs, chain)[0] == found, seed
+
+
+def test_recurrence_equals_event_loop_equals_simpy():
+    same(range(200))
+
+
+@pytest.mark.slow
+def test_recurrence_equals_event_loop_equals_simpy_on_many_machines():
+    same(range(200, 2200))
+
+
+def test_recurrence_equals_its_words_on_random_machines():
+    for seed in range(300):
+        runs, chain = draw(seed)
+        ends, found, core = plain(runs, chain), latency(runs, chain), chain.core
+        if not ends:
+            assert found.latency == 0
+            continue
         tiles = [run.tile for run in runs for _ in range(run.count)]
         starts = [row[core] - tile[core] for row, tile in zip(ends, tiles, strict=True)]
-        if ends:
-            assert (found.first_load, found.last_store) == (starts[0], expected - ends[-1][core])
-            gaps = sum(start - row[core] for start, row in zip(starts[1:], ends[:-1], strict=True))
-            assert sum(found.stalls.values()) == gaps
-
-
-def test_recurrence_equals_its_words_and_simpy_on_random_machines():
-    same(range(200))
+        last = ends[-1][-1]
+        assert found[:3] == (last, starts[0], last - ends[-1][core]), seed
+        gaps = sum(start - row[core] for start, row in zip(starts[1:], ends[:-1], strict=True))
+        assert sum(found.stalls.values()) == gaps, seed
 
 
 def test_huge_counts_are_exact():
@@ -185,6 +199,22 @@ def test_many_steps_at_once():
     assert found.tolist() == [latency(step).latency for step in steps]
 
 
+def test_totals_are_shared_evenly():
+    """7 and 10 cycles over 4 tiles: 2 2 2 1 and 3 3 2 2."""
+    assert evenly(4, (7, 10)) == [Run(2, (2, 3)), Run(1, (2, 2)), Run(1, (1, 2))]
+    assert evenly(3, (6, 0, 9, 3)) == [Run(3, (2, 0, 3, 1))]
+    for seed in range(200):
+        rng = random.Random(seed)
+        tiles, totals = rng.randint(1, 60), [rng.randint(0, 10 ** rng.randint(0, 6)) for _ in range(4)]
+        runs = evenly(tiles, totals)
+        assert [sum(run.count * run.tile[stage] for run in runs) for stage in range(4)] == totals
+        assert sum(run.count for run in runs) == tiles
+        more = [total + rng.choice([0, 1, 100]) for total in totals]
+        assert latency(evenly(tiles, more)).latency >= latency(runs).latency
+    with pytest.raises(ArgumentError, match=r"^tiles: must be at least 1, got 0$"):
+        evenly(0, (1, 1, 1, 1))
+
+
 def test_mistakes():
     with pytest.raises(ArgumentError, match=r"^runs\[1\].tile: must be an integer from 0, got -1$"):
         latency([Run(1, Tile(0, 1, 2, 3)), Run(1, Tile(0, -1, 0, 0))])
@@ -194,7 +224,7 @@ def test_mistakes():
         latency([Run(1, (1, 2))])
     with pytest.raises(ArgumentError, match=r"^all durations together: must be below 2\^62, got"):
         latency([Run(LIMIT // 2, Tile(1, 1, 0, 0))])
-    assert latency([Run(LIMIT // 2 - 1, Tile(1, 1, 0, 0))]).latency == LIMIT // 2
+    assert latency([Run(LIMIT // 4, Tile(1, 1, 0, 0))]).latency == LIMIT // 4 + 1
     with pytest.raises(ArgumentError, match=r"^all durations together: must be below 2\^62, got"):
         latencies(np.array([LIMIT // 2]), np.array([[1, 1, 0, 0]]), np.array([0, 1]))
     with pytest.raises(ArgumentError, match=r"^runs: must be integers from 0, got -1$"):
@@ -214,3 +244,8 @@ def test_chains_that_cannot_be():
         Chain((Stage("load", "channel", 2), Stage("compute", "array", 2)))
     with pytest.raises(ArgumentError, match=r"bounds what lies between, got \('load', 'compute'\)$"):
         Chain((Stage("load", "channel"), Stage("compute", "array")))
+
+
+def test_nothing_takes_no_time():
+    for runs in ([], [Run(0, Tile(1, 2, 3, 4))], [Run(5, Tile(0, 0, 0, 0))]):
+        assert latency(runs).latency == run_events(runs).latency == simulate(runs)[0] == 0
