@@ -1,0 +1,221 @@
+"""Depth of every circuit of the catalogue in pipeline stages: synthesised once, kept as a table.
+
+Decides that a clock needs no Yosys: ``data/depths.csv`` holds, for every named unit and number of stages, the longest
+stage in FO4, the loop that no stage can cut, the registers of the cuts and the area of the netlist that is this fast
+(mapped for depth, see `hwsim.rtl.tools.synth_script`) beside the one mapped for area. `rows` makes them anew.
+
+Units outside the table are estimated by their family, or by all units: ``depth = c GE^p`` of the logic's gate
+equivalents, with the worst of nine in ten errors when each unit is left out of its own fit.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from hwsim.cost.tables import FOLDER, read
+from hwsim.errors import ArgumentError, UnknownName
+from hwsim.gates.critical_path import SIZED_ERROR, critical_path, pipeline
+from hwsim.gates.liberty import DEFAULT_LIBERTY
+from hwsim.gates.synthesis import synth
+from hwsim.rtl.unit import Unit
+
+STAGES = (1, 2, 3, 4, 6, 8)
+"""Numbers of stages in the table; a cut of another number is that of the next smaller one."""
+
+TABLE = FOLDER / "depths.csv"
+COLUMNS = (
+    "unit", "family", "stages", "depth_fo4", "loop_fo4", "levels", "register_bits", "area_um2", "small_area_um2",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """A unit in `stages` stages.
+
+    Attributes:
+        depth_fo4: the longest stage in FO4, flip-flops and wires not included.
+        loop_fo4: the part that no stage can cut; 0 for a combinational unit.
+        levels: cells on the whole unit's longest path.
+        register_bits: flip-flops that the cuts add.
+        area_um2: cells of the netlist of this depth, without the cuts' registers.
+        small_area_um2: cells of the netlist mapped for area.
+        error_factor: factor within which the depth is expected.
+        source: table, rule or synthesis.
+    """
+
+    unit: str
+    family: str
+    stages: int
+    depth_fo4: float
+    loop_fo4: float
+    levels: int
+    register_bits: int
+    area_um2: float
+    small_area_um2: float
+    error_factor: float
+    source: str
+
+
+@cache
+def table(path: Path = TABLE) -> Mapping[str, Mapping[int, Depth]]:
+    """Depths by unit and stages."""
+    facts, rows = read(path)
+    found: dict[str, dict[int, Depth]] = {}
+    for row in rows:
+        found.setdefault(row["unit"], {})[int(row["stages"])] = Depth(
+            row["unit"],
+            row["family"],
+            int(row["stages"]),
+            float(row["depth_fo4"]),
+            float(row["loop_fo4"]),
+            int(row["levels"]),
+            int(row["register_bits"]),
+            float(row["area_um2"]),
+            float(row["small_area_um2"]),
+            SIZED_ERROR,
+            f"{facts['library']}, {facts['tool']}",
+        )
+    return found
+
+
+def depth(unit: str, stages: int = 1) -> Depth:
+    """A unit of the table in at least... `stages` stages.
+
+    Raises:
+        UnknownName: the table does not hold the unit. ArgumentError: stages outside 1..8.
+    """
+    if unit not in table():
+        raise UnknownName("a unit of the table of depths", unit, table())
+    if not STAGES[0] <= stages <= STAGES[-1]:
+        raise ArgumentError(f"stages must be {STAGES[0]}..{STAGES[-1]}", got=stages, where=unit)
+    return table()[unit][max(count for count in STAGES if count <= stages)]
+
+
+def synthesized(unit: Unit, stages: int = 1, liberty: str | Path = DEFAULT_LIBERTY) -> Depth:
+    """Depth of any circuit, from its own netlist in any number of stages.
+
+    Raises:
+        MissingExtra: Yosys is not installed. ArgumentError: stages < 1, or a library without delays.
+    """
+    return next(_measured(unit, (stages,), liberty))
+
+
+def _measured(unit: Unit, stages: Iterable[int], liberty: str | Path) -> Iterator[Depth]:
+    fast, small = synth(unit, liberty, fast=True), synth(unit, liberty)
+    path = critical_path(fast.netlist)
+    for count in stages:
+        cut = pipeline(fast.netlist, count, path)
+        yield Depth(
+            unit.name,
+            unit.family,
+            count,
+            cut.depth_fo4 if count > 1 else path.depth_fo4,
+            path.loop_fo4,
+            path.levels,
+            sum(cut.register_bits),
+            fast.area_um2,
+            small.area_um2,
+            SIZED_ERROR,
+            f"{fast.provenance}; {path.provenance}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """``depth_fo4 = scale * GE^power`` of a unit's logic.
+
+    Attributes:
+        designs: units that it was fitted to.
+        error_factor: 90th percentile of the factors by which it misses a unit that it has not seen.
+    """
+
+    scale: float
+    power: float
+    designs: int
+    error_factor: float
+
+    def depth_fo4(self, area_ge: float) -> float:
+        """The estimate for this many gate equivalents."""
+        if not area_ge > 0:
+            raise ArgumentError("area_ge must be positive", got=area_ge, where="depth rule")
+        return float(self.scale * area_ge**self.power)
+
+
+ALL = "all"
+
+
+@cache
+def rule(family: str = ALL) -> Rule:
+    """The rule of a family with at least four units in the table, else of all units.
+
+    Raises:
+        UnknownName: the table holds no unit of the family.
+    """
+    from hwsim.cost.gates import default_library
+
+    nand2 = default_library().cells["NAND2"].area_um2
+    whole = [found[1] for found in table().values()]
+    if family != ALL and family not in {one.family for one in whole}:
+        raise UnknownName("family of the table of depths", family, {one.family for one in whole})
+    chosen = [one for one in whole if family in (ALL, one.family)]
+    if len(chosen) < 4:
+        return rule(ALL)
+    points = [(math.log(one.area_um2 / nand2), math.log(one.depth_fo4)) for one in chosen if one.depth_fo4 > 0]
+    misses = sorted(_miss(points[:i] + points[i + 1 :], points[i]) for i in range(len(points)))
+    scale, power = _fit(points)
+    return Rule(math.exp(scale), power, len(points), math.exp(misses[math.ceil(0.9 * len(misses)) - 1]))
+
+
+def _fit(points: list[tuple[float, float]]) -> tuple[float, float]:
+    """Least squares of y on x."""
+    mean_x, mean_y = (sum(point[axis] for point in points) / len(points) for axis in (0, 1))
+    spread = sum((x - mean_x) ** 2 for x, _ in points)
+    slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
+    return mean_y - slope * mean_x, slope
+
+
+def _miss(others: list[tuple[float, float]], point: tuple[float, float]) -> float:
+    scale, power = _fit(others)
+    return abs(scale + power * point[0] - point[1])
+
+
+def csv_text(units: Iterable[Unit], tool: str, progress: Callable[[str], None] = lambda line: None) -> str:
+    """The table of `units`, as `table` reads it."""
+    out = io.StringIO()
+    out.write(
+        "# Depths of circuits in pipeline stages, by logical effort on netlists mapped for depth\n"
+        "# (hwsim.gates.critical_path); made by hwsim.cost.depths.write. register_bits: nets at all cuts together.\n"
+        f"#: library = {DEFAULT_LIBERTY.name}\n"
+        f"#: tool = {tool}\n"
+    )
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for unit in units:
+        progress(unit.name)
+        for one in _measured(unit, STAGES, DEFAULT_LIBERTY):
+            writer.writerow(
+                [
+                    one.unit, one.family, one.stages, f"{one.depth_fo4:.2f}", f"{one.loop_fo4:.2f}", one.levels,
+                    one.register_bits, f"{one.area_um2:.1f}", f"{one.small_area_um2:.1f}",
+                ]
+            )  # fmt: skip
+    return out.getvalue()
+
+
+def write(out: Path = TABLE, progress: Callable[[str], None] = lambda line: None) -> Path:
+    """Make the table of all named units of the catalogue anew; returns its path.
+
+    Raises:
+        MissingExtra: Yosys is not installed.
+    """
+    from hwsim.rtl import catalog
+    from hwsim.rtl.tools import yosys_version
+
+    out.write_text(csv_text((catalog.build(name) for name in catalog.named_units()), yosys_version(), progress))
+    return out
