@@ -85,7 +85,7 @@ def table(path: Path = TABLE) -> Mapping[str, Mapping[int, Depth]]:
 
 
 def depth(unit: str, stages: int = 1) -> Depth:
-    """A unit of the table in at least... `stages` stages.
+    """A unit of the table in `stages` stages, or in the next smaller number that the table holds.
 
     Raises:
         UnknownName: the table does not hold the unit. ArgumentError: stages outside 1..8.

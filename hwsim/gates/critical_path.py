@@ -139,9 +139,9 @@ def pipeline(netlist: Netlist, stages: int, path: CriticalPath | None = None) ->
         raise ArgumentError("stages must be at least 1", got=stages, where="pipeline")
     graph = _graph(netlist, read_delays(netlist.library))
     path = critical_path(netlist) if path is None else path
-    low, high = path.depth_fo4 / stages / 2, max(path.depth_fo4, path.loop_fo4)
-    placed = _placed(graph, path.effort, high * _FO4, stages)
+    placed = _placed(graph, path.effort, math.inf, stages)
     assert placed is not None
+    low, high = path.depth_fo4 / stages / 2, placed[1] / _FO4
     for _ in range(12):  # to a part in 4,000
         middle = (low + high) / 2
         found = _placed(graph, path.effort, middle * _FO4, stages)
@@ -204,14 +204,14 @@ def _graph(netlist: Netlist, delays: Delays) -> _Graph:
         instance = netlist.instances[position]
         arcs = delays.arcs.get(instance.cell.name, {})
         inputs, parasitic, efforts = [], [], []
-        for pin in instance.cell.outputs[output].reduced().inputs:
-            if (arc := arcs.get((pin, output))) is None:
+        for name in instance.cell.outputs[output].reduced().inputs:
+            if (arc := arcs.get((name, output))) is None:
                 raise ArgumentError(
                     "a library must give a delay from every input to every output",
-                    got=f"{instance.cell.name}.{pin}",
+                    got=f"{instance.cell.name}.{name}",
                     where=netlist.library.name,
                 )
-            inputs.append(instance.nets[pin])
+            inputs.append(instance.nets[name])
             parasitic.append((arc.rise.fixed_ps + arc.fall.fixed_ps) / 2 / tau_ps)
             slope = (arc.rise.ps_per_ff + arc.fall.ps_per_ff) / 2 / tau_ps
             efforts.append(math.log(max(slope * load_ff[gate.output], 1e-3)))

@@ -1,0 +1,139 @@
+"""Periods by hand, the voltage law against silicon, the clocks of published units beside ours."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+
+from hwsim.cost.clocking import f_max_ghz, fo4_ps, period_fo4, stages_for, unit_f_max_ghz, voltage_range
+from hwsim.cost.depths import ALL, STAGES, Rule, _fit, depth, rule, synthesized, table
+from hwsim.errors import ArgumentError, UnknownName
+from hwsim.rtl import catalog, tools
+
+needs_yosys = pytest.mark.skipif(not tools.available("yosys", "yosys-abc"), reason="needs Yosys (apt install yosys)")
+
+
+def test_the_period_of_a_published_calculation():
+    # 8-bit MAC, 30 levels of 1.07 FO4, 22 nm: (30 x 1.34 + 5.7) x 11.5 ps x 1.3 = 0.69 ns = 1.46 GHz
+    assert period_fo4(30 * 1.07) == pytest.approx(30 * 1.07 * 1.25 + 5.7)
+    assert f_max_ghz(30 * 1.07, 22).value == pytest.approx(1.46, abs=0.005)
+    assert f_max_ghz(30 * 1.07, 22, corner="typical").value == pytest.approx(1.46 * 1.3, abs=0.01)
+
+
+def test_the_voltage_law_by_hand():
+    # d = V / (V - Vt)^a: 65 nm 0.35 V, 1.3; 1.17 V against 1.0 V. Eyeriss: 250 MHz against 200 MHz, 1.25
+    ratio = (1.0 / 0.65**1.3) / (1.17 / 0.82**1.3)
+    assert fo4_ps(65, 1.0) / fo4_ps(65, 1.17) == pytest.approx(ratio)
+    assert ratio == pytest.approx(1.25, rel=0.1)
+    assert fo4_ps(7, 0.55) == pytest.approx(7.5 * (0.55 / 0.23**1.2) / (0.75 / 0.43**1.2))
+    assert fo4_ps(7) == fo4_ps(7, 0.75) == 7.5
+
+
+def test_what_the_law_does_not_know_raises():
+    assert voltage_range(45) == pytest.approx((0.5, 1.2))
+    assert voltage_range(5) == pytest.approx((0.47, 0.87))
+    with pytest.raises(
+        ArgumentError,
+        match=r"^clocking\.voltage: voltage must be 0\.5 to 1\.2 V at 45 nm, where its delay is known, got 0\.05$",
+    ):
+        fo4_ps(45, 0.05)
+    with pytest.raises(ArgumentError, match=r"^clocking\.node_nm: node must be one of 180, .*, 2 nm, got 44$"):
+        fo4_ps(44)
+    with pytest.raises(ArgumentError, match=r"^clocking\.corner: corner must be 'slow' or 'typical', got 'fast'$"):
+        f_max_ghz(10, 45, corner="fast")  # type: ignore[arg-type]
+
+
+def test_errors_of_depth_and_node_are_joined_as_factors():
+    one = f_max_ghz(depth("mul_s8x8_booth"), 45)
+    assert one.relative_error == pytest.approx(math.exp(math.hypot(math.log(1.4), math.log(1.25))) - 1)
+    assert f_max_ghz(10, 45).relative_error == pytest.approx(0.4)
+
+
+def test_every_named_unit_is_in_the_table_and_stages_never_make_it_slower():
+    assert set(table()) == set(catalog.named_units())
+    for unit, cuts in table().items():
+        assert tuple(cuts) == STAGES, unit
+        depths = [cuts[count].depth_fo4 for count in STAGES]
+        assert all(later <= earlier + 0.02 for earlier, later in itertools.pairwise(depths)), unit
+        assert all(one.depth_fo4 >= one.loop_fo4 - 0.02 for one in cuts.values()), unit
+        assert cuts[1].register_bits == 0
+
+
+def test_stages_cost_registers_and_reach_a_clock():
+    # the Booth multiplier of the table: 26.2 FO4 in one piece, (26.23 x 1.25 + 5.7) x 17 x 1.3 ps at 45 nm
+    alone = unit_f_max_ghz("mul_s8x8_booth", 45)
+    assert alone.value == pytest.approx(1e3 / ((26.23 * 1.25 + 5.7) * 17 * 1.3))
+    found = stages_for("mul_s8x8_booth", 1.9, 45)
+    assert found.stages == 2
+    assert found.register_bits == table()["mul_s8x8_booth"][2].register_bits > 16
+    assert stages_for("mul_s8x8_booth", 1.0, 45).stages == 1
+    best = max(f_max_ghz(one, 45).value for one in table()["mul_s8x8_booth"].values())
+    with pytest.raises(
+        ArgumentError,
+        match=rf"^clocking: clock_ghz must be at most {best:.3g}, what mul_s8x8_booth reaches at 45 nm"
+        r" in up to 8 stages, got 50\.0$",
+    ):
+        stages_for("mul_s8x8_booth", 50.0, 45)
+
+
+def test_a_stage_number_between_the_tables_counts_as_the_smaller():
+    assert depth("mul_s8x8_booth", 5) == depth("mul_s8x8_booth", 4)
+    with pytest.raises(ArgumentError, match=r"^mul_s8x8_booth: stages must be 1\.\.8, got 9$"):
+        depth("mul_s8x8_booth", 9)
+    with pytest.raises(UnknownName, match="a unit of the table of depths must be one of"):
+        depth("mul_s8x8")
+
+
+def test_the_rule_for_units_outside_the_table():
+    assert _fit([(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)]) == pytest.approx((1.0, 2.0))  # y = 1 + 2 x
+    assert Rule(2.0, 0.5, 3, 1.1).depth_fo4(100.0) == pytest.approx(20.0)
+    family = rule("multiplier")
+    assert family.designs == 25
+    assert family.error_factor == pytest.approx(1.61, abs=0.005)  # three styles in one family
+    known = table()["mul_u8x8_carry_save"][1]
+    estimate = family.depth_fo4(known.area_um2 / 0.798)
+    assert 1 / family.error_factor < estimate / known.depth_fo4 < family.error_factor
+    assert rule(ALL).error_factor > family.error_factor
+    assert rule("lfsr") == rule(ALL)  # one unit is no family
+    with pytest.raises(UnknownName, match="family of the table of depths must be one of"):
+        rule("divider")
+
+
+PUBLISHED = {
+    # unit in stages, node, V, corner -> clock that a comparable unit runs at, GHz, and how far apart they may be.
+    # Chips run slower than their arithmetic: memories and control set their clock, so these are lower bounds.
+    ("mac_s8x8_acc20_saturate_booth", 1, 22, 0.8, "typical"): (1.8, "KU Leuven MX MAC, 22FDX, synthesis, TT", 1.25),
+    ("mac_s8x8_acc32_wrap_array", 1, 22, 0.8, "typical"): (1.1, "the same, long-integer variant", 1.25),
+    ("mac_s8x8_acc20_saturate_booth", 1, 22, 0.8, "slow"): (
+        1.89,
+        "Gemmini mesh, register after every PE, 22FFL",
+        1.5,
+    ),
+    ("mac_s8x8_acc32_wrap_array", 1, 28, 0.9, "slow"): (0.70, "TPUv1 matrix unit, 28 nm, chip", math.inf),
+    ("dot_ampere_fp16", 4, 7, 0.75, "slow"): (1.05, "TPUv4i matrix unit, bf16, 7 nm, chip", math.inf),
+    ("mul_s16x16_booth", 2, 65, 1.0, "slow"): (0.20, "Eyeriss PE, 16 b, two stages, 65 nm, chip", math.inf),
+    ("mul_s8x8_booth", 1, 28, 0.9, "slow"): (1.0, "NVDLA MAC cell, 28 nm, synthesis target", math.inf),
+    ("dot_blackwell_mxfp4", 6, 12, 0.8, "slow"): (1.0, "MXDotP, 12 nm, 0.8 V", math.inf),
+}
+
+
+@pytest.mark.parametrize("key", PUBLISHED, ids=lambda key: f"{key[0]}-{key[1]}-{key[2]}nm-{key[4]}")
+def test_published_clocks_lie_beside_ours(key):
+    unit, stages, node_nm, voltage, corner = key
+    clock, _, factor = PUBLISHED[key]
+    found = unit_f_max_ghz(unit, node_nm, voltage, stages, corner)
+    assert found.value > clock / min(factor, 1 + found.relative_error)
+    assert found.value < clock * factor
+
+
+@needs_yosys
+def test_the_table_is_what_synthesis_gives():
+    for name in ("mul_s4x4_booth", "acc_s32_p16_wrap"):
+        for stages in (1, 2):
+            made, kept = synthesized(catalog.build(name), stages), depth(name, stages)
+            assert made.depth_fo4 == pytest.approx(kept.depth_fo4, abs=0.006)
+            assert made.loop_fo4 == pytest.approx(kept.loop_fo4, abs=0.006)
+            assert made.register_bits == kept.register_bits
+            assert made.area_um2 == pytest.approx(kept.area_um2, abs=0.06)
