@@ -28,6 +28,12 @@ from hwsim.rtl.unit import Unit
 STAGES = (1, 2, 3, 4, 6, 8)
 """Numbers of stages in the table; a cut of another number is that of the next smaller one."""
 
+MACS = (
+    (2, 2, 16), (3, 3, 16), (4, 4, 20), (4, 4, 24), (4, 4, 32), (5, 5, 20), (6, 6, 24), (8, 4, 24), (8, 4, 32),
+    (8, 8, 20), (8, 8, 24), (8, 8, 40), (10, 10, 32), (12, 12, 40), (16, 8, 40), (16, 16, 40), (16, 16, 48),
+)  # fmt: skip
+"""Multiply-accumulate units of machines between the catalogue's: bits of the operands and the accumulator."""
+
 TABLE = FOLDER / "depths.csv"
 COLUMNS = (
     "unit", "family", "stages", "depth_fo4", "loop_fo4", "levels", "register_bits", "area_um2", "small_area_um2",
@@ -113,7 +119,7 @@ def _measured(unit: Unit, stages: Iterable[int], liberty: str | Path) -> Iterato
         cut = pipeline(fast.netlist, count, path)
         yield Depth(
             unit.name,
-            unit.family,
+            _group(unit),
             count,
             cut.depth_fo4 if count > 1 else path.depth_fo4,
             path.loop_fo4,
@@ -124,6 +130,12 @@ def _measured(unit: Unit, stages: Iterable[int], liberty: str | Path) -> Iterato
             SIZED_ERROR,
             f"{fast.provenance}; {path.provenance}",
         )
+
+
+def _group(unit: Unit) -> str:
+    """Family, and style where it has one: a Booth multiplier is no deeper array."""
+    style = unit.parameters.get("style")
+    return f"{unit.family}.{style}" if style else unit.family
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +164,7 @@ ALL = "all"
 
 @cache
 def rule(family: str = ALL) -> Rule:
-    """The rule of a family with at least four units in the table, else of all units.
+    """The rule of a family with at least five units in the table, if it misses less than that of all units does.
 
     Raises:
         UnknownName: the table holds no unit of the family.
@@ -164,12 +176,13 @@ def rule(family: str = ALL) -> Rule:
     if family != ALL and family not in {one.family for one in whole}:
         raise UnknownName("family of the table of depths", family, {one.family for one in whole})
     chosen = [one for one in whole if family in (ALL, one.family)]
-    if len(chosen) < 4:
+    if len(chosen) < 5:
         return rule(ALL)
     points = [(math.log(one.area_um2 / nand2), math.log(one.depth_fo4)) for one in chosen if one.depth_fo4 > 0]
     misses = sorted(_miss(points[:i] + points[i + 1 :], points[i]) for i in range(len(points)))
     scale, power = _fit(points)
-    return Rule(math.exp(scale), power, len(points), math.exp(misses[math.ceil(0.9 * len(misses)) - 1]))
+    own = Rule(math.exp(scale), power, len(points), math.exp(misses[math.ceil(0.9 * len(misses)) - 1]))
+    return own if family == ALL or own.error_factor < rule(ALL).error_factor else rule(ALL)
 
 
 def _fit(points: list[tuple[float, float]]) -> tuple[float, float]:
@@ -209,7 +222,7 @@ def csv_text(units: Iterable[Unit], tool: str, progress: Callable[[str], None] =
 
 
 def write(out: Path = TABLE, progress: Callable[[str], None] = lambda line: None) -> Path:
-    """Make the table of all named units of the catalogue anew; returns its path.
+    """Make the table of all named units of the catalogue, and of MACs between them, anew; returns its path.
 
     Raises:
         MissingExtra: Yosys is not installed.
@@ -217,5 +230,9 @@ def write(out: Path = TABLE, progress: Callable[[str], None] = lambda line: None
     from hwsim.rtl import catalog
     from hwsim.rtl.tools import yosys_version
 
-    out.write_text(csv_text((catalog.build(name) for name in catalog.named_units()), yosys_version(), progress))
+    units = {name: catalog.build(name) for name in catalog.named_units()}
+    for a_bits, b_bits, acc_bits in MACS:
+        unit = catalog.build("mac", a_bits=a_bits, b_bits=b_bits, acc_bits=acc_bits)
+        units[unit.name] = unit
+    out.write_text(csv_text(units.values(), yosys_version(), progress))
     return out

@@ -2,7 +2,7 @@
 
 ``m``, ``k`` and the like are operands of the circuit. Rounding is to nearest, halves up: ``(t + 2^(k-1)) >> k``, the
 cheapest of the roundings that accelerators document. Codes of 8 bits are two's complement; unsigned values are said
-to be so. Tables are those of `hwsim.datapaths.vector.tables`; circuits are in `hwsim.datapaths.vector.fixed_circuits`.
+to be so. Tables are `hwsim.datapaths.vector.tables`', circuits are in `hwsim.datapaths.vector.fixed_circuits`.
 """
 
 from __future__ import annotations
@@ -85,6 +85,11 @@ def centred(x: Ints, mean: Ints, r: Ints, k: Ints) -> Ints:
 def square_sum(x: Ints, total: Ints) -> Ints:
     """``total + x^2`` modulo 2^24."""
     return total + x * x & (1 << SUM_BITS) - 1
+
+
+def rescaled(total: Ints, p: Ints) -> Ints:
+    """``total p / 2^12`` modulo 2^24: a running sum under a larger maximum; p of `exp2_scores`."""
+    return rounded(total * p, PROBABILITY_BITS) & (1 << SUM_BITS) - 1
 
 
 def activation(x: Ints, function: str) -> Ints:

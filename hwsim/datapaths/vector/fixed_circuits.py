@@ -175,6 +175,21 @@ module <TOP> (input [23:0] total, input [12:0] p, output [23:0] y);
 endmodule
 """
 
+_SIGNED_SUM = """\
+// total + x, both signed.
+module <TOP> (input signed [23:0] total, input signed [7:0] x, output [23:0] y);
+  assign y = total + x;
+endmodule
+"""
+
+_RESCALED = """\
+// total p / 2^12, nearest.
+module <TOP> (input [23:0] total, input [12:0] p, output [23:0] y);
+  wire [36:0] product = total * p;
+  assign y = product[35:12] + product[11];
+endmodule
+"""
+
 
 def _saturate(in_bits: int, out_bits: int) -> str:
     return fill(_SATURATE, IN=in_bits, OUT=out_bits, LOW=out_bits - 1, EXTRA=in_bits - out_bits + 1)
@@ -373,6 +388,20 @@ def fixed_units() -> dict[str, Callable[[], Unit]]:
         (("total", 24, False), ("p", 13, False)),
         (("y", 24),),
         lambda v: {"y": v["total"] + v["p"]},
+    )
+    makers["sum_s8"] = lambda: _unit(
+        "sum_s8",
+        fill(_SIGNED_SUM, TOP="sum_s8"),
+        (("total", 24, True), ("x", 8, True)),
+        (("y", 24),),
+        lambda v: {"y": v["total"] + v["x"]},
+    )
+    makers["rescale_u24"] = lambda: _unit(
+        "rescale_u24",
+        fill(_RESCALED, TOP="rescale_u24"),
+        (("total", 24, False), ("p", 13, False)),
+        (("y", 24),),
+        _pair(fixed.rescaled, "total", "p"),
     )
     return makers
 
