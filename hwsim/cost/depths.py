@@ -2,7 +2,8 @@
 
 Decides that a clock needs no Yosys: ``data/depths.csv`` holds, for every named unit and number of stages, the longest
 stage in FO4, the loop that no stage can cut, the registers of the cuts and the area of the netlist that is this fast
-(mapped for depth, see `hwsim.rtl.tools.synth_script`) beside the one mapped for area. `rows` makes them anew.
+(mapped for depth, see `hwsim.rtl.tools.yosys`) beside the one mapped for area. ``python -m hwsim.cost.depths`` makes
+it anew.
 
 Units outside the table are estimated by their family, or by all units: ``depth = c GE^p`` of the logic's gate
 equivalents, with the worst of nine in ten errors when each unit is left out of its own fit.
@@ -90,17 +91,18 @@ def table(path: Path = TABLE) -> Mapping[str, Mapping[int, Depth]]:
     return found
 
 
-def depth(unit: str, stages: int = 1) -> Depth:
-    """A unit of the table in `stages` stages, or in the next smaller number that the table holds.
+def depth(unit: str, stages: int = 1, path: Path = TABLE) -> Depth:
+    """A unit of a table in `stages` stages, or in the next smaller number that the table holds.
 
     Raises:
         UnknownName: the table does not hold the unit. ArgumentError: stages outside 1..8.
     """
-    if unit not in table():
-        raise UnknownName("a unit of the table of depths", unit, table())
+    known = table(path)
+    if unit not in known:
+        raise UnknownName("a unit of the table of depths", unit, known)
     if not STAGES[0] <= stages <= STAGES[-1]:
         raise ArgumentError(f"stages must be {STAGES[0]}..{STAGES[-1]}", got=stages, where=unit)
-    return table()[unit][max(count for count in STAGES if count <= stages)]
+    return known[unit][max(count for count in STAGES if count <= stages)]
 
 
 def synthesized(unit: Unit, stages: int = 1, liberty: str | Path = DEFAULT_LIBERTY) -> Depth:
@@ -198,12 +200,17 @@ def _miss(others: list[tuple[float, float]], point: tuple[float, float]) -> floa
     return abs(scale + power * point[0] - point[1])
 
 
-def csv_text(units: Iterable[Unit], tool: str, progress: Callable[[str], None] = lambda line: None) -> str:
+def csv_text(
+    units: Iterable[Unit],
+    tool: str,
+    progress: Callable[[str], None] = lambda line: None,
+    made_by: str = "python -m hwsim.cost.depths",
+) -> str:
     """The table of `units`, as `table` reads it."""
     out = io.StringIO()
     out.write(
         "# Depths of circuits in pipeline stages, by logical effort on netlists mapped for depth\n"
-        "# (hwsim.gates.critical_path); made by hwsim.cost.depths.write. register_bits: nets at all cuts together.\n"
+        f"# (hwsim.gates.critical_path); made by {made_by}. register_bits: nets at all cuts together.\n"
         f"#: library = {DEFAULT_LIBERTY.name}\n"
         f"#: tool = {tool}\n"
     )
@@ -222,17 +229,24 @@ def csv_text(units: Iterable[Unit], tool: str, progress: Callable[[str], None] =
 
 
 def write(out: Path = TABLE, progress: Callable[[str], None] = lambda line: None) -> Path:
-    """Make the table of all named units of the catalogue, and of MACs between them, anew; returns its path.
+    """Make the table of all named units of the catalogue, MACs between them and a column of 16, anew.
 
     Raises:
         MissingExtra: Yosys is not installed.
     """
     from hwsim.rtl import catalog
+    from hwsim.rtl.chain import mac_chain
     from hwsim.rtl.tools import yosys_version
 
     units = {name: catalog.build(name) for name in catalog.named_units()}
     for a_bits, b_bits, acc_bits in MACS:
         unit = catalog.build("mac", a_bits=a_bits, b_bits=b_bits, acc_bits=acc_bits)
         units[unit.name] = unit
+    column = mac_chain()
+    units[column.name] = column
     out.write_text(csv_text(units.values(), yosys_version(), progress))
     return out
+
+
+if __name__ == "__main__":
+    write()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -305,7 +306,7 @@ def _unit(
 def _drawn(rng: np.random.Generator, n: int, ports: tuple[Port, ...]) -> Values:
     """Finite float32 words, ordinary and of any size; numbers with few digits, for ties; scales near them."""
     values: Values = {}
-    magnitude = np.uint64(0)
+    magnitude: NDArray[Any] = np.zeros(n, np.uint64)
     for port in ports:
         if port.bits >= 31:
             words = float_words(rng, Port(port.name, 32), n, "fp32")

@@ -8,11 +8,15 @@ Subnormal inputs count as zero. Circuits: `hwsim.datapaths.vector.block_circuits
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-Words = NDArray[np.uint64]
-Ints = NDArray[np.int64]
+Words = NDArray[Any]
+"""uint64 words."""
+Ints = NDArray[Any]
+"""int64 numbers."""
 
 THRESHOLDS = (1, 3, 5, 7, 10, 14, 20)
 """Between neighbouring magnitudes 0, 1/2, 1, 3/2, 2, 3, 4, 6 of E2M1, in quarters."""
@@ -23,13 +27,13 @@ ELEMENT_EXPONENT = {"e2m1": 2, "e4m3": 8}
 
 def larger_magnitude(a: Words, b: Words) -> Words:
     """The larger of two magnitudes; a is one already (31 bits), b a float32 word."""
-    return np.maximum(a, b & np.uint64(0x7FFFFFFF))
+    return np.asarray(np.maximum(a, b & np.uint64(0x7FFFFFFF)))
 
 
 def mx_scale(largest: Words, element: str) -> Words:
     """E8M0 byte of a block whose largest magnitude is the float32 word `largest`."""
     exponent = (largest >> np.uint64(23)).astype(np.int64) & 255
-    return np.maximum(exponent - ELEMENT_EXPONENT[element], 0).astype(np.uint64)
+    return np.asarray(np.maximum(exponent - ELEMENT_EXPONENT[element], 0), np.uint64)
 
 
 def mx_e2m1(x: Words, scale: Words) -> Words:

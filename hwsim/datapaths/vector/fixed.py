@@ -7,15 +7,18 @@ to be so. Tables are `hwsim.datapaths.vector.tables`', circuits are in `hwsim.da
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.datapaths.vector.tables import Table, table
 
-Ints = NDArray[np.int64]
+Ints = NDArray[Any]
+"""int64 numbers."""
 
 EXP2: Table = table("exp2", 6, 8, 3)
-RECIPROCAL: Table = table("reciprocal", 7, 8, 3)
+RECIPROCAL: Table = table("reciprocal", 7, 8, 4)
 RSQRT: Table = table("rsqrt", 8, 8, 4)
 GATES = {"gelu": table("gelu", 7, 8, 4), "silu": table("silu", 7, 8, 3)}
 
@@ -84,7 +87,7 @@ def centred(x: Ints, mean: Ints, r: Ints, k: Ints) -> Ints:
 
 def square_sum(x: Ints, total: Ints) -> Ints:
     """``total + x^2`` modulo 2^24."""
-    return total + x * x & (1 << SUM_BITS) - 1
+    return np.asarray(total + x * x & (1 << SUM_BITS) - 1)
 
 
 def rescaled(total: Ints, p: Ints) -> Ints:

@@ -247,7 +247,7 @@ def _requantize(name: str, m_bits: int, out_bits: int) -> Unit:
         inputs.insert(1, ("m", m_bits, False))
 
     def rule(v: Mapping[str, Ints]) -> Mapping[str, Ints]:
-        return {"y": fixed.requantize(v["acc"], v.get("m", np.int64(1)), v["k"], out_bits)}
+        return {"y": fixed.requantize(v["acc"], v.get("m", np.array(1)), v["k"], out_bits)}
 
     def legal(values: Values) -> Values:
         # a shift that brings the product near the output's range, in most rows

@@ -8,14 +8,18 @@ so that each line is a line of the circuit (`hwsim.datapaths.vector.float_circui
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.datapaths.vector.tables import Table, table
 from hwsim.rtl.float_adders import WIDTHS
 
-Words = NDArray[np.uint64]
-Ints = NDArray[np.int64]
+Words = NDArray[Any]
+"""uint64 words."""
+Ints = NDArray[Any]
+"""int64 numbers."""
 
 EXP2_BITS = {"fp16": (5, 12), "bf16": (7, 10), "fp32": (7, 24)}
 """Whole and fraction bits of the exponent that 2^-|x| reads; a larger |x| gives 0."""
@@ -169,10 +173,10 @@ def _fixed(words: Words, fmt: str, whole: int, part: int) -> tuple[Ints, NDArray
     return np.where(over, 0, fixed), over
 
 
-def _is_nan(words: Words, fmt: str) -> NDArray[np.bool_]:
+def _is_nan(words: Words, fmt: str) -> NDArray[Any]:
     exponent, _ = WIDTHS[fmt]
     e, m = _parts(words, fmt)
-    return (e == (1 << exponent) - 1) & (m != 0)
+    return np.asarray((e == (1 << exponent) - 1) & (m != 0))
 
 
 def _quiet(fmt: str) -> np.uint64:

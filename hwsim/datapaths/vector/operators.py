@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,10 @@ from hwsim.datapaths.vector import fixed, floats
 from hwsim.errors import ArgumentError, UnknownName
 from hwsim.rtl.float_adders import WIDTHS, add_words
 
-Words = NDArray[np.uint64]
-Ints = NDArray[np.int64]
+Words = NDArray[Any]
+"""uint64 words."""
+Ints = NDArray[Any]
+"""int64 numbers."""
 
 KINDS = ("softmax", "layernorm", "rmsnorm", "gelu", "silu", "rope", "add", "mul", "max")
 EPSILON = 1e-5
@@ -38,17 +41,19 @@ class Real:
         self.fmt, self.uses = fmt, Counter[str]()
         self.sign = np.uint64(1 << sum(WIDTHS[fmt]))
 
-    def word(self, value: float) -> np.uint64:
+    def word(self, value: float) -> Words:
         """A constant in the format, to nearest."""
-        return np.uint64(encode(np.array([value]), self.fmt)[0])
+        return encode(np.array(value), self.fmt)
 
     def max(self, a: Words, b: Words) -> Words:
         """The larger."""
-        return self._count("max", floats.larger(*np.broadcast_arrays(a, b), self.fmt))
+        x, y = np.broadcast_arrays(a, b)
+        return self._count("max", floats.larger(x, y, self.fmt))
 
     def add(self, a: Words, b: Words) -> Words:
         """The sum."""
-        return self._count("add", add_words(*np.broadcast_arrays(a, b), self.fmt))
+        x, y = np.broadcast_arrays(a, b)
+        return self._count("add", add_words(x, y, self.fmt))
 
     def sub(self, a: Words, b: Words) -> Words:
         """The difference; the sign of b flips on its way into the adder."""
@@ -56,7 +61,8 @@ class Real:
 
     def mul(self, a: Words, b: Words) -> Words:
         """The product."""
-        return self._count("mul", floats.multiply(*np.broadcast_arrays(a, b), self.fmt))
+        x, y = np.broadcast_arrays(a, b)
+        return self._count("mul", floats.multiply(x, y, self.fmt))
 
     def unary(self, name: str, x: Words) -> Words:
         """A function of one operand."""
@@ -129,7 +135,7 @@ def _real(real: Real, kind: str, x: Words, *others: Words, **row: Words) -> Word
         return out
     n = x.shape[-1]
     if kind == "softmax":
-        top = np.full(x.shape[:-1], real.word(-np.inf))
+        top = np.full(x.shape[:-1], real.word(-np.inf), np.uint64)
         for i in range(n):
             top = real.max(top, x[..., i])
         p = real.unary("exp2", real.mul(real.sub(x, top[..., None]), real.word(np.log2(np.e))))
@@ -152,7 +158,7 @@ class _Whole:
 
     def run(self, kind: str, x: Ints, *others: Ints, **row: Ints) -> tuple[Ints, Mapping[str, int]]:
         if kind in ("add", "mul", "max"):
-            rule = {"add": fixed.added, "mul": fixed.multiplied, "max": np.maximum}[kind]
+            rule: Any = {"add": fixed.added, "mul": fixed.multiplied, "max": np.maximum}[kind]
             return self._used(f"{kind}_s8", rule(x, others[0])), self.uses
         if kind in ("gelu", "silu"):
             return self._used(f"{kind}_pwl8", fixed.activation(x, kind)), self.uses
@@ -169,7 +175,7 @@ class _Whole:
         top = np.full(x.shape[:-1], -128)
         for i in range(x.shape[-1]):
             top = self._used("max_s8", np.maximum(top, x[..., i]))
-        p = self._used("exp2_pwl8", fixed.exp2_scores(x, top[..., None], np.int64(round(256 * np.log2(np.e) / 16))))
+        p = self._used("exp2_pwl8", fixed.exp2_scores(x, top[..., None], np.array(round(256 * np.log2(np.e) / 16))))
         total = np.zeros_like(top)
         for i in range(x.shape[-1]):
             total = self._used("sum_u13", total + p[..., i])

@@ -21,8 +21,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hwsim.cost.depths import depth
 from hwsim.cost.quantity import Quantity
-from hwsim.datapaths.vector.cost import AREA_ERROR, unit_price
+from hwsim.datapaths.vector.cost import AREA_ERROR, DEPTHS, UnitPrice, unit_price
 from hwsim.errors import ArgumentError, UnknownName
 from hwsim.gates.critical_path import SIZED_ERROR
 
@@ -57,9 +58,11 @@ class Operator:
         energy_fj: of an element, rows and blocks shared out, without glitches.
         area_um2: of a lane, its operand registers not included.
         fast_area_um2: of a lane of the netlists that have this depth.
-        depth_fo4: the deepest circuit; circuits follow each other in stages.
+        depth_fo4: the longest stage; circuits follow each other with registers between them.
         cycles_per_element: of a lane.
         leakage_nw: of a lane.
+        stages: pipeline stages of every circuit.
+        register_bits: flip-flops of a lane that the cuts add to those between the circuits.
         uses: of every circuit, for an element.
     """
 
@@ -72,10 +75,14 @@ class Operator:
     depth_fo4: Quantity
     cycles_per_element: float
     leakage_nw: float
+    stages: int
+    register_bits: int
     uses: Mapping[str, float]
 
 
-def operator(kind: str, precision: str, *, row: int = 64, block: int = 64, lane: Lane = "shared") -> Operator:
+def operator(
+    kind: str, precision: str, *, row: int = 64, block: int = 64, lane: Lane = "shared", stages: int = 1
+) -> Operator:
     """An operator's price.
 
     Args:
@@ -83,6 +90,7 @@ def operator(kind: str, precision: str, *, row: int = 64, block: int = 64, lane:
         row: elements of a row of a softmax or a norm.
         block: elements between two rescalings of an online softmax; block formats have their own.
         lane: ``"shared"`` or ``"full"``.
+        stages: pipeline stages of every circuit, 1 to 8 (see `hwsim.cost.depths`).
 
     Raises:
         UnknownName: no such kind, or not in this precision. ArgumentError: row or block below 1, or another lane.
@@ -94,26 +102,37 @@ def operator(kind: str, precision: str, *, row: int = 64, block: int = 64, lane:
         raise ArgumentError("lane must be 'shared' or 'full'", got=lane, where=f"operator {kind}")
     uses = recipe(kind, precision).uses(row, block)
     prices = {name: unit_price(name) for name in uses}
+    cuts = {name: depth(name, stages, DEPTHS) for name in uses}
     copies = {name: math.ceil(count - 1e-9) if lane == "full" else 1 for name, count in uses.items()}
-    value = sum(prices[name].energy_fj * count for name, count in uses.items())
+    energy_fj = sum(prices[name].energy_fj * count for name, count in uses.items())
     spread = sum(prices[name].energy_fj * count * prices[name].energy.relative_error for name, count in uses.items())
     source = " + ".join(f"{count:g} {name}" for name, count in uses.items()) or "no arithmetic"
     areas = [
-        Quantity(sum(getattr(prices[name], column) * copies[name] for name in uses), "um2", source, AREA_ERROR)
-        for column in ("area_um2", "fast_area_um2")
+        Quantity(sum(area(prices[name]) * copies[name] for name in uses), "um2", source, AREA_ERROR)
+        for area in (_small, _fast)
     ]
     return Operator(
         kind,
         precision,
         lane,
-        Quantity(value, "fJ", source, spread / value if value else 0.0),
+        Quantity(energy_fj, "fJ", source, spread / energy_fj if energy_fj else 0.0),
         areas[0],
         areas[1],
-        Quantity(max((one.depth_fo4 for one in prices.values()), default=0.0), "FO4", source, SIZED_ERROR - 1),
+        Quantity(max((one.depth_fo4 for one in cuts.values()), default=0.0), "FO4", source, SIZED_ERROR - 1),
         max((count / copies[name] for name, count in uses.items()), default=0.0),
         sum(prices[name].leakage_nw * copies[name] for name in uses),
+        stages,
+        sum(cuts[name].register_bits * copies[name] for name in uses),
         uses,
     )
+
+
+def _small(one: UnitPrice) -> float:
+    return one.area_um2
+
+
+def _fast(one: UnitPrice) -> float:
+    return one.fast_area_um2
 
 
 def recipe(kind: str, precision: str) -> Recipe:

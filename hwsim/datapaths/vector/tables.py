@@ -12,6 +12,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,7 +67,7 @@ class Table:
         """Name of the Verilog module."""
         return f"table_{self.name}_{self.in_bits}to{self.fraction_bits}"
 
-    def value(self, x: NDArray[np.int64]) -> NDArray[np.int64]:
+    def value(self, x: NDArray[Any]) -> NDArray[Any]:
         """Values for arguments in units of ``2^-in_bits``, in units of ``2^-fraction_bits``."""
         segment = x >> self.offset_bits
         offset = x & ((1 << self.offset_bits) - 1)
@@ -74,7 +75,7 @@ class Table:
         if self.square_bits:
             high = offset >> (self.offset_bits - self.square_bits)
             total = total + (np.array(self.c2, np.int64)[segment] * (high * high) >> self.square_shift)
-        return total >> self.shift
+        return np.asarray(total >> self.shift)
 
     def verilog(self) -> str:
         """Module with ports ``x`` [in_bits] and ``y`` [out_bits]."""

@@ -6,7 +6,7 @@ sums that run, scales that stay for a row. Uniform words would toggle every bit 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 
 import numpy as np
@@ -88,11 +88,12 @@ def _real(operator: str, fmt: str, rng: np.random.Generator, steps: int) -> Valu
     if operator in ("add", "mul"):
         pair = rng.standard_normal((2, steps))
         return {"a": _codes(pair[0], fmt), "b": _codes(pair[1], fmt)}
-    argument = {
+    makers: Mapping[str, Callable[[], NDArray]] = {
         "exp2": lambda: _flat(below * np.log2(np.e), steps),
         "reciprocal": lambda: 1 + np.abs(rng.standard_normal(steps)) * 8,
         "rsqrt": lambda: np.abs(1 + 0.3 * rng.standard_normal(steps)) + 0.01,
-    }.get(operator, lambda: rng.standard_normal(steps))()
+    }
+    argument = makers[operator]() if operator in makers else rng.standard_normal(steps)
     return {"x": _codes(argument, fmt)}
 
 
@@ -103,7 +104,7 @@ def _whole(name: str, rng: np.random.Generator, steps: int) -> Values:
     x, b = _flat(code, steps), _flat(other, steps)
     top = code.max(axis=1)
     # steps of 1/16: 256 log2(e) / 16 = 23
-    p = fixed.exp2_scores(code, top[:, None], np.int64(23))
+    p = fixed.exp2_scores(code, top[:, None], np.array(23))
     sums = np.cumsum(p, axis=1)
     squares = np.cumsum(code * code, axis=1)
     running = np.maximum.accumulate(code, axis=1)

@@ -43,10 +43,11 @@ def test_the_exponential_of_a_score_by_hand():
 
 def test_integer_reciprocals_are_within_their_bits():
     total = np.unique(np.geomspace(1, 2**24 - 1, 5000).astype(np.int64))
+    # the fraction is cut to 7 bits, the table within one of 256
     r, place = fixed.reciprocal(total)
-    assert np.abs(r / 2.0 ** (place + 9) * total - 1).max() < 2 / 256
+    assert np.abs(r / 2.0 ** (place + 9) * total - 1).max() < 1 / 128 + 1 / 256
     r, half = fixed.rsqrt(total)
-    assert np.abs(r / 2.0 ** (half + 9) * np.sqrt(total) - 1).max() < 2 / 256
+    assert np.abs(r / 2.0 ** (half + 9) * np.sqrt(total) - 1).max() < 1 / 256 + 1 / 256
     assert (fixed.reciprocal(_ints(0))[0].tolist(), fixed.reciprocal(_ints(1))[0].tolist()) == ([512], [512])
 
 
@@ -89,12 +90,12 @@ def test_products_are_those_of_numpy_with_subnormals_as_zero(fmt):
         # a product of two bf16 numbers has 16 bits: float32 holds it, wherever that is normal
         expected = encode(exact.astype(np.float32).astype(np.float64) if fmt == "bf16" else exact, fmt)
     found = floats.multiply(a, b, fmt)
-    field = (expected >> np.uint64(fraction)) & np.uint64((1 << exponent) - 1)
-    usable = normal & (field > 0) & ~np.isnan(exact)
+    least = 2.0 ** (2 - (1 << (exponent - 1)))  # below it numpy rounds to a coarser grid
+    usable = normal & ~np.isnan(exact) & (np.abs(exact) >= least)
     assert usable.sum() > 60_000
     assert np.array_equal(found[usable], expected[usable])
     assert np.all((found[np.isnan(exact)] >> np.uint64(fraction - 1)) == (1 << (exponent + 1)) - 1)
-    small = normal & (field == 0) & (np.abs(exact) < 2.0 ** (2 - (1 << (exponent - 1))) * (1 - 2.0**-fraction))
+    small = normal & (np.abs(exact) < least * (1 - 2.0**-fraction))
     assert np.all(found[small] & ~np.uint64(1 << (exponent + fraction)) == 0)
 
 
@@ -176,7 +177,7 @@ def test_microscaling_is_the_quantizers(scheme, encoder):
 
 
 def test_nvfp4_scales_are_a_sixth_rounded_once():
-    x = _blocks(1500, 1)[:, 0]
+    x = _blocks(400, 1)[:, 0]
     x = np.abs(
         np.concatenate([x, np.array([6, 3, 0, 2688, 1e9, 6 * 2**-9, 3 * 2**-9, 1e-30, 6.75, 6.375], np.float32)])
     )

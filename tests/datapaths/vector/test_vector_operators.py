@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from hwsim.cost.depths import depth
 from hwsim.datapaths.vector import operator, recipe, recipes, run
-from hwsim.datapaths.vector.cost import measure, table, unit_price
+from hwsim.datapaths.vector.cost import DEPTHS, measure, table, unit_price
 from hwsim.datapaths.vector.operators import encode
 from hwsim.datapaths.vector.units import names
 from hwsim.errors import ArgumentError, UnknownName
@@ -109,7 +110,7 @@ def test_what_an_operator_does_not_take_raises():
         run("rmsnorm", "pwl8", np.zeros((1, 48), np.int64))
     with pytest.raises(UnknownName, match=r"^operator must be one of softmax, max, got 'softmaxx'$"):
         run("softmaxx", "fp16", np.zeros(1))
-    with pytest.raises(UnknownName, match=r"^precision of softmax must be one of fp16, got 'fp17'$"):
+    with pytest.raises(UnknownName, match=r"^precision of softmax must be one of fp16, fp32, bf16, got 'fp17'$"):
         operator("softmax", "fp17")
     with pytest.raises(ArgumentError, match=r"^operator softmax: row must be at least 1, got 0$"):
         operator("softmax", "fp16", row=0)
@@ -131,6 +132,14 @@ def test_a_price_is_the_sum_of_its_circuits():
     assert full.cycles_per_element == 1
     assert full.area_um2.value - one.area_um2.value == pytest.approx(price["add"].area_um2 + price["mul"].area_um2)
     assert full.energy_fj == one.energy_fj
+
+
+def test_stages_shorten_and_cost_registers():
+    one, two = operator("softmax", "fp16"), operator("softmax", "fp16", stages=2)
+    circuits = [depth(name, 2, DEPTHS) for name in one.uses]
+    assert two.depth_fo4.value == max(found.depth_fo4 for found in circuits) < 0.6 * one.depth_fo4.value
+    assert (one.register_bits, two.register_bits) == (0, sum(found.register_bits for found in circuits))
+    assert two.energy_fj == one.energy_fj  # the registers' own energy is the machine's
 
 
 def test_blocks_share_out_their_scale():
