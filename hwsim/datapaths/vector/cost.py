@@ -2,11 +2,12 @@
 
 ``data/units.csv`` holds, for every circuit of `hwsim.datapaths.vector.units`: cells of the netlist mapped for area,
 cells and depth of the one mapped for depth, and the energy of one operation on a realistic stream, without glitches
-and with those of unit gate delays. ``python -m hwsim.datapaths.vector.cost`` makes it anew. All of it is at 45 nm, 1.1 V, in the library that hwsim
-ships; operand registers, the register file and wires are not in it. Energy is that without glitches, as everywhere in
-hwsim: the other one is an upper side, and its error says so. The error does not hold what the library is off as a
-whole: its 8-bit multiplier takes 0.73 pJ on the same kind of operands, where Horowitz (ISSCC 2014) gives 0.2 pJ at 45
-nm, 0.9 V. Ratios to the multiply-accumulate units of this library are what the table is for.
+and with those of unit gate delays. ``python -m hwsim.datapaths.vector.cost`` makes it anew. All of it is at 45 nm,
+1.1 V, in the library that hwsim ships; operand registers, the register file and wires are not in it. Energy is that
+without glitches, as everywhere in hwsim: the other one is an upper side, and its error says so. The error does not
+hold what the library is off as a whole: its 8-bit multiplier takes 0.73 pJ on the same kind of operands, where
+Horowitz (ISSCC 2014) gives 0.2 pJ at 45 nm, 0.9 V. Ratios to the multiply-accumulate units of this library are what
+the table is for.
 """
 
 from __future__ import annotations
