@@ -5,15 +5,13 @@ stage in FO4, the loop that no stage can cut, the registers of the cuts and the 
 (mapped for depth, see `hwsim.rtl.tools.yosys`) beside the one mapped for area. ``python -m hwsim.cost.depths`` makes
 it anew.
 
-Units outside the table are estimated by their family, or by all units: ``depth = c GE^p`` of the logic's gate
-equivalents, with the worst of nine in ten errors when each unit is left out of its own fit.
+Units outside the table: `hwsim.cost.depth_rules`.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -121,7 +119,7 @@ def _measured(unit: Unit, stages: Iterable[int], liberty: str | Path) -> Iterato
         cut = pipeline(fast.netlist, count, path)
         yield Depth(
             unit.name,
-            _group(unit),
+            group(unit),
             count,
             cut.depth_fo4 if count > 1 else path.depth_fo4,
             path.loop_fo4,
@@ -134,70 +132,10 @@ def _measured(unit: Unit, stages: Iterable[int], liberty: str | Path) -> Iterato
         )
 
 
-def _group(unit: Unit) -> str:
+def group(unit: Unit) -> str:
     """Family, and style where it has one: a Booth multiplier is no deeper array."""
     style = unit.parameters.get("style")
     return f"{unit.family}.{style}" if style else unit.family
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """``depth_fo4 = scale * GE^power`` of a unit's logic.
-
-    Attributes:
-        designs: units that it was fitted to.
-        error_factor: 90th percentile of the factors by which it misses a unit that it has not seen.
-    """
-
-    scale: float
-    power: float
-    designs: int
-    error_factor: float
-
-    def depth_fo4(self, area_ge: float) -> float:
-        """The estimate for this many gate equivalents."""
-        if not area_ge > 0:
-            raise ArgumentError("area_ge must be positive", got=area_ge, where="depth rule")
-        return float(self.scale * area_ge**self.power)
-
-
-ALL = "all"
-
-
-@cache
-def rule(family: str = ALL) -> Rule:
-    """The rule of a family with at least five units in the table, if it misses less than that of all units does.
-
-    Raises:
-        UnknownName: the table holds no unit of the family.
-    """
-    from hwsim.cost.gates import default_library
-
-    nand2 = default_library().cells["NAND2"].area_um2
-    whole = [found[1] for found in table().values()]
-    if family != ALL and family not in {one.family for one in whole}:
-        raise UnknownName("family of the table of depths", family, {one.family for one in whole})
-    chosen = [one for one in whole if family in (ALL, one.family)]
-    if len(chosen) < 5:
-        return rule(ALL)
-    points = [(math.log(one.area_um2 / nand2), math.log(one.depth_fo4)) for one in chosen if one.depth_fo4 > 0]
-    misses = sorted(_miss(points[:i] + points[i + 1 :], points[i]) for i in range(len(points)))
-    scale, power = _fit(points)
-    own = Rule(math.exp(scale), power, len(points), math.exp(misses[math.ceil(0.9 * len(misses)) - 1]))
-    return own if family == ALL or own.error_factor < rule(ALL).error_factor else rule(ALL)
-
-
-def _fit(points: list[tuple[float, float]]) -> tuple[float, float]:
-    """Least squares of y on x."""
-    mean_x, mean_y = (sum(point[axis] for point in points) / len(points) for axis in (0, 1))
-    spread = sum((x - mean_x) ** 2 for x, _ in points)
-    slope = sum((x - mean_x) * (y - mean_y) for x, y in points) / spread if spread else 0.0
-    return mean_y - slope * mean_x, slope
-
-
-def _miss(others: list[tuple[float, float]], point: tuple[float, float]) -> float:
-    scale, power = _fit(others)
-    return abs(scale + power * point[0] - point[1])
 
 
 def csv_text(

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from hwsim.cost.clocking import f_max_ghz, fo4_ps, period_fo4, stages_for, unit_f_max_ghz, voltage_range
-from hwsim.cost.depths import ALL, STAGES, Rule, _fit, depth, rule, synthesized, table
+from hwsim.cost.depth_rules import ALL, Rule, _fit, _miss, estimate, rule
+from hwsim.cost.depths import STAGES, depth, synthesized, table
 from hwsim.cost.published_clocks import PUBLISHED, text
 from hwsim.errors import ArgumentError, UnknownName
 from hwsim.rtl import catalog, tools
@@ -90,18 +91,36 @@ def test_a_stage_number_between_the_tables_counts_as_the_smaller():
 
 def test_the_rule_for_units_outside_the_table():
     assert _fit([(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)]) == pytest.approx((1.0, 2.0))  # y = 1 + 2 x
-    assert Rule(2.0, 0.5, 3, 1.1).depth_fo4(100.0) == pytest.approx(20.0)
-    family = rule("multiplier.carry_save")
-    assert family.designs == 8  # 2, 4, 8, 16 bits, signed and not
-    known = table()["mul_u8x8_carry_save"][1]
-    estimate = family.depth_fo4(known.area_um2 / 0.798)
-    assert 1 / family.error_factor < estimate / known.depth_fo4 < family.error_factor
-    assert rule(ALL).error_factor > family.error_factor
+    # left out, the middle of (0,0), (1,3), (2,2) lies 2 above the line through the others, the ends 4 and 4 off
+    points = [(0.0, 0.0), (1.0, 3.0), (2.0, 2.0)]
+    assert [_miss(points[:i] + points[i + 1 :], points[i]) for i in range(3)] == pytest.approx([4, 2, 4])
+    assert Rule(2.0, 0.5, 3, 1.1).value(100.0) == pytest.approx(20.0)
+    with pytest.raises(ArgumentError, match=r"^depth rule: area_ge must be positive, got 0$"):
+        Rule(2.0, 0.5, 3, 1.1).value(0)
+    assert rule("multiplier.carry_save").designs == 8  # 2, 4, 8, 16 bits, signed and not
     assert rule("mac.array").error_factor < 1.3  # 20 widths, each left out once
     assert rule("tensor_dot").error_factor < 1.15
     assert rule("lfsr") == rule(ALL)  # one unit is no family
     with pytest.raises(UnknownName, match="family of the table of depths must be one of"):
         rule("divider")
+
+
+def test_an_estimate_is_the_table_or_the_rule_of_the_family():
+    known = catalog.build("mul_u8x8_carry_save")
+    assert estimate(known, 1.0, 2) == depth("mul_u8x8_carry_save", 2)
+    new = catalog.build("mac", a_bits=7, b_bits=7, acc_bits=24)
+    area_um2 = 520.0
+    found = estimate(new, area_um2, 2)
+    own = rule("mac.array", 2)
+    assert found.depth_fo4 == pytest.approx(own.scale * (area_um2 / 0.798) ** own.power)
+    assert found.error_factor == pytest.approx(own.error_factor * 1.25)
+    neighbours = (depth("mac_s6x6_acc24_wrap_array", 2), depth("mac_s8x8_acc24_wrap_array", 2))
+    assert neighbours[0].depth_fo4 < found.depth_fo4 * 1.15
+    assert found.depth_fo4 < neighbours[1].depth_fo4 * 1.15
+    assert 0 < found.loop_fo4 <= found.depth_fo4 * 1.1
+    assert neighbours[0].register_bits * 0.8 < found.register_bits < neighbours[1].register_bits * 1.2
+    with pytest.raises(ArgumentError, match=r"stages must be 1\.\.8, got 0$"):
+        estimate(new, area_um2, 0)
 
 
 @pytest.mark.parametrize("one", PUBLISHED, ids=lambda one: f"{one.unit}-{one.node_nm}nm-{one.clock_ghz}")
