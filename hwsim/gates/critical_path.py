@@ -11,12 +11,14 @@ pass over the netlist for each f, the cost of a cell being ``p + f (1 - ln f + l
 `SIZED` is the one constant fitted: the library's cells come in one drive and do not widen stacked transistors, and
 ABC with a library of several drives reaches less. It is the geometric mean over eleven blocks that ABC sized with
 another library (OSU 0.18 um, ``map -B 0.9; buffer; upsize; dnsize``); each block lies within a factor of 1.12 of it
-(`tests/gates/test_critical_path.py`). A path of the unsized netlist, load by load, was rejected: the same blocks then
-scatter by 1.6. Wires are not in it; `hwsim.cost.clocking` adds them.
+(`tests/gates/test_critical_path.py`). Adding up the delays of the unsized netlist was rejected: it charges
+wide nets as no sized circuit does, and the same blocks scatter more (1.27 to 1.60 times the sized ones, against 1.19
+to 1.42 here). Wires are not in it; `hwsim.cost.clocking` adds them.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -91,6 +93,7 @@ class Pipeline:
     register_bits: tuple[int, ...]
 
 
+@functools.lru_cache(maxsize=64)
 def critical_path(netlist: Netlist) -> CriticalPath:
     """The longest path of `netlist`, with loads and delays of its own library.
 
@@ -125,12 +128,11 @@ def critical_path(netlist: Netlist) -> CriticalPath:
     return CriticalPath(depth / _FO4, loop, netlist.nets[net], tuple(reversed(steps)), effort, note)
 
 
-def pipeline(netlist: Netlist, stages: int, path: CriticalPath | None = None) -> Pipeline:
+def pipeline(netlist: Netlist, stages: int) -> Pipeline:
     """`netlist` in `stages` stages as even as its cells allow.
 
     Cells go into the earliest stage that has room for them; what a flip-flop of the unit reaches stays together in
     the last one. The number of registers is that of this placement, which does not look for narrow cuts.
-    `path` is the netlist's `critical_path`, where the caller has it.
 
     Raises:
         ArgumentError: stages < 1.
@@ -138,7 +140,7 @@ def pipeline(netlist: Netlist, stages: int, path: CriticalPath | None = None) ->
     if stages < 1:
         raise ArgumentError("stages must be at least 1", got=stages, where="pipeline")
     graph = _graph(netlist, read_delays(netlist.library))
-    path = critical_path(netlist) if path is None else path
+    path = critical_path(netlist)
     placed = _placed(graph, path.effort, math.inf, stages)
     assert placed is not None
     low, high = path.depth_fo4 / stages / 2, placed[1] / _FO4

@@ -135,9 +135,9 @@ _ABC_FAST = "+strash;ifraig;scorr;strash;&get,-n;&dch,-f;&nf;&put"
 def synth_script(top: str, keep_modules: bool = True, fast: bool = False) -> str:
     """What Yosys runs for `synthesize`: with the text, the library and the version, all that a netlist depends on.
 
-    ABC's ``dc2`` saves area by folding the carry look-ahead of adders back into ripples, which doubles the depth of a
-    32-bit one and triples it at 64. A `fast` netlist leaves it out: up to half as large again, 1.2 to 3 times as
-    shallow.
+    ABC's ``dc2`` saves area by folding the carry look-ahead of adders back into ripples, which more than doubles the
+    depth of a 32-bit one. A `fast` netlist leaves it out: half of the catalogue becomes 0 to 7 % larger,
+    its extremes are 15 % smaller and a third larger.
     """
     return "\n".join(
         [

@@ -152,6 +152,27 @@ def test_blocks_share_out_their_scale():
     assert online.uses["reciprocal_fp16"] == 1 / 256
 
 
+def test_uses_that_no_run_counts_by_hand():
+    # EXAQ, 2 bits, rows of 64: x - max and + (-C), a sum of four codes an addition; a row has four probabilities
+    assert recipe("softmax", "exaq2").uses(64, 64) == {
+        "max_fp32": 1, "add_fp32": 2.25, "mul_fp32": 1 + 4 / 64, "exaq_code2": 1, "exaq_table2": 0.25,
+        "exaq_select2": 1, "reciprocal_fp32": 1 / 64,
+    }  # fmt: skip
+    assert recipe("softmax", "exaq4").uses(32, 64)["mul_fp32"] == 1 + 16 / 32
+    assert recipe("softmax", "exaq3").uses(64, 64)["exaq_table3"] == 0.5
+    assert recipe("online_softmax", "pwl8").uses(64, 16) == {
+        "max_s8": 1, "exp2_pwl8": 1 + 1 / 16, "sum_u13": 1, "reciprocal_pwl8": 1 / 64, "rescale_u24": 1 / 16,
+    }  # fmt: skip
+    # a new maximum: its distance, the factor's exponent, the factor, the sum times it
+    assert recipe("online_softmax", "bf16").uses(64, 16) == {
+        "max_bf16": 1, "add_bf16": 2 + 1 / 16, "mul_bf16": 1 + 2 / 16, "exp2_bf16": 1 + 1 / 16,
+        "reciprocal_bf16": 1 / 64,
+    }  # fmt: skip
+    assert recipe("quantize", "mxfp8").uses(1, 1) == {"absmax_fp32": 1, "mx_e4m3": 1, "mx_scale_e4m3": 1 / 32}
+    assert recipe("requant", "m8.int4").uses(1, 1) == {"requant_m8_s4": 1}
+    assert recipe("scale", "fp16").uses(1, 1) == {"mul_fp16": 1}
+
+
 def test_an_embedding_is_memory_alone():
     one = operator("embedding", "fp16")
     assert (one.energy_fj.value, one.area_um2.value, one.cycles_per_element, one.depth_fo4.value) == (0, 0, 0, 0)
