@@ -1,0 +1,13 @@
+"""The vector unit: requantisation, block formats, softmax, norms, activations, rotations, in bits, gates and prices.
+
+operator("softmax", "pwl8").energy_fj     # of an element, with its error
+operator("softmax", "fp32", lane="full")  # one element a cycle and lane
+run("softmax", "fp16", words)             # bits, and the circuits that made them
+"""
+
+from __future__ import annotations
+
+from hwsim.datapaths.vector.operators import run
+from hwsim.datapaths.vector.price import Operator, Recipe, operator, recipe, recipes
+
+__all__ = ["Operator", "Recipe", "operator", "recipe", "recipes", "run"]
