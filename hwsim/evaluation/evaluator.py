@@ -134,7 +134,7 @@ class Evaluator:
 
     def additions(self, policy: Policy) -> list[float | None]:
         """Additions an element of every forward GEMM on an add-only unit, None on other units."""
-        if not any(numerics.datapath.family == "pann" for numerics in policy.numerics):
+        if not any(numerics.datapath.timed_by_weights for numerics in policy.numerics):
             return [None] * len(self.shapes)
         found: list[float | None] = self.memo.get(
             self._key("additions", policy), lambda: in_gates.additions(self.trace, policy)

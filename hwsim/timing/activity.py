@@ -28,7 +28,7 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from hwsim.arch import Accelerator, Activity, Buffers, Numerics, Role
-from hwsim.arch.units import cycles_per_step, lanes, storage_bits
+from hwsim.arch.units import storage_bits
 from hwsim.errors import DesignError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def activity(shape: GemmShape, accelerator: Accelerator, additions: float | None
     batch, m = shape.batch, shape.m
     if shape.b_role == "weight":  # one weight for all batches: their rows follow each other
         batch, m = 1, batch * m
-    pace = cycles_per_step(numerics.datapath, additions)
+    pace = numerics.datapath.cycles_per_step(additions)
     counts = _counts(batch, m, shape.n, shape.k, shape.b_role, accelerator, numerics, pace)
     return replace(counts, layer=shape.layer)
 
@@ -70,7 +70,7 @@ def _counts(
     """The activity of a shape, whose layer's name is left empty: layers of a model repeat their shapes."""
     from hwsim.timing.tiling import best_tiling  # compiled: whoever asks for cycles alone should not wait for Numba
 
-    wide = lanes(numerics.datapath)
+    wide = numerics.datapath.lanes
     steps_k = -(-k // wide)
     rows, cols = machine.rows, machine.cols
     a_bits = storage_bits(numerics, "activation", m, k)

@@ -132,7 +132,7 @@ def test_float_tables_have_float_adders() -> None:
         assert all(part.value > 0 for part in energy.parts.values())
     brain = Numerics(quant.get("bf16"), quant.get("ternary.absmean"), datapaths.ternary_lut(3, "bf16"))
     with pytest.raises(
-        ArgumentError, match=r"^cost.datapath: activation must be int8 or fp16, whose adders were measured"
+        ArgumentError, match=r"^datapath.price in nangate45: a unit must have the view 'price in nangate45'"
     ):
         area_um2(replace(base, policy=Policy(brain, base.policy.attention)))
 
@@ -219,7 +219,5 @@ def test_what_has_no_price() -> None:
     with pytest.raises(DesignError, match=r"^technology.voltage: must lie in 0.45..0.84 V at 3 nm, got 1.1$"):
         area_um2(replace(INT8, node_nm=3))
     half = Numerics(quant.get("bf16"), quant.get("bf16"), datapaths.tensor_core("cdna3", "bf16"))
-    with pytest.raises(
-        ArgumentError, match=r"alignment is known from its rule \(fused or grouped\), got 'cdna3.bf16'"
-    ):
-        area_um2(replace(INT8, policy=Policy(half)))
+    with pytest.raises(ArgumentError, match=r"a unit must have the view 'price' to be used here, got 'cdna3.bf16'"):
+        area_um2(Accelerator("amd", Policy(half), 4, 4))

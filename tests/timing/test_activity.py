@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hwsim import datapaths, quant
 from hwsim.arch import Accelerator, Activity, Numerics, Policy, load_accelerator
-from hwsim.arch.units import lanes, storage_bits
+from hwsim.arch.units import storage_bits
 from hwsim.errors import DesignError
 from hwsim.timing import activity
 from hwsim.trace import GemmShape
@@ -23,11 +23,11 @@ def shape(m: int, n: int, k: int, batch: int = 1, role: str = "weight") -> GemmS
 
 
 def test_lanes_are_the_fused_group() -> None:
-    assert [lanes(load_accelerator(f"edge-{name}").policy.default.datapath) for name in (
+    assert [load_accelerator(f"edge-{name}").policy.default.datapath.lanes for name in (
         "nvfp4", "mxfp4", "mxfp8", "fp8-hopper", "int8", "ternary"
     )] == [64, 64, 32, 32, 1, 3]  # fmt: skip
-    assert lanes(datapaths.tensor_core("ada", "e4m3")) == 16
-    assert lanes(datapaths.ternary_lut(4, luts=2)) == 8
+    assert datapaths.tensor_core("ada", "e4m3").lanes == 16
+    assert datapaths.ternary_lut(4, luts=2).lanes == 8
 
 
 def test_storage_of_an_operand() -> None:
