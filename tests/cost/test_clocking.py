@@ -6,6 +6,7 @@ import itertools
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hwsim.cost.clocking import f_max_ghz, fo4_ps, period_fo4, stages_for, unit_f_max_ghz, voltage_range
@@ -97,7 +98,16 @@ def test_the_rule_for_units_outside_the_table():
     assert Rule(2.0, 0.5, 3, 1.1).value(100.0) == pytest.approx(20.0)
     with pytest.raises(ArgumentError, match=r"^depth rule: area_ge must be positive, got 0$"):
         Rule(2.0, 0.5, 3, 1.1).value(0)
-    assert rule("multiplier.carry_save").designs == 8  # 2, 4, 8, 16 bits, signed and not
+    family = [cuts[1] for cuts in table().values() if cuts[1].family == "multiplier.carry_save"]
+    points = np.log([(one.small_area_um2 / 0.798, one.depth_fo4) for one in family])
+    misses = []
+    for i in range(len(points)):
+        others = np.delete(points, i, axis=0)
+        slope, offset = np.polyfit(others[:, 0], others[:, 1], 1)
+        misses.append(abs(offset + slope * points[i, 0] - points[i, 1]))
+    found = rule("multiplier.carry_save")
+    assert found.designs == len(misses) == 8  # 2, 4, 8, 16 bits, signed and not: nine in ten of 8 are all
+    assert found.error_factor == pytest.approx(math.exp(max(misses)), rel=1e-6)
     assert rule("mac.array").error_factor < 1.3  # 20 widths, each left out once
     assert rule("tensor_dot").error_factor < 1.15
     assert rule("lfsr") == rule(ALL)  # one unit is no family
