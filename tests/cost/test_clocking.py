@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ import pytest
 from hwsim.cost.clocking import f_max_ghz, fo4_ps, period_fo4, stages_for, unit_f_max_ghz, voltage_range
 from hwsim.cost.depth_rules import ALL, Rule, _fit, _miss, estimate, rule
 from hwsim.cost.depths import STAGES, depth, synthesized, table
-from hwsim.cost.published_clocks import PUBLISHED, text
 from hwsim.errors import ArgumentError, UnknownName
 from hwsim.rtl import catalog, tools
 
@@ -131,21 +129,6 @@ def test_an_estimate_is_the_table_or_the_rule_of_the_family():
     assert neighbours[0].register_bits * 0.8 < found.register_bits < neighbours[1].register_bits * 1.2
     with pytest.raises(ArgumentError, match=r"stages must be 1\.\.8, got 0$"):
         estimate(new, area_um2, 0)
-
-
-@pytest.mark.parametrize("one", PUBLISHED, ids=lambda one: f"{one.unit}-{one.node_nm}nm-{one.clock_ghz}")
-def test_published_clocks_lie_beside_ours(one):
-    found = unit_f_max_ghz(one.unit, one.node_nm, one.voltage, one.stages, one.corner)
-    # units alone within the stated factor; a chip's clock is a bound from below
-    assert found.value > one.clock_ghz / (1 + found.relative_error)
-    if one.kind == "unit":
-        assert found.value < one.clock_ghz * 1.25
-
-
-def test_the_report_of_clocks_is_what_the_table_gives():
-    report = Path(__file__).parents[2] / "reports" / "clocks.md"
-    assert report.read_text() == text()
-    assert {one.node_nm for one in PUBLISHED} >= {7, 22, 28, 65}
 
 
 @needs_yosys
