@@ -7,24 +7,16 @@ one machine lie side by side in every position of the array.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from hwsim.arch import Accelerator
-from hwsim.cost.blocks import Storage, storage
+from hwsim.cost.blocks import Registers
 from hwsim.cost.coefficients import DEFAULT, Coefficients, load_coefficients
-from hwsim.cost.composition import compose
+from hwsim.cost.gates import Logic
 from hwsim.cost.memory import Sram, sram
 from hwsim.cost.quantity import Breakdown, Quantity
 from hwsim.cost.technology import SOURCE, area_factor, scaling_error
 from hwsim.datapaths.base import Datapath
-
-
-class Logic(NamedTuple):
-    """Area of the logic of one unit, and of what a row of units shares, in um² at the library's node."""
-
-    unit: Quantity
-    shared: Quantity | None
-
+from hwsim.datapaths.pricing import compose
 
 MEMORIES = ("activation", "weight", "output")
 
@@ -43,8 +35,8 @@ def area_um2(
         accelerator: the machine.
         coefficients: a set or its name.
         synthesized: areas of every unit of the machine as synthesised to the library of `coefficients`
-            (`hwsim.cost.gates.unit_logic`): units are then the parts ``logic`` and ``tables``, and the fidelity is
-            ``synthesized``.
+            (`hwsim.datapaths.pricing.unit_logic`): units are then the parts ``logic`` and ``tables``, and the
+            fidelity is ``synthesized``.
 
     Raises:
         ArgumentError: the node is unknown, or no rule composes a unit of the machine.
@@ -66,7 +58,7 @@ def area_um2(
             sums.setdefault("logic", []).append((logic.unit, units))
             if logic.shared is not None:
                 sums.setdefault("tables", []).append((logic.shared, accelerator.rows))
-        bits = register_bits(storage(datapath), accelerator)
+        bits = register_bits(datapath.price.registers, accelerator)
         sums.setdefault("registers", []).append((held["flipflop.area"], bits))
     factor = area_factor(held.node_nm, accelerator.node_nm)
     error = scaling_error(held.node_nm, accelerator.node_nm)
@@ -90,7 +82,7 @@ def memories(accelerator: Accelerator) -> dict[str, Sram]:
     }
 
 
-def register_bits(unit: Storage, accelerator: Accelerator) -> int:
+def register_bits(unit: Registers, accelerator: Accelerator) -> int:
     """Flip-flops that the units of one kind hold, all positions of the array together.
 
     The operand that stays in place has a second register, so that the next tile loads while this one is used, unless

@@ -1,14 +1,14 @@
 """Energy of a GEMM on a machine, by component, at one of three fidelities.
 
-``pann``: bit flips from operand widths (`hwsim.cost.widths`), times the mean energy of a flip.
+``pann``: bit flips from operand widths (`Price.width_flips`), times the mean energy of a flip.
 
-``trace``: the bits that flip on recorded operands (`hwsim.cost.toggles`), times coefficients. A fitted set has one
-for each kind of inner flip of a family (`hwsim.cost.flips`). A composed set prices products in proportion to flips of
-their operand registers, integer accumulators by flips at their input and in their register, float units' alignment
-and sums in proportion to operand flips. Registers are priced by their own flips.
+``trace``: the bits that flip on recorded operands (`hwsim.evaluation.counting`), times coefficients. A fitted set has
+one for each kind of inner flip of a family (`Price.update_flips`). A composed set prices products in proportion to
+flips of their operand registers, integer accumulators by flips at their input and in their register, float units'
+alignment and sums in proportion to operand flips. Registers are priced by their own flips.
 
-``gates``: every gate of the unit's netlist on the recorded operands (`hwsim.cost.gates`), as the part ``logic``;
-registers as in ``trace``.
+``gates``: every gate of the unit's netlist on the recorded operands (`hwsim.datapaths.pricing`), as the part
+``logic``; registers as in ``trace``.
 
 All add what the formulas leave out: the clock of flip-flops, memory accesses, DRAM and the memories' leakage. The
 leakage of logic, wires, clock tree and control are not included.
@@ -21,18 +21,16 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar
 
 from hwsim.arch import Accelerator, Activity, Numerics
-from hwsim.arch.units import lanes
-from hwsim.cost import fitted
 from hwsim.cost.area import MEMORIES, memories
-from hwsim.cost.blocks import Composition, Storage, storage
+from hwsim.cost.blocks import Registers
 from hwsim.cost.coefficients import DEFAULT, Coefficients, load_coefficients
-from hwsim.cost.composition import compose
-from hwsim.cost.memory import Sram, dram_pj_per_bit
-from hwsim.cost.quantity import Breakdown, Quantity
+from hwsim.cost.dram import dram_pj_per_bit
+from hwsim.cost.memory import Sram
+from hwsim.cost.quantity import Breakdown, Quantity, total
 from hwsim.cost.technology import SOURCE, energy_factor, scaling_error
 from hwsim.cost.toggles import Toggles
-from hwsim.cost.widths import pann_flips
 from hwsim.datapaths.base import Datapath
+from hwsim.datapaths.pricing import compose, update_energy
 from hwsim.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -80,14 +78,15 @@ def energy_pj(
             parts = _from_flips(accelerator, activity, numerics, counted, held, prices)
         else:
             parts = _from_gates(activity, numerics, _given("gates", gates, fidelity, accelerator), prices)
-        unit = storage(numerics.datapath)
+        unit = numerics.datapath.price.registers
         parts["registers"] = prices.scaled(
             _register_flips(activity, counted, numerics, unit), held["flipflop.energy.data"]
         )
     else:
         raise ArgumentError(f"must be one of {', '.join(FIDELITIES)}", got=fidelity, where="energy_pj.fidelity")
     parts["clock"] = prices.scaled(
-        _clocked_bits(storage(numerics.datapath), activity, accelerator, numerics), held["flipflop.energy.clock"]
+        _clocked_bits(numerics.datapath.price.registers, activity, accelerator, numerics),
+        held["flipflop.energy.clock"],
     )
     for name, memory in prices.memories.items():
         parts[f"sram.{name}"] = _accesses(activity, name, memory)
@@ -120,16 +119,15 @@ class _Prices:
 @lru_cache(maxsize=512)
 def _prices(accelerator: Accelerator, held: Coefficients) -> _Prices:
     made = memories(accelerator)
-    leakage = sum(memory.leakage_mw.value for memory in made.values())
-    dram = dram_pj_per_bit(accelerator.dram)
-    if accelerator.dram_pj_per_bit is not None:
-        dram = Quantity(accelerator.dram_pj_per_bit, "pJ/bit", "the machine's own dram_pj_per_bit", 0.0)
+    dram = dram_pj_per_bit(accelerator.dram.technology)
+    if accelerator.dram.pj_per_bit is not None:
+        dram = Quantity(accelerator.dram.pj_per_bit, "pJ/bit", "the machine's own dram_pj_per_bit", 0.0)
     error = scaling_error(held.node_nm, accelerator.node_nm)
     return _Prices(
         {numerics.key: numerics for numerics in accelerator.policy.numerics},
         made,
         dram,
-        Quantity(leakage, "mW", made["weight"].leakage_mw.source, made["weight"].leakage_mw.relative_error),
+        total(memory.leakage_mw for memory in made.values()),
         energy_factor(held.node_nm, held.voltage, accelerator.node_nm, accelerator.voltage),
         error,
         f"; to {accelerator.node_nm} nm by {SOURCE}" if error else "",
@@ -147,7 +145,7 @@ def _from_flips(
     """Blocks from counted flips."""
     datapath = numerics.datapath
     if held.fidelity == "fitted":
-        update, rebuild = fitted.update_energy(datapath, toggles, held)
+        update, rebuild = update_energy(datapath, toggles, held)
         priced = {part: prices.scaled(activity.updates, one) for part, one in update.items()}
         if rebuild is not None:
             priced["tables"] = prices.scaled(_rebuilds(activity, datapath), rebuild)
@@ -170,7 +168,7 @@ def _from_flips(
             put(block.part, prices.scaled(addends, held["accumulator.energy.per_input_flip"]))
             put(block.part, prices.scaled(sums, held["accumulator.energy.per_sum_flip"]))
         else:
-            put(block.part, prices.scaled(activity.updates, _fetch(datapath, machine.dataflow, unit, held)))
+            put(block.part, prices.scaled(activity.updates, datapath.price.fetch(machine.dataflow, held)))
     for block in unit.shared:
         rebuilt = activity.a_reads * toggles.a_element / unit.uniform_flips
         put(block.part, prices.scaled(rebuilt, block.energy or block.area, spread))
@@ -187,10 +185,10 @@ def _from_gates(activity: Activity, numerics: Numerics, gates: GateEnergy, price
 
 def _rebuilds(activity: Activity, datapath: Datapath) -> float:
     """Times that the tables of a lookup unit are built, all rows of the array together."""
-    return activity.a_reads / lanes(datapath)
+    return activity.a_reads / datapath.lanes
 
 
-def _register_flips(activity: Activity, toggles: Toggles, numerics: Numerics, unit: Storage) -> float:
+def _register_flips(activity: Activity, toggles: Toggles, numerics: Numerics, unit: Registers) -> float:
     """Bits that flip in the registers of operands, scales and sums."""
     a = activity.a_loads * toggles.a_element if unit.a_bits else 0.0  # a lookup unit holds no activations
     b, sums = activity.b_loads * toggles.b_element, activity.updates * toggles.sum
@@ -213,7 +211,7 @@ def _given(name: str, record: Counted | None, fidelity: str, accelerator: Accele
 
 def _from_widths(activity: Activity, datapath: Datapath, held: Coefficients, prices: _Prices) -> dict[str, Quantity]:
     """Blocks from PANN's formulas."""
-    products, accumulation, tables = pann_flips(datapath, activity.updates / activity.macs)
+    products, accumulation, tables = datapath.price.width_flips(activity.updates / activity.macs)
     price = held["pann.energy_per_flip"]
     parts = {
         "products": prices.scaled(activity.updates * products, price),
@@ -224,21 +222,6 @@ def _from_widths(activity: Activity, datapath: Datapath, held: Coefficients, pri
     return parts
 
 
-def _fetch(datapath: Datapath, dataflow: str, unit: Composition, held: Coefficients) -> Quantity:
-    """Energy, fJ, of all fetches of one update of a lookup unit.
-
-    Tables are rewritten for every fetch where activations stream, and held where they stay. Groups without a measured
-    fetch are priced by the area of the multiplexer.
-    """
-    name = f"fetch.{'held' if dataflow == 'is' else 'moving'}.{datapath.group}"  # type: ignore[attr-defined]
-    if name in held and datapath.a_format == "int8":
-        return held[name].scaled(float(datapath.luts))  # type: ignore[attr-defined]
-    area = next(block.area for block in unit.components if block.part == "products")
-    density = held["logic.energy_density"]
-    # three measured fetches take 0.4 to 1.1 of area times density
-    return Quantity(area.value * density.value, "fJ", f"{density.source}: {area.source}", 0.6)
-
-
 def _scale_flips(activity: Activity, toggles: Toggles, numerics: Numerics) -> float:
     block = numerics.datapath.block
     if block is None:
@@ -246,10 +229,10 @@ def _scale_flips(activity: Activity, toggles: Toggles, numerics: Numerics) -> fl
     return (activity.a_loads * toggles.a_scale + activity.b_loads * toggles.b_scale) / block
 
 
-def _clocked_bits(unit: Storage, activity: Activity, machine: Accelerator, numerics: Numerics) -> float:
+def _clocked_bits(unit: Registers, activity: Activity, machine: Accelerator, numerics: Numerics) -> float:
     """Flip-flop clock edges: streaming registers and sums every cycle of the array, others when they load."""
     cycles = activity.array_cycles
-    wide = lanes(numerics.datapath)
+    wide = numerics.datapath.lanes
     tables = unit.table_bits * activity.a_reads / wide
     if machine.dataflow == "ws":
         return cycles * (unit.a_bits + unit.sum_bits) + activity.b_loads / wide * unit.b_bits + tables
@@ -266,11 +249,8 @@ def _accesses(activity: Activity, name: str, memory: Sram) -> Quantity:
 
 
 def _times(count: float, price: Quantity) -> Quantity:
-    return Quantity(count * price.value, "pJ", price.source, price.relative_error)
+    return price.scaled(count).with_unit("pJ")
 
 
 def _plus(one: Quantity, other: Quantity) -> Quantity:
-    value = one.value + other.value
-    spread = one.value * one.relative_error + other.value * other.relative_error
-    larger = one if one.value >= other.value else other
-    return Quantity(value, one.unit, larger.source, spread / value if value else 0.0)
+    return total((one, other))

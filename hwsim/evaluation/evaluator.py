@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from hwsim import cost, timing, workbench
-from hwsim.errors import ArgumentError, HwsimError
+from hwsim.errors import ArgumentError, DesignError, HwsimError
 from hwsim.evaluation import in_gates, measures
 from hwsim.evaluation.accuracy import SQNR, Measured, Metric, mean_sqnr_db, replay, rerun
 from hwsim.evaluation.memo import Memo
@@ -134,7 +134,7 @@ class Evaluator:
 
     def additions(self, policy: Policy) -> list[float | None]:
         """Additions an element of every forward GEMM on an add-only unit, None on other units."""
-        if not any(numerics.datapath.family == "pann" for numerics in policy.numerics):
+        if not any(numerics.datapath.timed_by_weights for numerics in policy.numerics):
             return [None] * len(self.shapes)
         found: list[float | None] = self.memo.get(
             self._key("additions", policy), lambda: in_gates.additions(self.trace, policy)
@@ -143,6 +143,9 @@ class Evaluator:
 
     def gates(self, policy: Policy, dataflow: str) -> list[GateEnergy]:
         """Energy of every forward GEMM in the gates of its unit, in the order of the dataflow."""
+        for shape in self.shapes:
+            if policy.for_gemm(shape.layer, shape.b_role) is None:  # no tool is needed to know
+                raise DesignError("a layer in float32 has no unit whose gates switch", where=shape.layer)
         key = f"gates:{self.trace.digest}:{dataflow}:{policy.key}:{in_gates.identity()}"
         found: list[dict[str, Any]] = self.memo.get(key, lambda: in_gates.energies(self.trace, policy, dataflow))
         return [in_gates.record(one) for one in found]

@@ -120,9 +120,4 @@ def _label(machine: Accelerator) -> str:
     """The arithmetic in full: schemes, and what else decides the bits of the unit."""
     numerics = machine.policy.default
     schemes = "×".join(dict.fromkeys((numerics.weight.name, numerics.activation.name)))
-    unit = numerics.datapath.spec()
-    if unit["family"] == "tensor_core":
-        return f"{schemes} · {unit['arch']}"
-    if unit["family"] == "integer":
-        return f"{schemes} · acc{unit['acc_bits']}{' saturating' if unit.get('overflow') == 'saturate' else ''}"
-    return f"{schemes} · {numerics.datapath.name}"
+    return f"{schemes} · {numerics.datapath.label}"

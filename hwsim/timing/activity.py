@@ -28,9 +28,8 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from hwsim.arch import Accelerator, Activity, Buffers, Numerics, Role
-from hwsim.arch.units import cycles_per_step, lanes, storage_bits
+from hwsim.arch.units import storage_bits
 from hwsim.errors import DesignError
-from hwsim.timing.cycles import fold
 
 if TYPE_CHECKING:
     from hwsim.trace import GemmShape
@@ -59,7 +58,7 @@ def activity(shape: GemmShape, accelerator: Accelerator, additions: float | None
     batch, m = shape.batch, shape.m
     if shape.b_role == "weight":  # one weight for all batches: their rows follow each other
         batch, m = 1, batch * m
-    pace = cycles_per_step(numerics.datapath, additions)
+    pace = numerics.datapath.cycles_per_step(additions)
     counts = _counts(batch, m, shape.n, shape.k, shape.b_role, accelerator, numerics, pace)
     return replace(counts, layer=shape.layer)
 
@@ -71,14 +70,14 @@ def _counts(
     """The activity of a shape, whose layer's name is left empty: layers of a model repeat their shapes."""
     from hwsim.timing.tiling import best_tiling  # compiled: whoever asks for cycles alone should not wait for Numba
 
-    wide = lanes(numerics.datapath)
+    wide = numerics.datapath.lanes
     steps_k = -(-k // wide)
     rows, cols = machine.rows, machine.cols
     a_bits = storage_bits(numerics, "activation", m, k)
     b_bits = storage_bits(numerics, b_role, n, k)
     sum_bits = numerics.datapath.accumulator_bits
 
-    folds, steps, edge = fold(m, n, steps_k, rows, cols, machine.dataflow)
+    folds, steps, edge = machine.array.dataflow.fold({"m": m, "n": n, "k": steps_k}, rows, cols)
     edges = {"none": batch * folds, "fill": 1, "ideal": 0}[machine.overlap]
     compute = ceil(batch * folds * steps * pace) + edges * edge
 

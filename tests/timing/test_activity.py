@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hwsim import datapaths, quant
 from hwsim.arch import Accelerator, Activity, Numerics, Policy, load_accelerator
-from hwsim.arch.units import lanes, storage_bits
+from hwsim.arch.units import storage_bits
 from hwsim.errors import DesignError
 from hwsim.timing import activity
 from hwsim.trace import GemmShape
@@ -23,11 +23,11 @@ def shape(m: int, n: int, k: int, batch: int = 1, role: str = "weight") -> GemmS
 
 
 def test_lanes_are_the_fused_group() -> None:
-    assert [lanes(load_accelerator(f"edge-{name}").policy.default.datapath) for name in (
+    assert [load_accelerator(f"edge-{name}").policy.default.datapath.lanes for name in (
         "nvfp4", "mxfp4", "mxfp8", "fp8-hopper", "int8", "ternary"
     )] == [64, 64, 32, 32, 1, 3]  # fmt: skip
-    assert lanes(datapaths.tensor_core("ada", "e4m3")) == 16
-    assert lanes(datapaths.ternary_lut(4, luts=2)) == 8
+    assert datapaths.tensor_core("ada", "e4m3").lanes == 16
+    assert datapaths.ternary_lut(4, luts=2).lanes == 8
 
 
 def test_storage_of_an_operand() -> None:
@@ -79,7 +79,7 @@ def walk(m: int, n: int, k: int, rows: int, cols: int, dataflow: str) -> tuple[i
 @pytest.mark.parametrize("size", [(5, 7, 9), (4, 4, 4), (1, 9, 8), (13, 2, 3)])
 def test_accesses_are_those_of_the_folds(size: tuple[int, int, int], dataflow: str) -> None:
     m, n, k = size
-    machine = replace(INT8, rows=3, cols=4, dataflow=dataflow)
+    machine = INT8.changed(**{"array.rows": 3, "array.cols": 4, "array.dataflow": dataflow})
     done = activity(shape(m, n, k), machine)
     a, b, written, back = walk(m, n, k, 3, 4, dataflow)
     results = m * n * 32
@@ -95,7 +95,7 @@ def test_accesses_are_those_of_the_folds(size: tuple[int, int, int], dataflow: s
 def test_loads_of_registers() -> None:
     """A streaming operand passes every unit, a stationary one is written once."""
     m, n, k = 6, 8, 10
-    loads = {flow: activity(shape(m, n, k), replace(INT8, dataflow=flow)) for flow in ("ws", "is", "os")}
+    loads = {flow: activity(shape(m, n, k), INT8.changed(**{"array.dataflow": flow})) for flow in ("ws", "is", "os")}
     assert (loads["ws"].a_loads, loads["ws"].b_loads) == (m * n * k, n * k)
     assert (loads["is"].a_loads, loads["is"].b_loads) == (m * k, m * n * k)
     assert (loads["os"].a_loads, loads["os"].b_loads) == (m * n * k, m * n * k)
@@ -105,24 +105,24 @@ def test_a_weight_serves_the_batch_and_an_activation_does_not() -> None:
     together = activity(shape(8, 32, 32, batch=4), INT8)
     alone = activity(shape(32, 32, 32), INT8)
     assert replace(together, layer="") == replace(alone, layer="")
-    heads = activity(shape(8, 32, 32, batch=4, role="activation"), INT8)
+    heads = activity(shape(8, 32, 32, batch=4, role="activation"), replace(INT8, fused=False))
     assert heads.dram_read_bits.weight == 4 * storage_bits(INT8.policy.default, "activation", 32, 32)
     assert heads.macs == alone.macs
 
 
 def test_activations_that_fit_stay_on_chip() -> None:
     """64 x 128 bytes and their scales fit half of 128 KiB; 64 x 96 sums of 32 bits fit half of 128 KiB, not of 32."""
-    gemm, chip = shape(64, 96, 128), replace(INT8, handover="chip")
-    through, stays = activity(gemm, INT8), activity(gemm, chip)
+    gemm, chip = shape(64, 96, 128), INT8
+    through, stays = activity(gemm, replace(INT8, fused=False)), activity(gemm, chip)
     assert stays.dram_read_bits == through.dram_read_bits._replace(activation=0)
     assert stays.dram_write_bits.total == 0
     assert (stays.sram_read_bits, stays.sram_write_bits) == (through.sram_read_bits, through.sram_write_bits)
     assert stays.latency_cycles < through.latency_cycles
-    small = activity(gemm, replace(chip, output_kib=32))
+    small = activity(gemm, chip.changed(**{"memory.output_kib": 32}))
     assert small.dram_write_bits.output == 64 * 96 * 32
     heads = shape(64, 64, 32, batch=8, role="activation")
     assert activity(heads, chip).dram_read_bits.total == 0
-    assert activity(heads, replace(chip, weight_kib=32)).dram_read_bits.weight > 0
+    assert activity(heads, chip.changed(**{"memory.weight_kib": 32})).dram_read_bits.weight > 0
 
 
 def test_attention_runs_on_its_own_unit() -> None:
@@ -135,7 +135,9 @@ def test_attention_runs_on_its_own_unit() -> None:
 
 def test_a_decode_step_waits_for_its_weights() -> None:
     """A matrix times one vector moves every weight once: 768 x 768 bytes at 256 bits a cycle are 18,432 cycles."""
-    machine = replace(INT8, dram_gbyte_s=16.0, clock_ghz=0.5, weight_kib=512, port_bits=256)
+    machine = INT8.changed(
+        **{"fused": False, "memory.dram_gbyte_s": 16.0, "memory.weight_kib": 512, "memory.port_bits": 256}
+    )
     assert machine.dram_bits_per_cycle == 256
     done = activity(shape(1, 768, 768), machine)
     assert done.dram_read_bits.weight == 768 * 768 * 8 + 768 * 32
@@ -153,7 +155,7 @@ def test_float32_layers_have_no_cost() -> None:
 
 
 def test_memories_too_small_for_a_fold() -> None:
-    machine = replace(INT8, rows=256, cols=256, weight_kib=64)
+    machine = INT8.changed(**{"array.rows": 256, "array.cols": 256, "memory.weight_kib": 64})
     with pytest.raises(DesignError) as caught:
         activity(shape(512, 512, 512), machine)
     assert str(caught.value) == (
@@ -164,17 +166,18 @@ def test_memories_too_small_for_a_fold() -> None:
 
 sizes = st.integers(1, 300)
 machines = st.builds(
-    lambda machine, rows, cols, flow, overlap, gbyte, kib, handover: replace(
-        machine,
-        handover=handover,
-        rows=rows,
-        cols=cols,
-        dataflow=flow,
-        overlap=overlap,
-        dram_gbyte_s=gbyte,
-        activation_kib=kib,
-        weight_kib=kib,
-        output_kib=kib,
+    lambda machine, rows, cols, flow, overlap, gbyte, kib, fused: machine.changed(
+        **{
+            "fused": fused,
+            "array.rows": rows,
+            "array.cols": cols,
+            "array.dataflow": flow,
+            "array.overlap": overlap,
+            "memory.dram_gbyte_s": gbyte,
+            "memory.activation_kib": kib,
+            "memory.weight_kib": kib,
+            "memory.output_kib": kib,
+        }
     ),
     st.sampled_from([load_accelerator(f"edge-{name}") for name in ("nvfp4", "int8", "ternary", "mxfp8")]),
     st.sampled_from([2, 4, 16]),
@@ -183,7 +186,7 @@ machines = st.builds(
     st.sampled_from(["none", "fill", "ideal"]),
     st.sampled_from([1.0, 12.8, 100.0]),
     st.sampled_from([16, 32, 128]),
-    st.sampled_from(["dram", "chip"]),
+    st.booleans(),
 )
 
 
@@ -198,7 +201,7 @@ def test_bounds_and_monotone(m: int, n: int, k: int, batch: int, role: str, mach
     numerics = machine.policy.for_gemm("layer", role)  # type: ignore[arg-type]
     assert numerics is not None
     least_b = storage_bits(numerics, role, n, k) * (batch if role == "activation" else 1)  # type: ignore[arg-type]
-    if machine.handover == "dram":
+    if not machine.fused:
         assert done.dram_read_bits.weight >= least_b
         assert done.dram_write_bits.output >= gemm.batch * m * n * machine.output_bits
     elif role == "weight":
@@ -207,9 +210,11 @@ def test_bounds_and_monotone(m: int, n: int, k: int, batch: int, role: str, mach
     total = done.dram_read_bits.total + done.dram_write_bits.total
     assert done.latency_cycles * machine.dram_bits_per_cycle >= total
 
-    faster = activity(gemm, replace(machine, dram_gbyte_s=machine.dram_gbyte_s * 1.7))
+    faster = activity(gemm, machine.changed(**{"memory.dram_gbyte_s": (machine.dram.gbyte_s or 0.0) * 1.7}))
     assert faster.latency_cycles <= done.latency_cycles
-    larger = activity(gemm, replace(machine, activation_kib=256, weight_kib=256, output_kib=256))
+    larger = activity(
+        gemm, machine.changed(**{f"memory.{name}_kib": 256 for name in ("activation", "weight", "output")})
+    )
     assert traffic(larger) <= traffic(done)
     assert larger.latency_cycles <= done.latency_cycles
 
