@@ -2,8 +2,8 @@
 
 Decides that a clock needs no Yosys: ``data/depths.csv`` holds, for every named unit and number of stages, the longest
 stage in FO4, the loop that no stage can cut, the registers of the cuts and the area of the netlist that is this fast
-(mapped for depth, see `hwsim.rtl.tools.yosys`) beside the one mapped for area. ``python -m hwsim.cost.depths`` makes
-it anew.
+(mapped for depth, see `hwsim.rtl.tools.yosys`) beside the one mapped for area. `hwsim.studies.depths`
+makes it anew.
 
 Units outside the table: `hwsim.cost.depth_rules`.
 """
@@ -127,17 +127,18 @@ def _measured(unit: Unit, stages: Iterable[int], liberty: str | Path) -> Iterato
 
 
 def group(unit: Unit) -> str:
-    """Family, with the style where it has one, as a Booth multiplier is no deeper array; tables of floats apart."""
+    """Family, with the style where it has one, as a Booth multiplier is no deeper array; floats are apart."""
     if style := unit.parameters.get("style"):
         return f"{unit.family}.{style}"
-    return f"{unit.family}.real" if unit.parameters.get("activation", "int8") != "int8" else unit.family
+    real = unit.parameters.get("activation", "int8") != "int8" or unit.parameters.get("accumulate") == "fp32"
+    return f"{unit.family}.real" if real else unit.family
 
 
 def csv_text(
     units: Iterable[Unit],
     tool: str,
     progress: Callable[[str], None] = lambda line: None,
-    made_by: str = "python -m hwsim.cost.depths",
+    made_by: str = "python -m hwsim.studies.depths",
 ) -> str:
     """The table of `units`, as `table` reads it."""
     out = io.StringIO()
@@ -159,15 +160,3 @@ def csv_text(
                 ]
             )  # fmt: skip
     return out.getvalue()
-
-
-def write(units: Iterable[Unit], out: Path = TABLE, progress: Callable[[str], None] = lambda line: None) -> Path:
-    """Make the table of `units` anew; `hwsim.datapaths.circuits.write_depths` knows which.
-
-    Raises:
-        MissingExtra: Yosys is not installed.
-    """
-    from hwsim.rtl.tools import yosys_version
-
-    out.write_text(csv_text(units, yosys_version(), progress))
-    return out

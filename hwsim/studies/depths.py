@@ -1,17 +1,19 @@
-"""Which circuits the table of depths holds: the catalogue's, and those of machines between them.
+"""The table of depths of `hwsim.cost.depths`, made anew: ``python -m hwsim.studies.depths``.
 
-``python -m hwsim.datapaths.depth_units`` makes the table anew (minutes of Yosys).
+Takes every named circuit of the catalogue, units of machines between them, so that a rule of each family can be
+fitted and checked, and a column of a combinational mesh.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from hwsim.cost import depths
-from hwsim.datapaths import circuits
+from hwsim.cost.depths import TABLE, csv_text
+from hwsim.rtl import catalog
 from hwsim.rtl.chain import mac_chain
-from hwsim.rtl.unit import Unit
+from hwsim.rtl.tools import yosys_version
 
 BETWEEN: tuple[tuple[str, dict[str, Any]], ...] = (
     *(
@@ -40,16 +42,21 @@ BETWEEN: tuple[tuple[str, dict[str, Any]], ...] = (
 """Units of machines between the catalogue's."""
 
 
-def units() -> Iterator[Unit]:
-    """Every circuit of the table once."""
-    found = {name: circuits.build(name) for name in circuits.named_units()}
+def write(out: Path = TABLE, progress: Callable[[str], None] = lambda line: None) -> Path:
+    """Synthesise all units, cut them into stages and write the table; returns its path. Minutes without a cache.
+
+    Raises:
+        MissingExtra: Yosys is not installed.
+    """
+    units = {name: catalog.build(name) for name in catalog.named_units()}
     for family, parameters in BETWEEN:
-        unit = circuits.build(family, **parameters)
-        found[unit.name] = unit
+        unit = catalog.build(family, **parameters)
+        units[unit.name] = unit
     column = mac_chain()
-    found[column.name] = column
-    yield from found.values()
+    units[column.name] = column
+    out.write_text(csv_text(units.values(), yosys_version(), progress))
+    return out
 
 
 if __name__ == "__main__":
-    depths.write(units())
+    write()
