@@ -105,6 +105,13 @@ class Accelerator:
         """Bandwidth of the DRAM channel in bits a clock cycle."""
         return (self.dram.gbyte_s or 0.0) * 8 / self.clock_ghz
 
+    @property
+    def f_max_ghz(self) -> float:
+        """The highest clock of its units, GHz; `hwsim.arch.clock.f_max` also says how sure that is."""
+        from hwsim.arch.clock import f_max
+
+        return f_max(self).value
+
     def latency_s(self, cycles: int) -> float:
         """Seconds that `cycles` take."""
         return cycles / (self.clock_ghz * 1e9)

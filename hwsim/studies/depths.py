@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hwsim.cost.depths import TABLE, csv_text
-from hwsim.rtl import catalog
+from hwsim.datapaths import circuits as catalog
 from hwsim.rtl.chain import mac_chain
 from hwsim.rtl.tools import yosys_version
 
