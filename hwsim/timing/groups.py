@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 DRAM = -1
 
+FUSED_TILE = 3
+"""Numbers of a tile of `tiles.fused_tile`."""
+
 STATISTIC_BITS = 2 * 32
 """A row's running maximum and sum in float32, while softmax is online."""
 
