@@ -2,8 +2,8 @@
 
 Decides that a clock needs no Yosys: ``data/depths.csv`` holds, for every named unit and number of stages, the longest
 stage in FO4, the loop that no stage can cut, the registers of the cuts and the area of the netlist that is this fast
-(mapped for depth, see `hwsim.rtl.tools.yosys`) beside the one mapped for area. ``python -m hwsim.cost.depths`` makes
-it anew.
+(mapped for depth, see `hwsim.rtl.tools.yosys`) beside the one mapped for area. `hwsim.studies.depths`
+makes it anew.
 
 Units outside the table: `hwsim.cost.depth_rules`.
 """
@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from hwsim.cost.tables import FOLDER, read
 from hwsim.errors import ArgumentError, UnknownName
@@ -27,32 +26,6 @@ from hwsim.rtl.unit import Unit
 
 STAGES = (1, 2, 3, 4, 6, 8)
 """Numbers of stages in the table; a cut of another number is that of the next smaller one."""
-
-BETWEEN: tuple[tuple[str, dict[str, Any]], ...] = (
-    *(
-        ("mac", {"a_bits": a, "b_bits": b, "acc_bits": acc})
-        for a, b, acc in (
-            (2, 2, 16), (3, 3, 16), (4, 4, 20), (4, 4, 24), (4, 4, 32), (5, 5, 20), (6, 6, 24), (8, 4, 24),
-            (8, 4, 32), (8, 8, 20), (8, 8, 24), (8, 8, 40), (10, 10, 32), (12, 12, 40), (16, 8, 40), (16, 16, 40),
-            (16, 16, 48),
-        )
-    ),
-    *(
-        ("pann_unit", {"bits_x": bits, "acc_bits": acc, "signed": signed})
-        for bits, acc in ((3, 16), (4, 20), (4, 32), (6, 24), (8, 32), (8, 40))
-        for signed in (False, True)
-    ),
-    *(("luq_unit", {"accumulate": "fixed", "acc_bits": acc}) for acc in (12, 14, 16, 18, 24)),
-    *(
-        ("ternary_dot", {"group": group, "luts": luts, "readers": 1})
-        for group, luts in ((2, 1), (2, 4), (3, 1), (3, 2), (3, 4), (4, 1))
-    ),
-    *(
-        ("accumulator", {"p_bits": p, "acc_bits": acc})
-        for p, acc in ((8, 16), (12, 24), (16, 24), (16, 40), (32, 48))
-    ),
-)  # fmt: skip
-"""Units of machines between the catalogue's."""
 
 TABLE = FOLDER / "depths.csv"
 COLUMNS = (
@@ -154,17 +127,18 @@ def _measured(unit: Unit, stages: Iterable[int], liberty: str | Path) -> Iterato
 
 
 def group(unit: Unit) -> str:
-    """Family, with the style where it has one, as a Booth multiplier is no deeper array; tables of floats apart."""
+    """Family, with the style where it has one, as a Booth multiplier is no deeper array; floats are apart."""
     if style := unit.parameters.get("style"):
         return f"{unit.family}.{style}"
-    return f"{unit.family}.real" if unit.parameters.get("activation", "int8") != "int8" else unit.family
+    real = unit.parameters.get("activation", "int8") != "int8" or unit.parameters.get("accumulate") == "fp32"
+    return f"{unit.family}.real" if real else unit.family
 
 
 def csv_text(
     units: Iterable[Unit],
     tool: str,
     progress: Callable[[str], None] = lambda line: None,
-    made_by: str = "python -m hwsim.cost.depths",
+    made_by: str = "python -m hwsim.studies.depths",
 ) -> str:
     """The table of `units`, as `table` reads it."""
     out = io.StringIO()
@@ -186,27 +160,3 @@ def csv_text(
                 ]
             )  # fmt: skip
     return out.getvalue()
-
-
-def write(out: Path = TABLE, progress: Callable[[str], None] = lambda line: None) -> Path:
-    """Make the table of all named units of the catalogue, those between them and a column of 16, anew.
-
-    Raises:
-        MissingExtra: Yosys is not installed.
-    """
-    from hwsim.rtl import catalog
-    from hwsim.rtl.chain import mac_chain
-    from hwsim.rtl.tools import yosys_version
-
-    units = {name: catalog.build(name) for name in catalog.named_units()}
-    for family, parameters in BETWEEN:
-        unit = catalog.build(family, **parameters)
-        units[unit.name] = unit
-    column = mac_chain()
-    units[column.name] = column
-    out.write_text(csv_text(units.values(), yosys_version(), progress))
-    return out
-
-
-if __name__ == "__main__":
-    write()

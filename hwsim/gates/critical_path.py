@@ -38,7 +38,7 @@ SIZED = 1.325
 SIZED_ERROR = 1.25
 """Factor within which a depth is expected: 1.12 among the blocks, and loads and mapping of other circuits."""
 
-_EFFORTS = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)
+_EFFORTS = (1.0, 1.5, 2.0, 2.5, 3.0, 3.5, EFFORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,24 +262,20 @@ def _placed(graph: _Graph, effort: float, limit: float, stages: int) -> tuple[di
     """Stage of every net in at most `stages` of `limit` tau, and the longest stage; None where there is no room."""
     last = stages - 1
     stage = dict.fromkeys(graph.sources, 0)
-    looped = set(graph.stored)
     for net in graph.stored:
-        stage[net] = last
+        stage[net] = last  # and so is whatever it reaches
     at = dict.fromkeys(stage, 0.0)
     for net in at:
         at[net] = effort * float(graph.begins[net])
     longest = 0.0
     for cell in graph.cells:
-        in_loop = any(source in looped for source in cell.inputs)
-        place = last if in_loop else max((stage.get(source, 0) for source in cell.inputs), default=0)
+        place = max((stage.get(source, 0) for source in cell.inputs), default=0)
         time = _time(cell, place, stage, at, effort)
-        if time > limit and not in_loop:
+        if time > limit:
             place += 1
             time = _time(cell, place, stage, at, effort)
         if time > limit or place > last:
             return None
-        if in_loop:
-            looped.add(cell.output)
         stage[cell.output], at[cell.output] = place, time
         longest = max(longest, time)
     return stage, longest

@@ -45,3 +45,12 @@ def test_sizes_are_checked():
     with pytest.raises(ArgumentError, match=r"^clock_tree: area_mm2 must be finite and not negative, got inf$"):
         leakage_mw(math.inf, 45)
     assert clock_tree_pj_per_cycle(0, 0.0).value == 0
+
+
+def test_idle_power_of_two_chips_lies_beside_ours():
+    # Idle is leakage of fast devices and the tree, flip-flops gated: TPUv1 28 W on 331 mm2 (28 nm, 0.7 GHz), A100
+    # 54 W on 826 mm2 (7 nm, 1.41 GHz), both with memories and pads in them
+    for node_nm, clock_ghz, published in ((28, 0.7, 28e3 / 331), (7, 1.41, 54e3 / 826)):
+        tree = clock_tree_pj_per_cycle(0, 1.0, node_nm).value * clock_ghz
+        ours = tree + leakage_mw(1.0, node_nm, high_performance=True).value
+        assert 1 / 1.3 < ours / published < 1.3

@@ -75,6 +75,16 @@ def test_wide_nets_cost_stages_of_effort_four(module, hwsim45):
     assert path.depth_fo4 * 5 * SIZED == pytest.approx(4 * (1 - math.log(4) + math.log(65)) + 1)
 
 
+def test_an_input_of_many_pins_costs_what_a_flip_flop_does_not_drive(module, hwsim45):
+    # the port feeds sixteen inverters, four of them are in the flip-flop's own delay: effort 4; then an inverter's 1
+    cells = {f"g{i}": ("INV", {"A": 10, "Y": 20 + i}) for i in range(16)}
+    ports = {"a": ("input", [10]), "y": ("output", list(range(20, 36)))}
+    path = critical_path(build_netlist(module(ports, cells), hwsim45, "fan"))
+    # at effort f: f ln 4 + 1 + f (1 - ln f) is largest at 4, where it is 1 + 4
+    assert path.depth_fo4 * 5 * SIZED == pytest.approx(5.0)
+    assert path.effort == 4.0
+
+
 def test_a_loop_is_what_stages_cannot_cut(module, hwsim45):
     looped = _chain(module, hwsim45, 6, register=True)
     path = critical_path(looped)

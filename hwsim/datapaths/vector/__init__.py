@@ -7,7 +7,10 @@ run("softmax", "fp16", words)             # bits, and the circuits that made the
 
 from __future__ import annotations
 
+from hwsim.datapaths.vector.attention import Online, exaq_softmax, online_softmax
 from hwsim.datapaths.vector.operators import run
 from hwsim.datapaths.vector.price import Operator, Recipe, operator, recipe, recipes
 
-__all__ = ["Operator", "Recipe", "operator", "recipe", "recipes", "run"]
+__all__ = [
+    "Online", "Operator", "Recipe", "exaq_softmax", "online_softmax", "operator", "recipe", "recipes", "run",
+]  # fmt: skip

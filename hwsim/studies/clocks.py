@@ -1,7 +1,7 @@
 """Published clocks beside the highest clocks of our units, as a table.
 
 Synthesis results of a unit alone compare with the unit. A chip's clock is a lower bound: its memories, its control
-and its sign-off are in it. ``python -m hwsim.cost.published_clocks FILE`` writes the table.
+and its sign-off are in it. ``python -m hwsim.studies.clocks FILE`` writes the table.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def text() -> str:
     lines = [
         "# Highest clocks of units",
         "",
-        "Slow corner, nominal supply, GHz; made by `python -m hwsim.cost.published_clocks`. Every figure is within a",
+        "Slow corner, nominal supply, GHz; made by `python -m hwsim.studies.clocks`. Every figure is within a",
         "factor of 1.5: 1.4 of the node's FO4 and 1.25 of the depth.",
         "",
         "| unit | stages | FO4 of a stage | registers added | " + " | ".join(f"{node} nm" for node in NODES) + " |",
