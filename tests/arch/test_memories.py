@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hwsim.arch import Accelerator, Memory, Port, load_accelerator
 from hwsim.arch.places import line_of
@@ -186,6 +188,33 @@ def test_one_dram() -> None:
     del tables["memory"][0], tables["memory"][-1]
     with pytest.raises(DesignError, match=r"^two-levels.memory: must have exactly one DRAM, got \[\]$"):
         Accelerator.from_dict(tables)
+
+
+sizes = st.floats(1e-3, 1e6)
+widths = st.none() | st.integers(1, 1 << 20)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kib=st.tuples(sizes, sizes, sizes),
+    common=st.integers(1, 1 << 20),
+    own=st.tuples(widths, widths, widths),
+    device=st.sampled_from(["lstp", "lop", "hp"]),
+    gbyte_s=st.floats(1e-3, 1e5),
+)
+def test_any_sizes_survive_a_file(
+    kib: tuple[float, ...], common: int, own: tuple[int | None, ...], device: str, gbyte_s: float
+) -> None:
+    """Capacities and widths of any size, each memory its own; a machine equals what its tables make."""
+    names = ("activation", "weight", "output")
+    fields: dict[str, Any] = {f"memory.{name}_kib": one for name, one in zip(names, kib, strict=True)}
+    fields |= {f"memory.{name}_port_bits": one for name, one in zip(names, own, strict=True)}
+    machine = load_accelerator("edge-int8").changed(
+        **fields, **{"memory.port_bits": common, "memory.sram": device, "memory.dram_gbyte_s": gbyte_s}
+    )
+    assert Accelerator.from_dict(machine.to_dict()) == machine
+    for name, one, width in zip(names, kib, own, strict=True):
+        assert (machine.memory(name).kib, machine.memory(name).ports[0].bits) == (one, width or common)
 
 
 def test_a_message_names_the_line(tmp_path: Path) -> None:
