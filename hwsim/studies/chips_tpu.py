@@ -32,7 +32,7 @@ HOST_GBYTE_S = 14.0
 """Figure 1: the host's interface, over which the inputs of a batch come."""
 
 WHY = {
-    "MLP1": "32 % of its cycles are not the matrix unit's: 8.4 % RAW stalls, 8.8 % input stalls, the rest without cause",
+    "MLP1": "32 % of its cycles are not the matrix unit's: RAW 8.4 %, input stalls 8.8 %, the rest without cause",
     "LSTM0": "18 % are not the matrix unit's: a layer waits for the one before and for vector work (RAW 14.6 %)",
     "CNN0": "the paper's own rows disagree: 86 TOPS are 93 % of the peak, not 78 %",
     "CNN0 TOPS of the peak": "a square layer of 707 takes 3 x 3 tiles, of which 15 % is padding",

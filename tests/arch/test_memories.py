@@ -103,6 +103,46 @@ def test_the_short_form_is_three_memories() -> None:
     assert machine.output_bits == 32
 
 
+def test_a_unified_buffer() -> None:
+    """One memory for all operands, whose one port reads or writes."""
+    machine = load_accelerator("edge-unified")
+    (buffer,) = (memory for memory in machine.memories if memory.kind != "dram")
+    for operand in ("input", "weight", "output"):
+        assert machine.levels(operand) == (machine.dram, buffer)  # type: ignore[arg-type]
+    assert (buffer.read_bits, buffer.write_bits, buffer.shares_ports) == (256, 256, True)
+
+
+def test_a_part_with_hbm() -> None:
+    """Two levels of SRAM below an HBM: weights and sums have memories of their own in each of four arrays."""
+    machine = load_accelerator("hbm-int8")
+    assert (machine.dram.name, machine.dram.technology, machine.dram_bits_per_cycle) == ("hbm", "hbm2", 307 * 8)
+    assert [level.name for level in machine.levels("weight")] == ["hbm", "shared", "weights"]
+    assert [level.name for level in machine.levels("output")] == ["hbm", "shared", "sums"]
+    assert [level.name for level in machine.levels("input")] == ["hbm", "shared"]
+    assert machine.memory("weights").read_bits == 4 * 1024
+    assert machine.array.units == 4 * 128 * 128
+
+
+@pytest.mark.parametrize(
+    ("name", "chains"),
+    [
+        ("tpu-v1", (["unified"], ["fifo"], ["unified", "accumulators"])),
+        ("tpu-v4i", (["cmem", "vmem"], ["cmem", "vmem"], ["cmem", "vmem"])),
+        ("eyeriss", (["buffer", "input-spad"], ["filters", "filter-spad"], ["buffer", "sum-spad"])),
+        ("nvdla-2048", (["buffer"], ["buffer"], ["accumulators"])),
+        ("simba", (["global", "inputs"], ["weights"], ["global", "sums"])),
+        ("gemmini", (["scratchpad"], ["scratchpad"], ["accumulator"])),
+        ("vs-quant-int4", (["inputs"], ["weights"], ["sums"])),
+        ("mx-npu-mxfp4", (["scratchpad"], ["scratchpad"], ["scratchpad"])),
+    ],
+)
+def test_published_chips_as_graphs(name: str, chains: tuple[list[str], ...]) -> None:
+    machine = load_accelerator(name)
+    for operand, chain in zip(("input", "weight", "output"), chains, strict=True):
+        assert [level.name for level in machine.levels(operand)] == ["dram", *chain]  # type: ignore[arg-type]
+    assert Accelerator.from_dict(machine.to_dict()) == machine
+
+
 def test_fields_change_by_path() -> None:
     machine = load_accelerator("edge-int8")
     other = machine.changed(
