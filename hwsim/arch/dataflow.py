@@ -102,6 +102,12 @@ class Dataflow:
         return next(operand for operand in OPERANDS if set(SIDES[operand]) == self._sides)
 
     @property
+    def order(self) -> Literal["ws", "os", "is"]:
+        """The order in which operands pass a unit, by what stays in it: what toggles are counted in."""
+        orders: dict[Operand, Literal["ws", "os", "is"]] = {"weight": "ws", "output": "os", "input": "is"}
+        return orders[self.stationary]
+
+    @property
     def _sides(self) -> set[Dimension]:
         return {WHOLE.get(self.rows, self.rows), WHOLE.get(self.cols, self.cols)}
 

@@ -165,7 +165,8 @@ def _hardware_tables(machine: Accelerator) -> dict[str, Any]:
     if not is_short:
         tables["output_bits"] = machine.output_bits
     tables |= _said((OBJECTIVE, FUSED), machine)
-    array = {field.key: getattr(machine.array, field.key) for field in ARRAY} | {"dataflow": machine.dataflow}
+    array = {field.key: getattr(machine.array, field.key) for field in ARRAY}
+    array["dataflow"] = machine.array.dataflow.name
     tables["array"] = {field.key: array[field.key] for field in ARRAY}
     if vector := _said(VECTOR, machine.vector):
         tables["vector"] = vector

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim import formats
 from hwsim.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -67,6 +68,11 @@ class Gates(ABC):
     def shared(self) -> Mapping[str, int]:
         """Roles of circuits that a row of the array shares, and how many of each it has."""
         return {}
+
+    @property
+    def summing(self) -> str:
+        """Role of the circuit that makes the running sum."""
+        return "unit"
 
     @abstractmethod
     def circuits(self) -> Mapping[str, Unit]:
@@ -239,6 +245,15 @@ class Datapath(ABC):
     def block(self) -> int | None:
         """Elements along K that share one scale byte, None if the unit takes no scales."""
         return None
+
+    def codes(self, side: Side) -> NDArray[Any]:
+        """Every element code that the port of `side` takes, in the container of its format."""
+        name = self.a_format if side == "a" else self.b_format
+        if name.startswith("uint"):
+            bits = int(name.removeprefix("uint"))
+            return np.arange(1 << bits, dtype=np.uint8 if bits <= 8 else np.uint16)
+        form = formats.get(name)
+        return (np.arange(1 << form.bits) << form.padding_bits).astype(form.code_dtype)
 
     @property
     def elements_per_word(self) -> int:

@@ -20,12 +20,17 @@ Words = NDArray[np.uint64]
 
 
 def running_sums(
-    unit: Datapath, a: NDArray[Any], b: NDArray[Any], scale_a: NDArray[Any] | None, scale_b: NDArray[Any] | None
+    unit: Datapath,
+    a: NDArray[Any],
+    b: NDArray[Any],
+    scale_a: NDArray[Any] | None,
+    scale_b: NDArray[Any] | None,
+    start: NDArray[Any] | None = None,
 ) -> tuple[Words, Words]:
-    """`Datapath.running_sums` by the unit's own products, one step after another."""
+    """`Datapath.running_sums` by the unit's own products, one step after another; `start`: before the first."""
     wide, block, per_word = unit.lanes, unit.block or 1, unit.elements_per_word
     sums: list[NDArray[Any]] = []
-    total = None
+    total = start
     for first in range(0, a.shape[1], wide):
         at, scales = slice(first, first + wide), slice(first // block, -(-(first + wide) // block))
         words = slice(first // per_word, (first + wide) // per_word)

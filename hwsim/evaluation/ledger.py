@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from hwsim.cost.quantity import Breakdown, Quantity
+from hwsim.cost.quantity import Breakdown, Quantity, total
 from hwsim.errors import ArgumentError
 
 Grouping = Literal["layer", "component", "level", "tensor"]
@@ -128,8 +128,7 @@ def _quantum(total: float) -> float:
 
 
 def _sum(members: list[Charge], unit: str) -> Quantity:
-    """The exact sum of amounts; source of the largest, errors as `Quantity` combines them."""
+    """The exact sum of amounts; source of the largest, errors by cause as `hwsim.cost.quantity.total` joins them."""
     value = sum(charge.amount for charge in members)
-    spread = sum(charge.amount * charge.price.relative_error for charge in members)
-    largest = max(members, key=lambda charge: charge.amount)
-    return Quantity(value, unit, largest.price.source, spread / value if value else 0.0)
+    joined = total(charge.quantity for charge in members)
+    return Quantity(value, unit, joined.source, errors=joined.errors)

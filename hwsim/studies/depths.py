@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hwsim.cost.depths import TABLE, csv_text
-from hwsim.datapaths import circuits
+from hwsim.datapaths import circuits as catalog
 from hwsim.rtl.chain import mac_chain
 from hwsim.rtl.tools import yosys_version
 
@@ -48,9 +48,9 @@ def write(out: Path = TABLE, progress: Callable[[str], None] = lambda line: None
     Raises:
         MissingExtra: Yosys is not installed.
     """
-    units = {name: circuits.build(name) for name in circuits.named_units()}
+    units = {name: catalog.build(name) for name in catalog.named_units()}
     for family, parameters in BETWEEN:
-        unit = circuits.build(family, **parameters)
+        unit = catalog.build(family, **parameters)
         units[unit.name] = unit
     column = mac_chain()
     units[column.name] = column

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hwsim.arch.plan import Plan, Resident, Step
 from hwsim.errors import ArgumentError, HwsimError
-from hwsim.timing.groups import part
+from hwsim.timing.groups import FUSED_TILE, part
 from hwsim.timing.moves import Objective, step_of
 from hwsim.timing.residency import Move, Search
 from hwsim.timing.stages import Staged, stage
@@ -127,7 +127,8 @@ def _plan(
         residents.append(Resident(name, level, staged.bits[name], since.pop((name, where)), last))
 
     for number, move in enumerate(moves):
-        group = search.group(move.span, move.places, aim)
+        how = move.span.how if len(move.choice.tile) == FUSED_TILE else None
+        group = search.group(move.span, move.places, aim, how)
         steps.append(step_of(group, move.choice, staged, machine, wires))
         for name, where in move.residents:
             since.setdefault((name, where), number)

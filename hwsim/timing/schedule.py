@@ -140,8 +140,8 @@ class Chain:
 
     @cached_property
     def depth(self) -> int:
-        """For the kernels: finish times remembered of every stage, a power of two."""
-        return 1 << (max(stage.buffers for stage in self.stages) + 1).bit_length()
+        """For the kernels: finish times remembered of a stage: a power of two, from 2, no less than any buffers."""
+        return 1 << max(1, (max(stage.buffers for stage in self.stages) - 1).bit_length())
 
 
 def standard(operands: int = 2, results: int = 2) -> Chain:
@@ -359,7 +359,6 @@ def recurrence(
                 ends += times * shift
                 free += times * shift
                 found += times * (found - old_found)
-                found[1] = old_found[1]
                 left -= times * period
                 slot += times * period
                 continue

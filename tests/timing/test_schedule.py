@@ -135,8 +135,14 @@ def test_recurrence_equals_its_words_on_random_machines():
         starts = [row[core] - tile[core] for row, tile in zip(ends, tiles, strict=True)]
         last = ends[-1][-1]
         assert found[:3] == (last, starts[0], last - ends[-1][core]), seed
-        gaps = sum(start - row[core] for start, row in zip(starts[1:], ends[:-1], strict=True))
-        assert sum(found.stalls.values()) == gaps, seed
+        stage, stalls = chain.stages[core], [0, 0, 0]
+        for tile in range(1, len(ends)):  # causes in the order in which they end
+            idle = ends[tile - 1][core]
+            fed = max(idle, ends[tile][core - 1] if core else 0)
+            bounded = stage.buffers and tile >= stage.buffers
+            room = max(fed, ends[tile - stage.buffers][core + stage.until] if bounded else 0)
+            stalls = [stalls[0] + fed - idle, stalls[1] + room - fed, stalls[2] + starts[tile] - room]
+        assert list(found.stalls.values()) == stalls, seed
 
 
 def test_huge_counts_are_exact():
@@ -154,6 +160,17 @@ def test_huge_counts_are_exact():
         periods = 36000
         huge = latency([Run(5000 + 27720 * periods, tile), tail], chain)
         assert huge.latency == one + periods * (two - one)
+
+
+def test_a_run_in_two_parts_is_the_run():
+    for seed in range(300):
+        rng = random.Random(seed)
+        chain = draw_chain(rng)
+        tile = tuple(rng.randint(0, 9) for _ in chain.stages)
+        first, second = rng.randint(0, 100), rng.randint(0, 100)
+        before = Run(rng.randint(0, 9), tuple(rng.randint(0, 9) for _ in chain.stages))
+        parts = [before, Run(first, tile), Run(second, tile)]
+        assert latency(parts, chain) == latency([before, Run(first + second, tile)], chain), seed
 
 
 def test_no_duration_can_grow_while_the_latency_falls():
@@ -227,6 +244,8 @@ def test_mistakes():
     assert latency([Run(LIMIT // 4, Tile(1, 1, 0, 0))]).latency == LIMIT // 4 + 1
     with pytest.raises(ArgumentError, match=r"^all durations together: must be below 2\^62, got"):
         latencies(np.array([LIMIT // 2]), np.array([[1, 1, 0, 0]]), np.array([0, 1]))
+    with pytest.raises(ArgumentError, match=r"^all durations together: must be below 2\^62, got"):
+        latencies(np.full(8, LIMIT // 4), np.zeros((8, 4), dtype=np.int64), np.array([0, 8]))  # the counts alone
     with pytest.raises(ArgumentError, match=r"^runs: must be integers from 0, got -1$"):
         latencies(np.array([1]), np.array([[1, -1, 0, 0]]), np.array([0, 1]))
     with pytest.raises(ArgumentError, match=r"^durations: must have the shape \(1, 4\), got \(1, 3\)$"):

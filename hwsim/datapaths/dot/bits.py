@@ -318,8 +318,12 @@ class Dot(Datapath):
 
     @property
     def lanes(self) -> int:
-        """The fused group: a unit must see its products together to align them."""
-        return self.group
+        """The fused group, as a unit must see its products together to align them; all elements of a rewrite."""
+        return self.step
+
+    def cycles_per_step(self, additions: float | None = None) -> float:
+        """One a group; a rewrite takes two."""
+        return self.step / self.group
 
     def addends(self, a: NDArray[Any], b: NDArray[Any]) -> NDArray[np.int64] | None:
         """None: products do not leave the unit."""

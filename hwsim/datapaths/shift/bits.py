@@ -80,6 +80,12 @@ class Shift(Unscaled):
             return None
         return products_of(self._activations(a, "addends.a"), _QUARTERS[self._weights(b, "addends.b")], 1)
 
+    def sum_words(self, result: NDArray[Any]) -> NDArray[Any]:
+        """Quarters of a fixed accumulator; they are exact in float32 up to 24 bits."""
+        if self.accumulator == "fp32":
+            return Unscaled.sum_words(self, result)
+        return (result * np.float32(4)).astype(np.int64).view(np.uint64)
+
     def running_sums(
         self, a: NDArray[Any], b: NDArray[Any], scale_a: NDArray[Any] | None, scale_b: NDArray[Any] | None
     ) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:

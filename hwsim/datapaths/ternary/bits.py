@@ -25,7 +25,7 @@ from hwsim import formats
 from hwsim.datapaths.base import Calibration, Call, Gates, Price, Side, Unscaled, check_choice, check_range
 from hwsim.datapaths.exact import wrapping_matmul
 from hwsim.datapaths.operands import integer_start, integer_values, wrapped
-from hwsim.datapaths.streams import exact_sums, ordered, products_of
+from hwsim.datapaths.streams import exact_sums, ordered, products_of, running_sums
 from hwsim.datapaths.ternary.float_product import FloatTables, float_dots, float_matmul
 from hwsim.datapaths.ternary.keys import encode_groups, grouped, int_tables, key_weights
 from hwsim.datapaths.ternary.reference import BF16, FP16, Semantics
@@ -157,6 +157,10 @@ class TernaryLut(Unscaled):
         """The activations of all tables."""
         return self.group * self.luts
 
+    def codes(self, side: Side) -> NDArray[Any]:
+        """All activations; of weights 0, 1 and -1."""
+        return Unscaled.codes(self, side) if side == "a" else np.array([0, 1, 3], np.uint8)
+
     def words(self, codes: NDArray[Any], element: Format, side: Side) -> NDArray[Any]:
         """Activations as codes, weights as keys."""
         return self.encode(codes) if side == "b" else Unscaled.words(self, codes, element, side)
@@ -181,7 +185,9 @@ class TernaryLut(Unscaled):
         """Of integers all at once."""
         fetched = self.addends(a, b)
         if fetched is None:
-            return Unscaled.running_sums(self, a, b, scale_a, scale_b)
+            several = a.shape[1] > self.lanes  # the only step of a short product is written without an addition
+            start = np.zeros((len(a), len(b)), np.float32) if several else None
+            return running_sums(self, a, b, scale_a, scale_b, start)
         return exact_sums(fetched, self.accumulator_bits)
 
     def stream(

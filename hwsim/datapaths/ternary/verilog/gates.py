@@ -35,6 +35,11 @@ class LookupGates(Gates):
         """A builder for each table."""
         return {"tables": self.unit.luts}
 
+    @property
+    def summing(self) -> str:
+        """The adder behind the reader."""
+        return "adder"
+
     def circuits(self) -> Mapping[str, Unit]:
         """``tables``, ``reader`` and ``adder``."""
         unit, whole = self.unit, self.whole()
