@@ -2,8 +2,8 @@
 
 A machine takes it by `datapath = { file = "docs/truncated.py:Truncated", bits = 8, dropped = 6, acc_bits = 24 }`.
 
-Of a two's complement product, partial products of weight below 2^dropped are not built: row i of the array, a b_i 2^i,
-keeps the bits of a from dropped - i on. So the error is never positive in a row that adds, and grows with `dropped`.
+Of a two's complement product, partial products of weight below 2^dropped are not built: row i of the array,
+a b_i 2^i, keeps the bits of a from dropped - i on. So the error of a row that adds is never positive.
 """
 
 from __future__ import annotations
