@@ -81,6 +81,18 @@ class Numerics:
         return hash((self.activation.name, self.weight.name, self.datapath))  # equal numerics have equal names
 
     @property
+    def family(self) -> str:
+        """The arithmetic in one word: what a reader of a figure tells designs apart by."""
+        activation, weight = self.activation.name.split(".")[0], self.weight.name.split(".")[0]
+        return activation if activation == weight else f"{weight}×{activation}"
+
+    @property
+    def label(self) -> str:
+        """The arithmetic in full: schemes, and what else decides the bits of the unit."""
+        schemes = "×".join(dict.fromkeys((self.weight.name, self.activation.name)))
+        return f"{schemes} · {self.datapath.label}"
+
+    @property
     def key(self) -> str:
         """A name that two numerics share exactly if they give the same bits by construction."""
         return "|".join((_scheme_key(self.activation), _scheme_key(self.weight), self.datapath.key))

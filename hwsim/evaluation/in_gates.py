@@ -92,9 +92,9 @@ def confirm(
 
     def priced(evaluator: Evaluator, design: Accelerator) -> tuple[float, float, float, float]:
         """Energy and its logic, area and its logic."""
-        layers, area = evaluator.price(design)
-        energy = cost.add(layer.energy for layer in layers)
-        return energy.value, _logic(energy), area.value, _logic(area)
+        found = evaluator.price(design)
+        energy, area = found.energy, found.area
+        return energy.value, _logic(energy.breakdown()), area.value, _logic(area.breakdown())
 
     fitted, exact = (Evaluator(trace, "replay", kind, memo=memo) for kind in ("trace", "gates"))
     delay = cost.load_coefficients().delay_model

@@ -109,7 +109,7 @@ def trace_power(gemms: Iterable[Gemm], accelerator: Accelerator, **options: Any)
     """
     for gemm in gemms:
         numerics = accelerator.policy.for_gemm(gemm.layer, gemm.b.role)
-        yield None if numerics is None else gemm_power(gemm, numerics, accelerator.dataflow, **options)
+        yield None if numerics is None else gemm_power(gemm, numerics, accelerator.array.dataflow.order, **options)
 
 
 def operand_vectors(

@@ -52,6 +52,6 @@ CATALOG = by_name(
         Format("bf16", 8, 7, 127, specials="ieee", source=PTX),
         Format("tf32", 8, 10, 127, specials="ieee", padding_bits=13, source=PTX),
         Format("fp32", 8, 23, 127, specials="ieee", source=IEEE),
-        *(Format(f"int{bits}", 0, bits - 1, 0, sign="twos_complement", source=INTEGER) for bits in range(2, 9)),
+        *(Format(f"int{b}", 0, b - 1, 0, sign="twos_complement", source=INTEGER) for b in (*range(2, 9), 16)),
     ]
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,7 +74,7 @@ def test_machines_are_evaluated_end_to_end(name: str, energy: Any) -> None:
     for part in (*found.energy.parts.values(), *found.area.parts.values()):
         assert part.source
         assert part.value >= 0
-        assert 0 <= part.relative_error < 2
+        assert 1 <= part.error_factor < 3.001  # leakage's is 3
     logic = {"products", "accumulation", "tables", "logic"} & set(found.energy.parts)
     assert sum(found.energy[part].value for part in logic) > 0
     assert found.latency_cycles > 0
@@ -160,7 +159,7 @@ def test_registers_by_hand() -> None:
     assert datapaths.shift("fixed", 20).price.registers[:4] == (4, 4, 20, 0)
     assert datapaths.ternary_lut(4).price.registers[3] == 40 * 10  # four INT8 fit ten bits
     assert datapaths.ternary_lut(2, "bf16").price.registers[3] == 4 * 16
-    design = replace(machine("pann"), overlap="none")
+    design = machine("pann").changed(**{"array.overlap": "none"})
     assert register_bits(datapaths.pann(6, 2.0, 24).price.registers, design) == 1024 * (6 + 8 + 48)
 
 
