@@ -11,8 +11,9 @@ import pytest
 from hwsim.cost.clocking import f_max_ghz, fo4_ps, period_fo4, stages_for, unit_f_max_ghz, voltage_range
 from hwsim.cost.depth_rules import ALL, Rule, _fit, _miss, estimate, rule
 from hwsim.cost.depths import STAGES, depth, synthesized, table
+from hwsim.datapaths import circuits as catalog
 from hwsim.errors import ArgumentError, UnknownName
-from hwsim.rtl import catalog, tools
+from hwsim.rtl import tools
 
 needs_yosys = pytest.mark.skipif(not tools.available("yosys", "yosys-abc"), reason="needs Yosys (apt install yosys)")
 
