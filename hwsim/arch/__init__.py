@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hwsim.arch.accelerator import Accelerator, Objective
-from hwsim.arch.activity import Activity, Buffers
 from hwsim.arch.dataflow import Dataflow, Operand
 from hwsim.arch.loading import load_accelerator
 from hwsim.arch.memory import Memory, Port
@@ -13,9 +12,7 @@ from hwsim.arch.policy import Policy
 
 __all__ = [
     "Accelerator",
-    "Activity",
     "Array",
-    "Buffers",
     "Dataflow",
     "Memory",
     "Numerics",

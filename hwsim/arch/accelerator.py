@@ -18,11 +18,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from hwsim.arch import hierarchy
-from hwsim.arch.activity import Buffers
 from hwsim.arch.dataflow import Operand
 from hwsim.arch.fields import FUSED, OBJECTIVE, OUTPUT_BITS, TECHNOLOGY, check_record
 from hwsim.arch.memory import Memory
-from hwsim.arch.parts import Array, Overlap, VectorUnit
+from hwsim.arch.parts import Array, VectorUnit
 from hwsim.arch.policy import Policy
 from hwsim.errors import DesignError, UnknownName
 
@@ -106,6 +105,13 @@ class Accelerator:
         """Bandwidth of the DRAM channel in bits a clock cycle."""
         return (self.dram.gbyte_s or 0.0) * 8 / self.clock_ghz
 
+    @property
+    def f_max_ghz(self) -> float:
+        """The highest clock of its units, GHz; `hwsim.arch.clock.f_max` also says how sure that is."""
+        from hwsim.arch.clock import f_max
+
+        return f_max(self).value
+
     def latency_s(self, cycles: int) -> float:
         """Seconds that `cycles` take."""
         return cycles / (self.clock_ghz * 1e9)
@@ -145,55 +151,3 @@ class Accelerator:
         from hwsim.arch.loading import from_tables
 
         return from_tables(tables, where)
-
-    # What the evaluation of one product at a time reads of a machine with three memories.
-
-    @property
-    def rows(self) -> int:
-        """Units along the first side of the array."""
-        return self.array.rows
-
-    @property
-    def cols(self) -> int:
-        """Units along the second side of the array."""
-        return self.array.cols
-
-    @property
-    def dataflow(self) -> Literal["ws", "os", "is"]:
-        """Name of the array's dataflow."""
-        return self.array.dataflow.name  # type: ignore[return-value]
-
-    @property
-    def overlap(self) -> Overlap:
-        """What the array hides of filling and draining."""
-        return self.array.overlap
-
-    @property
-    def sram_kib(self) -> Buffers:
-        """Capacity of the activation, weight and output memory, KiB."""
-        return Buffers(*(int(self.levels(operand)[-1].kib) for operand in ("input", "weight", "output")))
-
-    @property
-    def activation_kib(self) -> int:
-        """Capacity of the activation memory, KiB."""
-        return self.sram_kib.activation
-
-    @property
-    def weight_kib(self) -> int:
-        """Capacity of the weight memory, KiB."""
-        return self.sram_kib.weight
-
-    @property
-    def output_kib(self) -> int:
-        """Capacity of the output memory, KiB."""
-        return self.sram_kib.output
-
-    @property
-    def port_bits(self) -> int:
-        """Width of the widest port, bits."""
-        return max(port.bits for memory in self.memories for port in memory.ports)
-
-    @property
-    def handover(self) -> Literal["dram", "chip"]:
-        """Where activations lie between two products."""
-        return "chip" if self.fused else "dram"

@@ -65,8 +65,8 @@ def _leads_to_dram(memory: Memory, by_name: dict[str, Memory], where: str) -> No
 
 def _holds(operand: Operand, memories: tuple[Memory, ...], by_name: dict[str, Memory], where: str) -> None:
     ends = _innermost(memories, operand)
-    if len(ends) != 1 or ends[0].kind == "dram":
-        names = [memory.name for memory in ends if memory.kind != "dram"]
+    if len(ends) != 1:
+        names = [memory.name for memory in ends]
         raise DesignError(f"must end in one memory on chip that holds {operand!r}", got=names, where=where)
     level = ends[0]
     while level.parent is not None:
@@ -81,7 +81,7 @@ def _holds(operand: Operand, memories: tuple[Memory, ...], by_name: dict[str, Me
 
 
 def _innermost(memories: tuple[Memory, ...], operand: Operand) -> list[Memory]:
-    """Levels that hold `operand` and fill no other level that does."""
-    holders = [memory for memory in memories if operand in memory.holds]
+    """Levels on chip that hold `operand` and fill no other level that does."""
+    holders = [memory for memory in memories if operand in memory.holds and memory.kind != "dram"]
     parents = {memory.parent for memory in holders}
     return [memory for memory in holders if memory.name not in parents]

@@ -74,14 +74,15 @@ if TYPE_CHECKING:
 
 
 def load_accelerator(name_or_path: str | Path) -> Accelerator:
-    """A machine by name (``dse/machines/NAME.toml`` of the workbench, ``"published/eyeriss"``) or by path.
+    """A machine by name (``dse/machines/NAME.toml`` of the workbench, or ``published/NAME.toml`` there) or by path.
 
     Raises:
         UnknownName: no machine of that name, or a scheme or datapath that no catalogue holds.
         ArgumentError: no file at that path.
         DesignError: the file is not TOML, or describes no machine; the message holds the field's path and its line.
     """
-    path = workbench.find("dse/machines", name_or_path, ".toml")
+    published = str(name_or_path) in workbench.names("dse/machines/published", ".toml")
+    path = workbench.find("dse/machines/published" if published else "dse/machines", name_or_path, ".toml")
     try:
         text = path.read_text(encoding="utf-8")
         tables = tomllib.loads(text)
@@ -164,7 +165,8 @@ def _hardware_tables(machine: Accelerator) -> dict[str, Any]:
     if not is_short:
         tables["output_bits"] = machine.output_bits
     tables |= _said((OBJECTIVE, FUSED), machine)
-    array = {field.key: getattr(machine.array, field.key) for field in ARRAY} | {"dataflow": machine.dataflow}
+    array = {field.key: getattr(machine.array, field.key) for field in ARRAY}
+    array["dataflow"] = machine.array.dataflow.name
     tables["array"] = {field.key: array[field.key] for field in ARRAY}
     if vector := _said(VECTOR, machine.vector):
         tables["vector"] = vector

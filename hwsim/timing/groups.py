@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING
 
-from hwsim.arch.units import cycles_per_step, lanes, storage_bits
+from hwsim.arch.units import storage_bits
 from hwsim.timing import counts as c
 from hwsim.timing import tiles as t
 from hwsim.timing.stages import REDUCING_KINDS, Stage, Staged, vector_cycles
@@ -121,7 +121,7 @@ def _product_part(
     causal = (2 if _masks_depth(staged, operator) else 1) if shape.causal else 0
     problems = 1 if shape.groups == 1 else (shape.batch if causal else shape.groups)
     rows = shape.batch * shape.m // problems
-    pace = cycles_per_step(numerics.datapath, additions)
+    pace = numerics.datapath.cycles_per_step(additions)
     view = storage_bits(numerics, "activation", shape.batch * shape.m, shape.k)
     b_bits = storage_bits(numerics, shape.b_role, shape.n, shape.k)
     a_read = next((read for read in stage.reads if read.use == "a"), None)
@@ -139,7 +139,7 @@ def _product_part(
         (c.ROWS, rows),
         (c.N, shape.n),
         (c.K, shape.k),
-        (c.WIDE, lanes(numerics.datapath)),
+        (c.WIDE, numerics.datapath.lanes),
         (c.PACE, int(pace) if pace == int(pace) else pace),
         (c.FLOW, FLOWS[array.dataflow.name]),
         (c.OVERLAP, OVERLAPS[array.overlap]),

@@ -11,6 +11,7 @@ one needs torch.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import prod
 from typing import Literal
@@ -166,3 +167,23 @@ class Graph:
                 if place not in found[access.tensor]:
                     found[access.tensor].append(place)
         return {name: tuple(places) for name, places in found.items()}
+
+
+def graph_of_products(gemms: Iterable[GemmShape]) -> Graph:
+    """The forward products of a workload as a graph in which nothing is handed on: each reads its operands and
+    leaves its result."""
+    tensors: list[Tensor] = []
+    operators: list[Operator] = []
+    for record, gemm in enumerate(gemms):
+        if gemm.phase != "forward":
+            continue
+        name = f"{gemm.layer}.{record}"
+        shared = gemm.groups if gemm.b_role == "weight" else gemm.batch
+        source: Source = "weight" if gemm.b_role == "weight" else "input"
+        a = Tensor(f"{name}:a", (gemm.batch, gemm.m, gemm.k), "float32", "input")
+        b = Tensor(f"{name}:b", (shared, gemm.n, gemm.k), "float32", source)
+        out = Tensor(f"{name}:out", (gemm.batch, gemm.m, gemm.n), "float32", "computed", is_output=True)
+        tensors += [a, b, out]
+        inputs = Access(a.name, a.elements), Access(b.name, b.elements)
+        operators.append(Operator(gemm.layer, "gemm", "forward", inputs, out.name, 0, gemm, record))
+    return Graph(tuple(tensors), tuple(operators))

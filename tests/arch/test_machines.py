@@ -115,7 +115,7 @@ def broken(path: str, value: object) -> dict[str, Any]:
         ("array.rows", True, "edge-int8.array.rows: must be an integer, got True"),
         ("array.rows", None, "edge-int8.array.rows: must be given, as an integer"),
         ("array.row", 4, "edge-int8.array.row: is not a known key; 'rows' is the nearest key, got 4"),
-        ("array.dataflow", "sw", "edge-int8.array.dataflow: must be one of ws, os, is, got 'sw'"),
+        ("array.dataflow", "sw", "edge-int8.array.dataflow: must be one of ws, os, is, rs, got 'sw'"),
         ("array.overlap", "some", "edge-int8.array.overlap: must be one of none, fill, ideal, got 'some'"),
         ("memory.weight_kib", -48, "edge-int8.memory.weight_kib: must be above 0 and at most 1.07374e+09, got -48.0"),
         ("memory.port_bits", 0, "edge-int8.memory.port_bits: must lie in 1..1048576, got 0"),
