@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from hwsim.timing import counts as c
 from hwsim.timing import tiles as t
 from hwsim.timing.groups import Part
-from hwsim.timing.moves import Objective
+from hwsim.timing.moves import Objective, least_cycles, least_energy
 from hwsim.timing.stages import Staged
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Bounds:
 
     def __init__(self, staged: Staged, parts: tuple[Part, ...], wires: Wiring, aim: Objective) -> None:
         price = wires.prices
-        read = aim.traffic + aim.energy * price[0, 0] + aim.time / wires.bits_per_cycle * 0
+        read = aim.traffic + aim.energy * price[0, 0]
         write = aim.traffic + aim.energy * price[0, 1]
         fill = [aim.energy * price[level, 1] for level in wires.outer]
         self.stores = {
@@ -42,7 +42,7 @@ class Bounds:
         seen: set[str] = set()
         smallest: dict[str, int] = {}
         for part in parts:
-            least = _on_chip(part, wires, aim)
+            least = aim.energy * (least_energy(part, wires) + out_energy(part, wires)) + aim.time * least_cycles(part)
             for part_read in part.stage.reads:
                 name = part_read.tensor
                 cost = part_read.bits * (read + min(fill[t.INPUT], fill[t.WEIGHT]))
@@ -78,35 +78,10 @@ class Bounds:
         return self._least[at] + self._pending[at] - sum(self.loads.get(name, 0.0) for name, _ in residents)
 
 
-def _on_chip(part: Part, wires: Wiring, aim: Objective) -> float:
-    """Of the array and of the memories beside it."""
+def out_energy(part: Part, wires: Wiring) -> float:
+    """pJ of the vector unit's reading of the sums."""
     problem = part.problem
     if problem is None:
         return 0.0
-    rows, cols, wide = problem[c.SIDE_R], problem[c.SIDE_C], problem[c.WIDE]
-    each, n, k = problem[c.ROWS], problem[c.N], problem[c.K]
-    fn, fk = -(-n // cols), -(-k // (rows * wide))
-    if problem[c.FLOW] == c.WS:
-        a, b, visits, steps = fn, 1, fk, fn * fk * each
-    elif problem[c.FLOW] == c.IS:
-        fm = -(-each // cols)
-        a, b, visits, steps = 1, fm, fk, fm * fk * n
-    else:
-        fm = -(-each // rows)
-        a, b, visits, steps = fn, fm, 1, fm * fn * -(-k // wide)
-    share = 1.0
-    if problem[c.CAUSAL]:
-        shown, of = c.visible(each, n if problem[c.CAUSAL] == 1 else k, 1)
-        share = shown / of
-    problems = problem[c.PROBLEMS]
-    price = wires.prices
-    array_in, array_w, array_out = wires.array
-    sums = problems * each * n * problem[c.SUM_BITS]
-    energy = (
-        problem[c.A_VIEW] * a * share * price[array_in, 0]
-        + problem[c.B_BITS] * b * share * price[array_w, 0]
-        + sums * share * (visits * price[array_out, 1] + (visits - 1) * price[array_out, 0])
-        + sums * price[array_out, 0]
-    )
-    cycles = problems * steps * problem[c.PACE] * share / problem[c.ARRAYS]
-    return float(aim.energy * energy + aim.time * cycles)
+    sums = problem[c.PROBLEMS] * problem[c.ROWS] * problem[c.N] * problem[c.SUM_BITS]
+    return float(sums * wires.prices[wires.array[t.OUTPUT], 0])

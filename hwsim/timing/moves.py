@@ -119,6 +119,8 @@ def prepare(
         aim.energy,
         aim.time,
         wires.bits_per_cycle,
+        sum(least_energy(part, wires) for part in parts),
+        sum(least_cycles(part) for part in parts),
     ]
     pars = []
     if how is None:
@@ -129,6 +131,50 @@ def prepare(
         for place, part in enumerate(parts):
             pars.append(_fused(part, how, place, places, wires, table[place]))
     return Group(parts, how, flows, pars, step, places)
+
+
+def least_cycles(part: Part) -> float:
+    """Cycles of the array at least, whatever the tile."""
+    problem = part.problem
+    return 0.0 if problem is None else float(_least(problem)[3])
+
+
+def least_energy(part: Part, wires: Wiring) -> float:
+    """pJ of what passes between the array and the memories beside it at least, its results' way out not counted."""
+    problem = part.problem
+    if problem is None:
+        return 0.0
+    a, b, visits, _, share = _least(problem)
+    price = wires.prices
+    array_in, array_w, array_out = wires.array
+    sums = problem[c.PROBLEMS] * problem[c.ROWS] * problem[c.N] * problem[c.SUM_BITS]
+    moved = (
+        problem[c.A_VIEW] * a * price[array_in, 0]
+        + problem[c.B_BITS] * b * price[array_w, 0]
+        + sums * (visits * price[array_out, 1] + (visits - 1) * price[array_out, 0])
+    )
+    return float(moved * share)
+
+
+def _least(problem: list[Any]) -> tuple[float, float, float, float, float]:
+    """Least multipliers of a, b and sums (`counts`), least cycles, and the share that a mask leaves at least."""
+    rows, cols, wide = problem[c.SIDE_R], problem[c.SIDE_C], problem[c.WIDE]
+    each, n, k = problem[c.ROWS], problem[c.N], problem[c.K]
+    fn, fk = -(-n // cols), -(-k // (rows * wide))
+    if problem[c.FLOW] == c.WS:
+        a, b, visits, steps = fn, 1, fk, fn * fk * each
+    elif problem[c.FLOW] == c.IS:
+        fm = -(-each // cols)
+        a, b, visits, steps = 1, fm, fk, fm * fk * n
+    else:
+        fm = -(-each // rows)
+        a, b, visits, steps = fn, fm, 1, fm * fn * -(-k // wide)
+    share = 1.0
+    if problem[c.CAUSAL]:
+        shown, of = c.visible(each, n if problem[c.CAUSAL] == 1 else k, 1)
+        share = shown / of
+    cycles = problem[c.PROBLEMS] * steps * problem[c.PACE] * share / problem[c.ARRAYS]
+    return a, b, visits, cycles, share
 
 
 def _source(home: int, level: int, wires: Wiring) -> int:
@@ -257,7 +303,7 @@ def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, 
             side = par[c.K] if par[t.MODE] == t.SECOND else par[c.N]
             chunk = -(-side // cut)
             parts_of = max(parts_of, -(-side // chunk))
-            counted, stream = t.fused_counts(par, tile_m, blocks, outer, chunk)
+            counted = t.fused_counts(par, tile_m, blocks, outer, chunk)
             array_flows, product = _array(par, part, counted, staged, wires)
             flows += array_flows
             products.append(product)
@@ -265,7 +311,7 @@ def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, 
             source = par[t.FUSED_SOURCE]
             if source >= 0:
                 is_held = held >> place & 1
-                fill = par[c.B_BITS] * par[t.B_COUNT] if is_held else stream
+                fill = par[c.B_BITS] * par[t.B_COUNT] if is_held else t.streamed_bits(par, tile_m, blocks, outer)
                 (kept if is_held else streamed).append(part.b_source)
                 flows.append(Flow(part.stage.layer, part.b_source, int(fill), (source,), (wires.outer[t.WEIGHT],)))
                 if place == 0 and source == 0:
