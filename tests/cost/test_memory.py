@@ -83,14 +83,20 @@ def test_a_price_by_hand() -> None:
     small = sram(8, 256, 22)
     assert small.read_pj.value == pytest.approx(6.4)
     assert small.write_pj.value == pytest.approx(6.1644 * 1.6, rel=1e-3)
+    # 16 KiB of 64 b: 2.6436 x 1.6, still small
+    assert sram(16, 64, 22).read_pj.value == pytest.approx(2.6436 * 1.6, rel=1e-3)
 
 
 def test_area_of_banks_by_hand() -> None:
-    """64 KiB of 512 b. One port: CACTI's four banks of 0.1243 mm2 are 0.0711 larger than its one, and the factor is
+    """64 KiB of 512 b. One port: four banks of 0.1243 mm2 are 0.0711 larger than one, and the factor is
     not of these tracks. With a read and a write port they run along a side that is sqrt(0.1152 / 0.0530) longer.
     """
-    rows_ = {(kind.ports, kind.banks): numbers.area_mm2 for kib, width, kind, numbers in rows()
-             if (kib, width, kind.device, kind.node_nm, kind.temperature_k) == (64, 512, "lstp", 22, 300)}  # fmt: skip
+    size = (64, 512, "lstp", 22, 300)
+    rows_ = {
+        (kind.ports, kind.banks): numbers.area_mm2
+        for kib, width, kind, numbers in rows()
+        if (kib, width, kind.device, kind.node_nm, kind.temperature_k) == size
+    }
     single, four, two_ports = rows_["1rw", 1], rows_["1rw", 4], rows_["1r1w", 1]
     tracks = four - single
     assert tracks == pytest.approx(0.0711, abs=5e-4)
@@ -209,7 +215,9 @@ def test_an_h_tree_by_hand() -> None:
 
 def test_wide_and_narrow_ports_by_hand() -> None:
     """Of 4,096 b in proportion to 1,024; of 8 b as of 32."""
-    assert sram(4096, 4096, 22).read_pj.value == pytest.approx(4 * sram(4096, 1024, 22).read_pj.value)
+    wide, table = sram(4096, 4096, 22), sram(4096, 1024, 22)
+    assert wide.read_pj.value == pytest.approx(4 * table.read_pj.value)
+    assert wide.write_pj.value == pytest.approx(4 * table.write_pj.value)
     assert sram(64, 8, 22).read_pj.value == sram(64, 32, 22).read_pj.value == pytest.approx(4.359, rel=1e-3)
 
 
