@@ -1,0 +1,69 @@
+"""Tensor cores against mmasim, every unit on every kind of hard operands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from numpy.typing import NDArray
+
+from hwsim.datapaths.tensor_cores import ARCHS, legal
+from hwsim.errors import MissingExtra
+from hwsim.verify import mmasim_oracle
+from hwsim.verify.operands import Batch, batches
+from hwsim.verify.search import search
+from hwsim.verify.subject import Subject
+from hwsim.verify.table import Row, skipped, today
+
+ORACLE = "mmasim 2.1.1"
+
+MIXED = (
+    ("ada", ("e4m3", "e5m2"), "fp32"), ("hopper", ("e5m2", "e4m3"), "fp16"), ("blackwell", ("e2m1", "e5m2"), "fp32"),
+    ("blackwell", ("e3m2", "e4m3"), "fp16"), ("rtx_blackwell", ("e2m3", "e2m1"), "fp32"),
+    ("blackwell", ("mxfp8.e4m3", "mxf8f6f4.e2m1"), "fp32"), ("rtx_blackwell", ("mxfp6.e2m3", "mxfp8.e5m2"), "fp32"),
+    ("cdna3", ("e4m3fnuz", "e5m2fnuz"), "fp32"),
+)  # fmt: skip
+"""Pairs of formats that stand for all pairs of their instruction."""
+
+
+def units() -> Iterator[tuple[str, Any, str]]:
+    """Every unit that mmasim has an instruction for; the FP8 one that becomes two FP16 steps has none."""
+    for out in ("fp32", "fp16"):
+        for arch in ARCHS:
+            yield from ((arch, operand, out) for operand in legal(arch, out) if not operand.endswith("mma_sync"))
+    yield from MIXED
+
+
+def check(subject: Subject, count: int, seed: int = 0) -> Iterator[Row]:
+    """One row an architecture; `count` dot products of each kind for every unit."""
+    try:
+        mmasim_oracle.load()
+    except MissingExtra as missing:
+        yield skipped("tensor cores", ORACLE, missing)
+        return
+    rows: dict[str, list[Any]] = {}
+    for number, (arch, operand, out) in enumerate(units()):
+        found, note = _compare(subject, arch, operand, out, count, seed + number)
+        row = rows.setdefault(arch, [0, 0, 0, []])
+        row[0], row[1], row[2] = row[0] + 1, row[1] + found.cases, row[2] + found.count
+        row[3] += [text for text in (note, found.smallest) if text and text not in row[3]]
+    for arch, (number, cases, differences, notes) in rows.items():
+        yield Row(f"{arch}: {number} tensor-core units", ORACLE, cases, differences, today(), "; ".join(notes))
+
+
+def _compare(subject: Subject, arch: str, operand: Any, out: str, count: int, seed: int) -> Any:
+    unit: Any = subject.unit(arch, operand, out)
+    operation, k = mmasim_oracle.instruction(unit)
+    notes = set()
+
+    def ours(batch: Batch) -> NDArray[Any]:
+        left, _, _ = mmasim_oracle.explained(unit, batch.run(unit), mmasim_oracle.run(unit, operation, batch))
+        return left
+
+    def theirs(batch: Batch) -> NDArray[Any]:
+        _, right, note = mmasim_oracle.explained(unit, batch.run(unit), mmasim_oracle.run(unit, operation, batch))
+        notes.add(note)
+        return right
+
+    found = search(unit, ours, theirs, batches(unit, seed, count, k))
+    return found, "".join(notes)
