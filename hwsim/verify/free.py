@@ -99,14 +99,15 @@ def changed(unit: Any, **changes: Any) -> TensorCore:
 
 
 def vendor_units() -> list[tuple[str, str, str]]:
-    """Architecture, operand and result format of one unit of every row of the catalogue."""
-    found = []
-    for row in ROWS:
-        operand = next(iter(row.operands))
-        found += [(arch, operand, "fp32") for arch in row.archs]
-        if row.e_zero_fp16 is not None:
-            found += [(arch, operand, "fp16") for arch in row.archs]
-    return found
+    """Architecture, operand and result format of every unit of the catalogue."""
+    return [
+        (arch, operand, out)
+        for row in ROWS
+        for arch in row.archs
+        for operand in row.operands
+        for out in ("fp32", "fp16")
+        if out == "fp32" or row.e_zero_fp16 is not None
+    ]
 
 
 __all__ = ["FreeUnit", "Parameters", "build", "changed", "of", "vendor_units"]
