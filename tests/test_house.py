@@ -22,7 +22,7 @@ LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
 DOORS = {  # outside package -> the rooms it may enter
     "numba": {"jit"},
-    "torch": {"nn"},
+    "torch": {"nn", "verify"},
     "safetensors": {"nn", "trace"},
     "optuna": {"search"},
     "pandas": {"cost", "search"},
@@ -32,6 +32,10 @@ DOORS = {  # outside package -> the rooms it may enter
     "rich": {"cli"},
     "scipy": set(),
     "sklearn": {"search"},
+    "cuda": {"verify"},
+    "mmasim": {"verify"},
+    "ml_dtypes": {"verify"},
+    "torchao": {"verify"},
 }
 
 

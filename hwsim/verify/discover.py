@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from hwsim import formats
-from hwsim.verify.free import Parameters, build
+from hwsim.verify.free import SUB_GROUP, Parameters, build
 from hwsim.verify.operands import Batch, batches
-from hwsim.verify.probes import Case, Pair, Probe, negative
+from hwsim.verify.probes import Case, Pair, Probe, negative, powers
 from hwsim.verify.search import Difference, search
 from hwsim.verify.subject import DotUnit
 
@@ -114,6 +114,25 @@ def rounding(probe: Probe, bits: int) -> str:
     return "other"
 
 
+def sub_group(probe: Probe, group: int, fraction: int) -> int:
+    """How many products of a grouped unit are added before anything is cut.
+
+    A last block that cancels, with large scales, sets the window; beside it a product of 1/4 is half of what is kept,
+    and two of them are kept if they meet before the cut.
+    """
+    unit = probe.unit
+    assert unit.block is not None
+    assert unit.scale_format is not None
+    top = 2 * min(powers(unit.scale_format)[1], 20)
+    low, last = top - fraction + 1, group // unit.block - 1
+    scales = dict.fromkeys(range(last), (2.0 ** (low // 2), 2.0 ** (low - low // 2)))
+    scales[last] = (2.0 ** (top // 2), 2.0 ** (top // 2))
+    first, half = last * unit.block, (0.5, 0.5)
+    others = range(1, first)
+    cases = [Case({0: half, k: half, first: ONE, first + 1: MINUS}, scales=scales) for k in others]
+    return 1 + sum(value != 0 for value in probe.values(cases))
+
+
 def _subnormal_lost(probe: Probe) -> bool:
     return probe.values([Case(c=2.0**probe.smallest_c)]) == [0.0]
 
@@ -150,7 +169,7 @@ def _tiny(probe: Probe, base: int, tiny: int, grouped: bool) -> Case | None:
 
     def scales(exponent: int) -> Pair | None:
         first = exponent // 2
-        return (2.0**first, 2.0 ** (exponent - first)) if -254 <= exponent else None
+        return (2.0**first, 2.0 ** (exponent - first)) if exponent >= -254 else None
 
     if grouped:
         pair, own = scales(tiny), scales(base)
@@ -171,8 +190,9 @@ def _split_groups(probe: Probe) -> list[int]:
     A pair that cancels wipes out a tiny product of its own group or of one before, and none that comes later.
     """
     big, small = probe.product(probe.largest), probe.product(probe.largest - 30)
-    assert big is not None and small is not None
-    others = [k for k in range(2, probe.k)]
+    assert big is not None
+    assert small is not None
+    others = list(range(2, probe.k))
     got = probe.values([Case({0: big, 1: negative(big), k: small}) for k in others])
     return [0, 1, *(k for k, value in zip(others, got, strict=True) if value == 0)]
 
@@ -199,7 +219,8 @@ def _whole(probe: Probe) -> Parameters | None:
     if mode != "rne":
         return None
     big, below = probe.product(min(probe.largest, 14)), probe.product(min(probe.largest, 14) - 28)
-    assert big is not None and below is not None
+    assert big is not None
+    assert below is not None
     c = -big[0] * big[1]
     (joint,) = probe.values([Case({0: big, 1: below}, c)])
     rne = ROUNDINGS.get((bits, "rne"))
@@ -242,6 +263,8 @@ def measure(probe: Probe) -> Parameters | None:
     found = Parameters(
         unit.a_format, unit.b_format, unit.out, align, len(group), fraction, name, None, unit.block, unit.scale_format
     )
+    if align == "grouped" and sub_group(probe, len(group), fraction) != SUB_GROUP:
+        return None
     if align in ("fused", "grouped"):
         found = replace(found, e_zero=zero_exponent(probe, fraction, align == "grouped"))
     return found
@@ -251,7 +274,8 @@ def _table(form: str, got: Any, want: Any) -> str:
     equal = (got == want) | (np.isnan(got) & np.isnan(want))
     if equal.all():
         return f"every code as in {form}"
-    return f"{int((~equal).sum())} of {equal.size} codes are not those of {form}, the first {int(np.flatnonzero(~equal)[0]):#x}"
+    first = int(np.flatnonzero(~equal)[0])
+    return f"{int((~equal).sum())} of {equal.size} codes are not those of {form}, the first {first:#x}"
 
 
 def facts(probe: Probe) -> dict[str, str]:
@@ -266,7 +290,10 @@ def facts(probe: Probe) -> dict[str, str]:
     if form.specials != "none":
         cases["operand NaN"] = Case({0: (nan, 0.0)})
     cases["smallest c"] = Case(c=2.0**probe.smallest_c)
-    found = {name: f"{int(word):#0{2 + width // 2}x}" for name, word in zip(cases, probe.words(list(cases.values())), strict=True)}
+    found = {
+        name: f"{int(word):#0{2 + width // 2}x}"
+        for name, word in zip(cases, probe.words(list(cases.values())), strict=True)
+    }
     if form.code_count <= 1 << 16:
         found["codes of a"] = _operand_table(probe)
     if unit.scale_format and unit.block:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hwsim.datapaths.tensor_cores import ROWS, TensorCore
+from hwsim.datapaths.tensor_cores.catalogue import SUB_GROUP
 from hwsim.datapaths.tensor_cores.catalogue import Row as Facts
 
 
@@ -110,4 +111,9 @@ def vendor_units() -> list[tuple[str, str, str]]:
     ]
 
 
-__all__ = ["FreeUnit", "Parameters", "build", "changed", "of", "vendor_units"]
+def instruction_k(unit: Any, groups: int) -> int:
+    """K of `groups` fused groups; the unit of two FP16 steps has 32, which are its two."""
+    return 32 if unit.row.rewrite else groups * int(unit.row.group)
+
+
+__all__ = ["SUB_GROUP", "FreeUnit", "Parameters", "build", "changed", "instruction_k", "of", "vendor_units"]

@@ -2,7 +2,7 @@
 
 It holds E2M1 of the f8f6f4 kinds in bits 5..2, packs two E2M1 of the FP4 kinds in a byte, and reads the scales of one
 instruction only, so one instruction at a time is compared. Where it does not say what silicon does, results are
-brought to one form first (`explained`).
+brought to one form first (`one_form`).
 """
 
 from __future__ import annotations
@@ -114,16 +114,20 @@ def run(unit: Any, operation: Any, batch: Batch) -> NDArray[Any]:
     return words(got.numpy())
 
 
-def explained(unit: Any, ours: NDArray[Any], theirs: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any], str]:
-    """Both results, with what mmasim does not model made equal, and the sentence that says so.
-
-    CDNA1 and CDNA2: it hands on the NaN of the host's float32 arithmetic; hwsim writes 0x7FFFFFFF. CDNA3 FP8: it
-    reads an exponent of -1 from an infinite or NaN c and drops it beside products above 2^24; hwsim keeps it.
-    """
+def exception(unit: Any) -> str:
+    """What is not compared with mmasim for this unit, empty if all is."""
     if unit.arch in ("cdna1", "cdna2"):
-        nan = np.isnan(theirs.view(np.float32)) & (ours == 0x7FFFFFFF)
-        return ours, np.where(nan, np.uint32(0x7FFFFFFF), theirs), "which NaN is not compared"
+        return "which NaN is not compared: mmasim hands on that of the host"
     if unit.arch == "cdna3" and unit.a_format.endswith("fnuz"):
-        special = ~np.isfinite(ours.view(np.float32))
-        return np.where(special, 0, ours), np.where(special, 0, theirs), "infinite and NaN results are not compared"
-    return ours, theirs, ""
+        return "FP8 with NaN operands or a c of 2^127 and more is not compared: mmasim drops an infinite or NaN c"
+    return ""
+
+
+def one_form(unit: Any, result: NDArray[Any], batch: Batch) -> NDArray[Any]:
+    """Words of hwsim or mmasim without what `exception` excepts."""
+    if not exception(unit):
+        return result
+    if unit.arch == "cdna3":
+        nan = (batch.a == 0x80).any(axis=-1) | (batch.b == 0x80).any(axis=-1)
+        return np.where(nan | ~(np.abs(batch.c) < 2.0**127), np.uint32(0), result)
+    return np.where(np.isnan(result.view(np.float32)), np.uint32(0x7FFFFFFF), result)

@@ -21,7 +21,8 @@ from hwsim.formats import Format
 from hwsim.verify.subject import DotUnit
 
 KINDS = (
-    "random", "sparse", "narrow", "cancelling", "specials", "tiny", "huge", "edges", "ties", "order", "scales"
+    "random", "sparse", "narrow", "cancelling", "specials", "tiny", "huge", "edges", "ties", "order", "scales",
+    "faint",
 )  # fmt: skip
 
 WINDOWS = (10, 11, 12, 13, 14, 22, 23, 24, 25, 26, 30, 31, 34, 35, 36)
@@ -162,7 +163,7 @@ def _start(unit: DotUnit, rng: np.random.Generator, batch: Batch, kind: str) -> 
         base = np.ldexp(1.0, kept + 1)
         odd = rng.choice([0, 1, 2, 3, 4, 6, -1, -2, -3], n)
         values = np.ldexp(base + odd, rng.choice([0, 0, 0, -1, 1], n)) * rng.choice([1.0, -1.0], n)
-        return values.astype(dtype)
+        return np.asarray(values.astype(dtype))
     size = _log2_products(unit, batch)
     away = rng.integers(-30, 20, n)
     if kind in ("edges", "cancelling", "scales"):
@@ -176,21 +177,83 @@ def _start(unit: DotUnit, rng: np.random.Generator, batch: Batch, kind: str) -> 
         values[~np.isfinite(values)] = 0
     values[rng.random(n) < 0.15] = 0
     values[:2] = -0.0
+    values[2:6] = (
+        (rng.integers(1, 1 << fraction, len(values[2:6])) | rng.integers(0, 2) << (bits - 1))
+        .astype(raw.view(f"u{bits // 8}").dtype)
+        .view(dtype)
+    )  # subnormal
     return values
+
+
+def _powers(name: str, rng: np.random.Generator, exponent: NDArray[np.int64]) -> NDArray[Any]:
+    """Codes of ±2^exponent, or of the nearest power that the format has."""
+    form = formats.get(name)
+    near = np.clip(exponent, int(np.ceil(np.log2(form.smallest))), form.max_exponent)
+    return form.encode(np.ldexp(rng.choice([1.0, -1.0], exponent.shape), near).astype(np.float32))
+
+
+def _faint(unit: DotUnit, rng: np.random.Generator, count: int, k: int) -> Batch:
+    """About the smallest result, or half of it: one product there, one at any distance below, and c of zero."""
+    base, (top_a, top_b) = (
+        (-25 if unit.out == "fp16" else -149),
+        (formats.get(name).max_exponent for name in (unit.a_format, unit.b_format)),
+    )
+    a, b = (np.zeros((count, k), formats.get(name).code_dtype) for name in (unit.a_format, unit.b_format))
+    scales: list[NDArray[np.uint8] | None] = [None, None]
+    below = rng.integers(1, 50, count)
+    rows = np.arange(count)
+    columns = rng.permuted(np.tile(np.arange(k), (count, 1)), axis=1)[:, :2]
+    exponents = np.stack([np.full(count, base), base - below])
+    if unit.block and unit.scale_format != "e8m0":
+        one = code_of(str(unit.scale_format), 1.0)
+        scales = [np.full((count, k // unit.block), one, np.uint8) for _ in range(2)]
+    if unit.block and unit.scale_format == "e8m0":  # the scales carry the first product, and for FP4 the second
+        blocks = k // unit.block
+        shared = np.full((count, blocks), base if blocks > 1 else base - top_a - top_b)
+        if blocks > 1:
+            columns[:, 1] = (columns[:, 0] + unit.block) % k
+            shared[rows, columns[:, 1] // unit.block] -= below
+        half = shared // 2
+        scales = [np.clip(127 + share, 0, 254).astype(np.uint8) for share in (half, shared - half)]
+        exponents = np.stack([np.zeros(count, int)] * 2 if blocks > 1 else [exponents[0] * 0, -below]) + (
+            0 if blocks > 1 else top_a + top_b
+        )
+    for column, exponent in zip(columns.T, exponents, strict=True):
+        low_b = int(np.ceil(np.log2(formats.get(unit.b_format).smallest)))
+        share = np.clip(exponent // 2, exponent - top_b, exponent - low_b)
+        a[rows, column] = _powers(unit.a_format, rng, share)
+        b[rows, column] = _powers(unit.b_format, rng, exponent - share)
+    return Batch(a, b, np.zeros(count, np.float16 if unit.out == "fp16" else np.float32), *scales)
+
+
+def _add_sticky(unit: DotUnit, rng: np.random.Generator, a: NDArray[Any], b: NDArray[Any]) -> None:
+    """In half of the rows, one product is 2^(11 - n) or 2^(24 - n) for an n of `WINDOWS`, or the nearest there is."""
+    count, k = a.shape
+    rows, column = np.flatnonzero(rng.random(count) < 0.5), rng.integers(0, k, (count,))
+    exponent = (11 if unit.out == "fp16" else 24) - rng.choice(WINDOWS, count)
+    for name, codes, share in ((unit.a_format, a, exponent // 2), (unit.b_format, b, exponent - exponent // 2)):
+        codes[rows, column[rows]] = _powers(name, rng, share)[rows]
 
 
 def draw(unit: DotUnit, rng: np.random.Generator, count: int, k: int, kind: str) -> Batch:
     """`count` dot products of `k` elements of one kind."""
+    if kind == "faint":
+        return _faint(unit, rng, count, k)
     a, b = (_codes(name, rng, (count, k), kind) for name in (unit.a_format, unit.b_format))
     if kind == "cancelling":  # every other eight products are the negative of those before
         form = formats.get(unit.b_format)
         for start in range(0, k - 15, 16) if k >= 16 else ():
-            a[:, start + 8 : start + 16], b[:, start + 8 : start + 16] = a[:, start : start + 8], b[:, start : start + 8]
+            a[:, start + 8 : start + 16], b[:, start + 8 : start + 16] = (
+                a[:, start : start + 8],
+                b[:, start : start + 8],
+            )
             b[:, start + 8 : start + 16] ^= form.code_dtype.type(1 << (form.bits + form.padding_bits - 1))
         loose = rng.random(b.shape) < 0.03
         b[loose] = _codes(unit.b_format, rng, b.shape, "narrow")[loose]
         b[b == _negative_zero_nan(form)] = 0
-    scales = [None, None]
+    if kind == "ties":  # a product far below, which decides the tie if it is kept
+        _add_sticky(unit, rng, a, b)
+    scales: list[NDArray[np.uint8] | None] = [None, None]
     if unit.block and unit.scale_format:
         scales = [_scales(unit.scale_format, rng, (count, k // unit.block), kind) for _ in range(2)]
     batch = Batch(a, b, np.zeros(count, np.float32), *scales)

@@ -1,7 +1,7 @@
 """Questions to a dot unit, in numbers: which products, which c, which scales; the answers as numbers.
 
-A `Probe` asks many cases at once. Numbers are turned into codes exactly or not at all, so that a question says what it
-seems to say.
+A `Probe` asks many cases at once. Numbers become codes exactly or not at all, so that a question says what it seems
+to say.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Pair = tuple[float, float]
 
 @dataclass(frozen=True)
 class Case:
-    """One dot product: k -> (a, b), c, and block -> (scale of a, scale of b); what is not named is 0, scales are 1."""
+    """One dot product: k -> (a, b), c, and block -> (scales of a and b); what is not named is 0, scales are 1."""
 
     terms: Mapping[int, Pair] = field(default_factory=dict)
     c: float = 0.0
@@ -69,7 +69,8 @@ class Probe:
                 a[row, k], b[row, k] = self._code(unit.a_format, x), self._code(unit.b_format, y)
             for block, pair in case.scales.items():
                 for scale, value in zip(scales, pair, strict=True):
-                    assert scale is not None and unit.scale_format is not None
+                    assert scale is not None
+                    assert unit.scale_format is not None
                     scale[row, block] = self._code(unit.scale_format, value)
         return self.raw(Batch(a, b, c, *scales))
 

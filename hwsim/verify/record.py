@@ -56,7 +56,8 @@ class Recording:
         arrays = {"a": self.batch.a, "b": self.batch.b, "c": words(self.batch.c), "d": self.d}
         if self.batch.scale_a is not None and self.batch.scale_b is not None:
             arrays |= {"scale_a": self.batch.scale_a, "scale_b": self.batch.scale_b}
-        np.savez_compressed(path, origin=np.array(json.dumps(asdict(self.origin))), **arrays)
+        arrays["origin"] = np.array(json.dumps(asdict(self.origin)))
+        np.savez_compressed(path, allow_pickle=False, **arrays)
 
     def replay(self, subject: Subject) -> Row:
         """Compare the subject with the recording."""

@@ -103,14 +103,25 @@ def _attempts(unit: DotUnit, case: Batch) -> Batch:
 def shrink(unit: DotUnit, ours: Run, theirs: Run, case: Batch) -> Batch:
     """The simplest case, reached step by step from `case` (one row), on which both sides still differ."""
     for _ in range(400):  # every step leaves less; the bound is for sides that are not functions
-        attempts = _attempts(unit, case)
-        if not len(attempts):
+        for attempts in (_attempts(unit, case), _without_pairs(case)):
+            still = np.flatnonzero(ours(attempts) != theirs(attempts)) if len(attempts) else np.empty(0, int)
+            if still.size:
+                case = attempts.rows(still[:1])
+                break
+        else:
             break
-        still = np.flatnonzero(ours(attempts) != theirs(attempts))
-        if not still.size:
-            break
-        case = attempts.rows(still[:1])
     return case
+
+
+def _without_pairs(case: Batch) -> Batch:
+    """The case without two of its products, for every two: what cancels can only leave together."""
+    used = np.flatnonzero((case.a[0] != 0) & (case.b[0] != 0))
+    first, second = (used[index] for index in np.triu_indices(len(used), 1))
+    pairs = case.rows(np.zeros(len(first), int))
+    rows = np.arange(len(first))
+    for codes in (pairs.a, pairs.b):
+        codes[rows, first] = codes[rows, second] = 0
+    return pairs
 
 
 def show(unit: DotUnit, case: Batch, ours: Run, theirs: Run) -> str:

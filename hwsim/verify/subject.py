@@ -19,35 +19,38 @@ class DotUnit(Protocol):
     """What a check needs of a dot unit; every tensor core of `hwsim.datapaths` is one."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102  (as in Datapath)
+    def name(self) -> str:
+        """As in `hwsim.datapaths.Datapath`."""
+
     @property
-    def a_format(self) -> str: ...  # noqa: D102
+    def a_format(self) -> str:
+        """Element format of a."""
+
     @property
-    def b_format(self) -> str: ...  # noqa: D102
+    def b_format(self) -> str:
+        """Element format of b."""
+
     @property
-    def scale_format(self) -> str | None: ...  # noqa: D102
+    def scale_format(self) -> str | None:
+        """Format of the block scales, None without."""
+
     @property
-    def block(self) -> int | None: ...  # noqa: D102
+    def block(self) -> int | None:
+        """Elements that share a scale, None without."""
+
     @property
-    def out(self) -> Any: ...  # noqa: D102
+    def out(self) -> Any:
+        """Format of c and the result."""
 
     def dot(
-        self,
-        a: NDArray[Any],
-        b: NDArray[Any],
-        c: NDArray[Any] | None = None,
-        scale_a: NDArray[np.uint8] | None = None,
-        scale_b: NDArray[np.uint8] | None = None,
-    ) -> NDArray[Any]: ...  # noqa: D102
+        self, a: NDArray[Any], b: NDArray[Any], c: Any = None, scale_a: Any = None, scale_b: Any = None
+    ) -> NDArray[Any]:
+        """Dot products of rows."""
 
     def matmul(
-        self,
-        a: NDArray[Any],
-        b: NDArray[Any],
-        c: NDArray[Any] | None = None,
-        scale_a: NDArray[np.uint8] | None = None,
-        scale_b: NDArray[np.uint8] | None = None,
-    ) -> NDArray[Any]: ...  # noqa: D102
+        self, a: NDArray[Any], b: NDArray[Any], c: Any = None, scale_a: Any = None, scale_b: Any = None
+    ) -> NDArray[Any]:
+        """Every row of a with every row of b."""
 
 
 class Subject:

@@ -94,6 +94,19 @@ class Table:
         rows: Sequence[dict[str, Any]] = json.loads(text)["rows"]
         return cls(tuple(Row(**row) for row in rows))
 
+    def to_text(self) -> str:
+        """Aligned columns for a terminal; every note on the line of its row."""
+        cells = [COLUMNS, *(row.cells() for row in self.rows)]
+        widths = [max(len(line[n]) for line in cells) for n in range(len(COLUMNS) - 1)]
+        lines = []
+        for line in cells:
+            aligned = [
+                text.rjust(width) if name == "cases" else text.ljust(width)
+                for name, text, width in zip(COLUMNS, line, widths, strict=False)
+            ]
+            lines.append("  ".join([*aligned, line[-1]]).rstrip())
+        return "\n".join([*lines, "", self.summary])
+
     def to_markdown(self) -> str:
         """The table and its summary."""
         lines = [_line(COLUMNS), _line("---" for _ in COLUMNS), *(_line(row.cells()) for row in self.rows)]

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwsim import formats
 from hwsim.verify.operands import Batch, batches
@@ -35,7 +37,9 @@ def _cut(x: Fraction, quantum: Fraction) -> Fraction:
 def dot(unit: DotUnit, batch: Batch, row: int) -> int:
     """The word of one dot product of one instruction."""
     element, scale = formats.get("e2m1"), formats.get(str(unit.scale_format))
-    assert batch.scale_a is not None and batch.scale_b is not None and unit.block
+    assert batch.scale_a is not None
+    assert batch.scale_b is not None
+    assert unit.block
     least = scale.min_exponent
     with np.errstate(all="ignore"):
         scales = [scale.decode(s[row]) for s in (batch.scale_a, batch.scale_b)]
@@ -70,11 +74,11 @@ def check(subject: Subject, count: int, seed: int = 0) -> Iterator[Row]:
     """One row a unit; `count` dot products of every kind."""
     for operand in UNITS:
         unit = subject.unit("blackwell", operand)
-
-        def theirs(batch: Batch, unit: DotUnit = unit) -> np.ndarray:
-            return np.array([dot(unit, batch, row) for row in range(len(batch))], np.uint32)
-
-        found = search(unit, lambda batch, unit=unit: batch.run(unit), theirs, batches(unit, seed, count, 64))
+        found = search(unit, partial(Batch.run, unit=unit), partial(_dots, unit), batches(unit, seed, count, 64))
         yield Row(
             f"blackwell {operand}", "exact fractions of the rule", found.cases, found.count, today(), found.smallest
         )
+
+
+def _dots(unit: DotUnit, batch: Batch) -> NDArray[np.uint32]:
+    return np.array([dot(unit, batch, row) for row in range(len(batch))], np.uint32)

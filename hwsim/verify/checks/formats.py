@@ -16,6 +16,9 @@ from hwsim.verify.table import Row, skipped, today
 
 HEADERS = "cuda_fp4.h, cuda_fp6.h, cuda_fp8.h on the host"
 
+TIES = (0, 1, 0xFFFF)
+"""First words of sweeps in steps of 2^16: every tie of a format of at most 6 mantissa bits, and its neighbours."""
+
 ML_DTYPES = {
     "e2m1": "float4_e2m1fn", "e2m3": "float6_e2m3fn", "e3m2": "float6_e3m2fn", "e4m3": "float8_e4m3fn",
     "e5m2": "float8_e5m2", "e4m3fnuz": "float8_e4m3fnuz", "e5m2fnuz": "float8_e5m2fnuz", "bf16": "bfloat16",
@@ -24,7 +27,7 @@ ML_DTYPES = {
 
 
 def headers(subject: Subject, count: int) -> Iterator[Row]:
-    """Every conversion that NVIDIA's headers define, on `count` float32 words each, evenly spaced."""
+    """Every conversion that NVIDIA's headers define: `count` float32 words each, evenly spaced, and `TIES`."""
     try:
         compiled = HostHeaders()
     except MissingExtra as missing:
@@ -32,10 +35,12 @@ def headers(subject: Subject, count: int) -> Iterator[Row]:
         return
     stride = max(1, PATTERNS // count - 1) | 1  # odd: every lower half is reached
     for conversion in CONVERSIONS:
-        wrong = compiled.mismatches(conversion, 0, count, stride, subject)
+        sweeps = [(0, count, stride), *((start, 1 << 16, 1 << 16) for start in TIES)]
+        wrong = [word for sweep in sweeps for word in compiled.mismatches(conversion, *sweep, subject)]
+        cases = count + len(TIES) * (1 << 16)
         note = f"first of them {wrong[0]:#010x}" if wrong else ""
         rounding = f"{conversion.rounding}, {'saturating' if conversion.saturate else 'overflowing'}"
-        yield Row(f"float32 to {conversion.format}, {rounding}", HEADERS, count, len(wrong), today(), note)
+        yield Row(f"float32 to {conversion.format}, {rounding}", HEADERS, cases, len(wrong), today(), note)
 
 
 def libraries(subject: Subject, count: int, seed: int = 0) -> Iterator[Row]:

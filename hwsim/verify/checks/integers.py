@@ -1,4 +1,4 @@
-"""INT8 products in 32-bit accumulators: dp4a and IMMA are exact sums modulo 2^32, so Python's integers are the oracle."""
+"""INT8 products in 32-bit accumulators: dp4a and IMMA are exact sums modulo 2^32, so integers are the oracle."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,7 +11,7 @@ from hwsim.datapaths.tensor_cores import ARCHS, legal
 from hwsim.errors import MissingExtra
 from hwsim.verify import mmasim_oracle
 from hwsim.verify.operands import Batch, batches
-from hwsim.verify.search import search
+from hwsim.verify.search import Difference, search
 from hwsim.verify.subject import Subject
 from hwsim.verify.table import Row, skipped, today
 
@@ -34,36 +34,31 @@ def units() -> Iterator[tuple[str, Any, str]]:
     yield from MIXED
 
 
-def check(subject: Subject, count: int, seed: int = 0) -> Iterator[Row]:
-    """One row an architecture; `count` dot products of each kind for every unit."""
+def check(subject: Subject, count: int, seed: int = 0, only: Collection[Any] | None = None) -> Iterator[Row]:
+    """One row an architecture; `count` dot products of each kind for every unit, or for those of `only`."""
     try:
         mmasim_oracle.load()
     except MissingExtra as missing:
         yield skipped("tensor cores", ORACLE, missing)
         return
-    rows: dict[str, list[Any]] = {}
+    rows: dict[str, list[tuple[Difference, str]]] = {}
     for number, (arch, operand, out) in enumerate(units()):
-        found, note = _compare(subject, arch, operand, out, count, seed + number)
-        row = rows.setdefault(arch, [0, 0, 0, []])
-        row[0], row[1], row[2] = row[0] + 1, row[1] + found.cases, row[2] + found.count
-        row[3] += [text for text in (note, found.smallest) if text and text not in row[3]]
-    for arch, (number, cases, differences, notes) in rows.items():
-        yield Row(f"{arch}: {number} tensor-core units", ORACLE, cases, differences, today(), "; ".join(notes))
+        if only is None or (arch, operand, out) in only:
+            rows.setdefault(arch, []).append(_compare(subject, arch, operand, out, count, seed + number))
+    for arch, found in rows.items():
+        notes = dict.fromkeys(text for difference, note in found for text in (difference.smallest, note) if text)
+        cases, count_wrong = (sum(getattr(difference, n) for difference, _ in found) for n in ("cases", "count"))
+        yield Row(f"{arch}: {len(found)} tensor-core units", ORACLE, cases, count_wrong, today(), "; ".join(notes))
 
 
-def _compare(subject: Subject, arch: str, operand: Any, out: str, count: int, seed: int) -> Any:
+def _compare(subject: Subject, arch: str, operand: Any, out: str, count: int, seed: int) -> tuple[Difference, str]:
     unit: Any = subject.unit(arch, operand, out)
     operation, k = mmasim_oracle.instruction(unit)
-    notes = set()
 
     def ours(batch: Batch) -> NDArray[Any]:
-        left, _, _ = mmasim_oracle.explained(unit, batch.run(unit), mmasim_oracle.run(unit, operation, batch))
-        return left
+        return mmasim_oracle.one_form(unit, batch.run(unit), batch)
 
     def theirs(batch: Batch) -> NDArray[Any]:
-        _, right, note = mmasim_oracle.explained(unit, batch.run(unit), mmasim_oracle.run(unit, operation, batch))
-        notes.add(note)
-        return right
+        return mmasim_oracle.one_form(unit, mmasim_oracle.run(unit, operation, batch), batch)
 
-    found = search(unit, ours, theirs, batches(unit, seed, count, k))
-    return found, "".join(notes)
+    return search(unit, ours, theirs, batches(unit, seed, count, k)), mmasim_oracle.exception(unit)

@@ -25,7 +25,21 @@ if TYPE_CHECKING:
 INSTALL = "pip install hwsim[cuda]"
 SOURCES = Path(__file__).parent
 
-MATRIX = ("HMMA", "IMMA", "QMMA", "OMMA", "HGMMA", "QGMMA", "IGMMA", "DMMA", "BMMA", "UTCHMMA", "UTCQMMA", "UTCOMMA", "UTCIMMA")
+MATRIX = (
+    "HMMA",
+    "IMMA",
+    "QMMA",
+    "OMMA",
+    "HGMMA",
+    "QGMMA",
+    "IGMMA",
+    "DMMA",
+    "BMMA",
+    "UTCHMMA",
+    "UTCQMMA",
+    "UTCOMMA",
+    "UTCIMMA",
+)
 """How the opcodes of all matrix units begin; one that a kernel does not name must not be in it."""
 
 
@@ -119,9 +133,7 @@ def disassemble(code: bytes) -> tuple[str, ...]:
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(code)
         file.flush()
-        ran = subprocess.run(
-            [disassembler(), "--print-code", file.name], capture_output=True, text=True, check=False
-        )
+        ran = subprocess.run([disassembler(), "--print-code", file.name], capture_output=True, text=True, check=False)
     if ran.returncode:
         raise BuildError("nvdisasm must read the cubin", got=ran.stderr.strip().splitlines()[:1])
     return tuple(_INSTRUCTION.findall(ran.stdout))
@@ -144,4 +156,7 @@ def opcodes(kernel: Kernel, target: str) -> tuple[str, ...]:
 
 def _counted(opcodes: tuple[str, ...]) -> str:
     counts = Counter(opcodes)
-    return ", ".join(name if count == 1 else f"{count} {name}" for name, count in counts.items()) or "nothing of the kind"
+    return (
+        ", ".join(name if count == 1 else f"{count} {name}" for name, count in counts.items())
+        or "nothing of the kind"
+    )

@@ -211,8 +211,10 @@ def _tcgen05(name: str, kind: str, opcode: str, product: Product, operand: str |
     else:  # bit 23: E8M0 scales; bits 27..28: M / 128
         descriptor |= int(product.scale == "e8m0") << 23 | (product.m >> 7) << 27
     defines = (
-        ("KIND", _quoted(f"kind::{kind}")), ("DESCRIPTOR", f"{descriptor:#x}u"), ("SCALED", int(product.block is not None))
-    )  # fmt: skip
+        ("KIND", _quoted(f"kind::{kind}")),
+        ("DESCRIPTOR", f"{descriptor:#x}u"),
+        ("SCALED", int(product.block is not None)),
+    )
     on = ("sm_100a",)
     return Kernel(f"tcgen05.{name}", "tcgen05.cu", defines, _same(on, opcode), product, {"sm_100a": operand})
 
@@ -265,7 +267,9 @@ def _conversions() -> Iterator[Kernel]:
             yield _narrowing(name, ptx, SM10X, f"F2FP.{mark}E8.{pack}.{rounding.upper()}")
     for form, ptx_name in (("fp16", "f16"), ("bf16", "bf16")):
         mark = "" if form == "fp16" else "BF16."  # sm_80 writes the name of its only FP16 packing short
-        kernel = _narrowing(form, f"cvt.rn.{ptx_name}x2.f32 %0, %2, %1;", TARGETS, f"F2FP.{ptx_name.upper()}.F32.PACK_AB", 2)
+        kernel = _narrowing(
+            form, f"cvt.rn.{ptx_name}x2.f32 %0, %2, %1;", TARGETS, f"F2FP.{ptx_name.upper()}.F32.PACK_AB", 2
+        )
         opcodes = dict(kernel.targets) | {"sm_80": (f"F2FP.{mark}PACK_AB",)}
         yield Kernel(kernel.name, kernel.file, kernel.defines, opcodes)
     for form in ("e2m1", "e4m3", "e5m2"):

@@ -1,8 +1,8 @@
 """Where the elements of a product lie: packing to bytes, fragments of threads, images of shared memory.
 
-All floating-point instructions here read 32 bytes of K from every row, whatever the format, so that one layout in bytes
-serves FP16 and FP4 alike (PTX ISA 9.1, sections on the fragments of ``mma``, the matrices of ``wgmma`` and ``tcgen05``
-in shared memory, and scale factors). What the kernels get is in this order already; they only copy, multiply and store.
+All matrix instructions here read 32 bytes of K from every row, whatever the format, so that one layout in bytes serves
+FP16 and FP4 alike (PTX ISA 9.1, sections on the fragments of ``mma``, the matrices of ``wgmma`` and ``tcgen05`` in
+shared memory, and scale factors). What a kernel gets is in this order already; it only copies, multiplies and stores.
 """
 
 from __future__ import annotations
@@ -28,14 +28,18 @@ def pack_rows(product: Product, form: str, codes: NDArray[Any]) -> Bytes:
         ArgumentError: another number of elements in a row.
     """
     if codes.ndim != 3 or codes.shape[2] != product.k:
-        raise ArgumentError(f"codes must be [tiles, rows, {product.k}]", got=codes.shape, where="verify.cuda.pack_rows")
+        raise ArgumentError(
+            f"codes must be [tiles, rows, {product.k}]", got=codes.shape, where="verify.cuda.pack_rows"
+        )
     width = WIDTHS[form]
     if width >= 8:
         return np.ascontiguousarray(codes).view(np.uint8)
     if product.box == "byte":
-        return codes.astype(np.uint8) << np.uint8(2 if form == "e2m1" else 0)
+        boxed: Bytes = codes.astype(np.uint8) << np.uint8(2 if form == "e2m1" else 0)
+        return boxed
     if product.box == "plain":
-        return codes[..., 0::2] | codes[..., 1::2] << np.uint8(4)
+        pairs: Bytes = codes[..., 0::2] | codes[..., 1::2] << np.uint8(4)
+        return pairs
     tiles, rows, _ = codes.shape
     bits = np.unpackbits(codes.astype(np.uint8)[..., None], axis=-1, count=width, bitorder="little")
     packed = np.packbits(bits.reshape(tiles, rows, 2, 16 * width), axis=-1, bitorder="little")
@@ -123,7 +127,7 @@ def pack(
     scale_a: Bytes | None = None,
     scale_b: Bytes | None = None,
 ) -> tuple[Words, Words, Words, Words, Words]:
-    """The five inputs of a kernel: codes a ``[tiles, m, k]``, b ``[tiles, n, k]``, c ``[tiles, m, n]``, scale bytes."""
+    """The five inputs: codes a ``[tiles, m, k]``, b ``[tiles, n, k]``, c ``[tiles, m, n]``, scale bytes."""
     product = _product(kernel)
     rows_a, rows_b = pack_rows(product, product.a, a), pack_rows(product, product.b, b)
     if kernel.file == "mma.cu":

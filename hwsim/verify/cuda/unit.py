@@ -72,7 +72,9 @@ class DeviceUnit:
         step = CHUNK * self.product.n
         return np.concatenate(
             [
-                self._tiles(*(None if x is None else x[first : first + step] for x in (a, b, start, scale_a, scale_b)))
+                self._tiles(
+                    *(None if x is None else x[first : first + step] for x in (a, b, start, scale_a, scale_b))
+                )
                 for first in range(0, len(a), step)
             ]
         )
