@@ -67,13 +67,13 @@ def precision(probe: Probe) -> int:
     return max((n for n, value in zip(widths, got, strict=True) if value == 1 + 2.0**-n), default=0)
 
 
-def kept(probe: Probe, sign: float = 1.0, base: int | None = None) -> dict[int, float]:
-    """n -> result / 2^-n' of a pair that cancels at exponent `base` beside c = sign · 2^(base - n)."""
+def kept(probe: Probe, partner: int, sign: float = 1.0, base: int | None = None) -> dict[int, float]:
+    """n -> result · 2^-base of positions 0 and `partner`, which cancel at 2^base, beside c = sign · 2^(base - n)."""
     top = (probe.largest if probe.half else 0) if base is None else base
     pair = probe.product(top)
     assert pair is not None
     widths = range(1, min(60, top - probe.smallest_c) + 1)
-    cases = [Case({0: pair, 1: negative(pair)}, sign * 2.0 ** (top - n)) for n in widths]
+    cases = [Case({0: pair, partner: negative(pair)}, sign * 2.0 ** (top - n)) for n in widths]
     return {n: value * 2.0**-top for n, value in zip(widths, probe.values(cases), strict=True)}
 
 
@@ -83,11 +83,27 @@ def last_kept(results: dict[int, float], sign: float = 1.0) -> int | None:
     return min(lost) - 1 if lost else None
 
 
+def window(probe: Probe) -> tuple[int, int | None]:
+    """A position of the group of position 0, and the bits that the group keeps.
+
+    Where two positions are in different groups, the rounding between them takes part; it keeps no more bits.
+    """
+    found = {
+        partner: last_kept(kept(probe, partner))
+        for partner in sorted({1, 2, probe.k // 2, probe.k - 1} & set(range(1, probe.k)))
+    }
+    whole = [partner for partner, fraction in found.items() if fraction is None]
+    if whole:
+        return whole[0], None
+    best = max(found, key=lambda partner: (found[partner] or 0, -partner))
+    return best, found[best]
+
+
 def same_group(probe: Probe, bits: int, fraction: int | None) -> list[int]:
     """The positions that are added in one step with position 0."""
     others = range(1, probe.k)
     if fraction is not None and fraction <= bits:  # c and one more fills the binade, and only then is a one cut
-        c = 2.0 ** (bits + 1) - 1
+        c = 2.0 ** (fraction + 1) - 1
         got, joint = probe.values([Case({0: ONE, k: MINUS}, c) for k in others]), c
     else:  # one is half a unit of c, two are a whole
         c = 2.0 ** (bits + 1)
@@ -98,9 +114,9 @@ def same_group(probe: Probe, bits: int, fraction: int | None) -> list[int]:
 def ascending(probe: Probe, bits: int, fraction: int | None, group: int) -> bool:
     """Whether the group of position 0 comes before the next one."""
     wide = fraction is not None and fraction <= bits
-    c = 2.0 ** (bits + 1) - (1 if wide else 0)
-    (got,) = probe.values([Case({0: ONE, group: MINUS}, c)])
-    return got == (2.0 ** (bits + 1) if wide else c - 1)
+    top = 2.0 ** ((fraction if wide and fraction is not None else bits) + 1)
+    (got,) = probe.values([Case({0: ONE, group: MINUS}, top - 1 if wide else top)])
+    return got == (top if wide else top - 1)
 
 
 def rounding(probe: Probe, bits: int) -> str:
@@ -137,13 +153,13 @@ def _subnormal_lost(probe: Probe) -> bool:
     return probe.values([Case(c=2.0**probe.smallest_c)]) == [0.0]
 
 
-def zero_exponent(probe: Probe, fraction: int, grouped: bool) -> int | None:
+def zero_exponent(probe: Probe, bits: int, fraction: int, grouped: bool) -> int | None:
     """The exponent below which the window stops following the terms; None where it cannot be seen.
 
     Beside a product of the smallest result (float32, truncated) or half of it (float16, a tie), the smallest product
-    that still changes the result lies at 2^(e_zero - fraction).
+    that still changes the result lies at 2^(e_zero - fraction). They lie in the last group, behind which nothing is cut.
     """
-    base = -25 if probe.half else -149
+    base = -25 if probe.half else -126 - bits
     cases = {n: case for n in range(1, fraction + 8) if (case := _tiny(probe, base, base - n, grouped)) is not None}
     if not cases:
         return None
@@ -163,7 +179,7 @@ def _tiny(probe: Probe, base: int, tiny: int, grouped: bool) -> Case | None:
         big, small = probe.product(base), probe.product(tiny)
         if big is None or small is None:
             return None
-        return Case({0: big, 1: small if probe.half else negative(small)})
+        return Case({probe.k - 2: big, probe.k - 1: small if probe.half else negative(small)})
     if unit.scale_format != "e8m0":
         return None
 
@@ -181,7 +197,7 @@ def _tiny(probe: Probe, base: int, tiny: int, grouped: bool) -> Case | None:
     shared = scales(base - probe.largest)
     if big is None or small is None or shared is None:
         return None
-    return Case({0: big, 1: negative(small)}, scales=dict.fromkeys(range(probe.k // unit.block), shared))
+    return Case({probe.k - 2: big, probe.k - 1: negative(small)}, scales=dict.fromkeys(range(probe.k // unit.block), shared))
 
 
 def _split_groups(probe: Probe) -> list[int]:
@@ -243,11 +259,16 @@ def _whole(probe: Probe) -> Parameters | None:
 def measure(probe: Probe) -> Parameters | None:
     """The parameters that the answers give; None where they fit no known kind of unit."""
     unit, bits = probe.unit, precision(probe)
-    fraction = last_kept(kept(probe))
+    partner, fraction = window(probe)
     if fraction is None:
         return _whole(probe)
-    below = kept(probe, -1.0)
-    name = ROUNDINGS.get((bits, rounding(probe, bits)))
+    below = kept(probe, partner, -1.0)
+    mode = rounding(probe, bits)
+    if bits == fraction and probe.values([Case({probe.k - 1: (2.0, 1.0)}, 2.0 ** (bits + 1) - 1)]) == [
+        2.0 ** (bits + 1) + 1
+    ]:
+        bits, mode = 10 if probe.half else 23, "rne" if probe.half else "rz"  # the window hides the rounding
+    name = ROUNDINGS.get((bits, mode))
     if name is None:
         return None
     group = same_group(probe, bits, fraction)
@@ -258,7 +279,7 @@ def measure(probe: Probe) -> Parameters | None:
     align = "fused"
     if below[fraction + 1] == -(2.0**-fraction):  # toward minus infinity: AMD's; c far below is dropped or is not
         align = "rounded" if below[fraction + 2] == below[fraction + 1] else "interleaved"
-    elif probe.product(4) and not probe.half and last_kept(kept(probe, base=4)) != fraction:
+    elif probe.product(4) and not probe.half and last_kept(kept(probe, partner, base=4)) != fraction:
         align = "grouped"  # larger products of the same scale did not move the window
     found = Parameters(
         unit.a_format, unit.b_format, unit.out, align, len(group), fraction, name, None, unit.block, unit.scale_format
@@ -266,7 +287,7 @@ def measure(probe: Probe) -> Parameters | None:
     if align == "grouped" and sub_group(probe, len(group), fraction) != SUB_GROUP:
         return None
     if align in ("fused", "grouped"):
-        found = replace(found, e_zero=zero_exponent(probe, fraction, align == "grouped"))
+        found = replace(found, e_zero=zero_exponent(probe, bits, fraction, align == "grouped"))
     return found
 
 

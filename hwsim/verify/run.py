@@ -33,7 +33,7 @@ def run(
     """Check the emulators against everything that this machine has, and say what it has not.
 
     Args:
-        quick: fewer cases and kernels, about 20 s instead of two minutes.
+        quick: fewer cases, about 20 s instead of two minutes.
         replay: a folder of recordings to compare with.
         record_to: a folder for what a device in this machine returns.
         sections: parts of the table, of `SECTIONS`.
@@ -79,7 +79,7 @@ def _section(
     elif name == "circuits":
         yield from circuits.check(20 if quick else 500, seed)
     elif name == "kernels":
-        yield from kernels.check(quick)
+        yield from kernels.check()
     elif name == "device":
         yield from device.check(subject, 1000 if quick else 100_000, seed, record_to)
     else:

@@ -239,7 +239,9 @@ def read_wgmma(kernel, words, tile):
         for i in range(4):
             row, column = 16 * warp + group + 8 * (i >= 2), 2 * pair + (i & 1)
             if halves:
-                c[row, column] = np.uint16(int(start[i // 2 * 128 + thread]) >> 16 * (i & 1) & 0xFFFF).view(np.float16)
+                c[row, column] = np.uint16(int(start[i // 2 * 128 + thread]) >> 16 * (i & 1) & 0xFFFF).view(
+                    np.float16
+                )
             else:
                 c[row, column] = start[i * 128 + thread].view(np.float32)
     codes = [np.stack([row_codes(product, f, row) for row in rows]) for f, rows in ((product.a, a), (product.b, b))]
@@ -267,7 +269,9 @@ def read_tcgen05(kernel, words, tile):
     if product.block:
         count = product.k // product.block
         scales = [
-            np.array([list(int(w).to_bytes(4, "little"))[:count] for w in words[side][tile * step :][:rows]], np.uint8)
+            np.array(
+                [list(int(w).to_bytes(4, "little"))[:count] for w in words[side][tile * step :][:rows]], np.uint8
+            )
             for side, step, rows in ((3, 128, 128), (4, 32, 16))
         ]
     codes = [np.stack([row_codes(product, f, row) for row in rows]) for f, rows in ((product.a, a), (product.b, b))]

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -92,21 +93,26 @@ def disassembler() -> str:
 
 
 def source(kernel: Kernel) -> str:
-    """The CUDA C++ of a kernel: its definitions, then its file."""
+    """The CUDA C++ of a kernel: its definitions, then its file, then the definitions undone."""
     defines = "".join(f"#define {name} {value}\n" for name, value in kernel.defines)
-    return defines + (SOURCES / kernel.file).read_text(encoding="utf-8")
+    text = (SOURCES / kernel.file).read_text(encoding="utf-8")
+    return defines + text + "".join(f"#undef {name}\n" for name, _ in kernel.defines)
 
 
 @cache
 def cubin(kernel: Kernel, target: str) -> bytes:
-    """Machine code of a kernel for a target such as ``sm_90a``.
+    """Machine code of a kernel for a target such as ``sm_90a``; its function is called ``kernel``.
 
     Raises:
         BuildError: the compiler refused it; the message holds its first complaint.
         MissingExtra: there is no NVRTC.
     """
+    return _compile(source(kernel), target, f"{kernel.name}.{target}")
+
+
+def _compile(text: str, target: str, where: str) -> bytes:
     rtc = nvrtc()
-    _, program = rtc.nvrtcCreateProgram(source(kernel).encode(), kernel.file.encode(), 0, [], [])
+    _, program = rtc.nvrtcCreateProgram(text.encode(), b"kernels.cu", 0, [], [])
     try:
         options = [f"--gpu-architecture={target}".encode(), b"--std=c++17", b"--fmad=false"]
         (status,) = rtc.nvrtcCompileProgram(program, len(options), options)
@@ -116,7 +122,7 @@ def cubin(kernel: Kernel, target: str) -> bytes:
             rtc.nvrtcGetProgramLog(program, log)
             lines = [line for line in log.decode(errors="replace").splitlines() if "error" in line]
             complaint = lines[0] if lines else f"{status}"
-            raise BuildError("NVRTC must accept the kernel", got=complaint, where=f"{kernel.name}.{target}")
+            raise BuildError("NVRTC must accept the kernel", got=complaint, where=where)
         _, size = rtc.nvrtcGetCUBINSize(program)
         code = bytearray(size)
         rtc.nvrtcGetCUBIN(program, code)
@@ -125,33 +131,59 @@ def cubin(kernel: Kernel, target: str) -> bytes:
         rtc.nvrtcDestroyProgram(program)
 
 
+_FUNCTION = re.compile(r"^//-+\s+\.text\.(\w+)", re.MULTILINE)
 _INSTRUCTION = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Za-z0-9_.]*)", re.MULTILINE)
 
 
-def disassemble(code: bytes) -> tuple[str, ...]:
-    """All opcodes of a cubin with their modifiers, in order: ``HMMA.16816.F32``."""
+def disassemble(code: bytes) -> dict[str, tuple[str, ...]]:
+    """Function -> its opcodes with their modifiers, in order: ``HMMA.16816.F32``."""
     with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
         file.write(code)
         file.flush()
-        ran = subprocess.run([disassembler(), "--print-code", file.name], capture_output=True, text=True, check=False)
+        command = [disassembler(), "--print-code", file.name]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
     if ran.returncode:
         raise BuildError("nvdisasm must read the cubin", got=ran.stderr.strip().splitlines()[:1])
-    return tuple(_INSTRUCTION.findall(ran.stdout))
+    _, *parts = _FUNCTION.split(ran.stdout)
+    return {name: tuple(_INSTRUCTION.findall(text)) for name, text in zip(parts[::2], parts[1::2], strict=True)}
 
 
 def opcodes(kernel: Kernel, target: str) -> tuple[str, ...]:
     """The opcodes of a kernel for a target that say what it is, sorted: every matrix instruction, and what it names.
 
     Raises:
-        BuildError: they are not the ones that the kernel names for the target.
+        BuildError: the compiler refused it, or they are not the ones that the kernel names for the target.
     """
+    found, complaint = _judged(kernel, target, disassemble(cubin(kernel, target))["kernel"])
+    if complaint is not None:
+        raise complaint
+    return found
+
+
+def survey(kernels: Sequence[Kernel], target: str) -> dict[Kernel, BuildError | None]:
+    """What `opcodes` would raise for every kernel; one compilation and one disassembly for all that compile together."""
+    parts = [
+        f"namespace n{n} {{\n#define kernel kernel_{n}\n{source(kernel)}\n#undef kernel\n}}\n"
+        for n, kernel in enumerate(kernels)
+    ]
+    try:
+        made = disassemble(_compile("".join(parts), target, target))
+    except BuildError as joint:
+        if len(kernels) == 1:
+            return {kernels[0]: joint}
+        half = len(kernels) // 2
+        return survey(kernels[:half], target) | survey(kernels[half:], target)
+    return {kernel: _judged(kernel, target, made[f"kernel_{n}"])[1] for n, kernel in enumerate(kernels)}
+
+
+def _judged(kernel: Kernel, target: str, made: tuple[str, ...]) -> tuple[tuple[str, ...], BuildError | None]:
     wanted = tuple(sorted(kernel.targets[target]))
     heads = {name.split(".")[0] for name in wanted}
-    made = disassemble(cubin(kernel, target))
     found = tuple(sorted(opcode for opcode in made if opcode.startswith(MATRIX) or opcode.split(".")[0] in heads))
-    if found != wanted:
-        raise BuildError(f"must compile to {_counted(wanted)}", got=_counted(found), where=f"{kernel.name}.{target}")
-    return found
+    if found == wanted:
+        return found, None
+    rule, where = f"must compile to {_counted(wanted)}", f"{kernel.name}.{target}"
+    return found, BuildError(rule, got=_counted(found), where=where)
 
 
 def _counted(opcodes: tuple[str, ...]) -> str:

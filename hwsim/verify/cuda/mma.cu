@@ -46,3 +46,4 @@ extern "C" __global__ void kernel(const unsigned *a, const unsigned *b, const un
     d[0] = d0, d[32] = d1;
 #endif
 }
+#undef REGISTER
