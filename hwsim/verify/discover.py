@@ -10,13 +10,10 @@ given as found if nothing differs.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
 
-import numpy as np
-
-from hwsim import formats
+from hwsim.verify.describe import describe
 from hwsim.verify.free import SUB_GROUP, Parameters, build
-from hwsim.verify.operands import Batch, batches
+from hwsim.verify.operands import batches
 from hwsim.verify.probes import Case, Pair, Probe, negative, powers
 from hwsim.verify.search import Difference, search
 from hwsim.verify.subject import DotUnit
@@ -157,7 +154,7 @@ def zero_exponent(probe: Probe, bits: int, fraction: int, grouped: bool) -> int 
     """The exponent below which the window stops following the terms; None where it cannot be seen.
 
     Beside a product of the smallest result (float32, truncated) or half of it (float16, a tie), the smallest product
-    that still changes the result lies at 2^(e_zero - fraction). They lie in the last group, behind which nothing is cut.
+    that still changes the result lies at 2^(e_zero - fraction). They lie in the last group: nothing is cut behind it.
     """
     base = -25 if probe.half else -126 - bits
     cases = {n: case for n in range(1, fraction + 8) if (case := _tiny(probe, base, base - n, grouped)) is not None}
@@ -197,7 +194,8 @@ def _tiny(probe: Probe, base: int, tiny: int, grouped: bool) -> Case | None:
     shared = scales(base - probe.largest)
     if big is None or small is None or shared is None:
         return None
-    return Case({probe.k - 2: big, probe.k - 1: negative(small)}, scales=dict.fromkeys(range(probe.k // unit.block), shared))
+    everywhere = dict.fromkeys(range(probe.k // unit.block), shared)
+    return Case({probe.k - 2: big, probe.k - 1: negative(small)}, scales=everywhere)
 
 
 def _split_groups(probe: Probe) -> list[int]:
@@ -291,79 +289,6 @@ def measure(probe: Probe) -> Parameters | None:
     return found
 
 
-def _table(form: str, got: Any, want: Any) -> str:
-    equal = (got == want) | (np.isnan(got) & np.isnan(want))
-    if equal.all():
-        return f"every code as in {form}"
-    first = int(np.flatnonzero(~equal)[0])
-    return f"{int((~equal).sum())} of {equal.size} codes are not those of {form}, the first {first:#x}"
-
-
-def facts(probe: Probe) -> dict[str, str]:
-    """Special values, and what element and scale codes stand for."""
-    unit, width = probe.unit, 8 if probe.half else 16
-    inf, nan = float("inf"), float("nan")
-    cases = {"c NaN": Case(c=nan), "c -0": Case(c=-0.0), "c infinite": Case(c=inf)}
-    form = formats.get(unit.a_format)
-    if form.specials == "ieee":
-        cases["0 · infinity"] = Case({0: (inf, 0.0)})
-        cases["infinity - infinity"] = Case({0: (inf, 1.0)}, -inf)
-    if form.specials != "none":
-        cases["operand NaN"] = Case({0: (nan, 0.0)})
-    cases["smallest c"] = Case(c=2.0**probe.smallest_c)
-    found = {
-        name: f"{int(word):#0{2 + width // 2}x}"
-        for name, word in zip(cases, probe.words(list(cases.values())), strict=True)
-    }
-    if form.code_count <= 1 << 16:
-        found["codes of a"] = _operand_table(probe)
-    if unit.scale_format and unit.block:
-        found["scale codes"], found["block"] = _scale_table(probe), _block(probe)
-    return found
-
-
-def _operand_table(probe: Probe) -> str:
-    name = probe.unit.a_format
-    form = formats.get(name)
-    a, b = probe.ones(form.code_count)
-    a = a.astype(form.code_dtype)
-    a[:, 0] = np.arange(form.code_count)
-    got = _results(probe, Batch(a, b.astype(formats.get(probe.unit.b_format).code_dtype), *_rest(probe, len(a))))
-    with np.errstate(all="ignore"):
-        want = form.values.astype(np.float16 if probe.half else np.float32).astype(np.float64)
-    return _table(name, got, want)
-
-
-def _rest(probe: Probe, count: int) -> tuple[Any, Any, Any]:
-    """c of zero and scales of one."""
-    c = np.zeros(count, np.float16 if probe.half else np.float32)
-    if not (probe.unit.block and probe.unit.scale_format):
-        return c, None, None
-    one = formats.get(probe.unit.scale_format).encode(np.ones(1, np.float32))[0]
-    scales = [np.full((count, probe.k // probe.unit.block), one, np.uint8) for _ in range(2)]
-    return c, scales[0], scales[1]
-
-
-def _results(probe: Probe, batch: Batch) -> Any:
-    return probe.raw(batch).view(np.float16 if probe.half else np.float32).astype(np.float64)
-
-
-def _scale_table(probe: Probe) -> str:
-    name = str(probe.unit.scale_format)
-    a, b = (codes.astype(np.uint8) for codes in probe.ones(256))
-    c, scale_a, scale_b = _rest(probe, 256)
-    scale_a[:, 0] = np.arange(256)
-    with np.errstate(all="ignore"):
-        want = formats.get(name).decode(np.arange(256, dtype=np.uint8)).astype(np.float64)
-    return _table(name, _results(probe, Batch(a, b, c, scale_a, scale_b)), want)
-
-
-def _block(probe: Probe) -> str:
-    """How many elements from the first on follow the first scale."""
-    got = probe.values([Case({k: ONE}, scales={0: (2.0, 1.0)}) for k in range(probe.k)])
-    return f"{got.index(1.0) if 1.0 in got else probe.k} elements a scale"
-
-
 def discover(unit: DotUnit, k: int, count: int = 2000, seed: int = 0) -> Discovery:
     """Ask a unit about dot products of `k` elements and compare the answer with it on `count` of every kind.
 
@@ -375,7 +300,7 @@ def discover(unit: DotUnit, k: int, count: int = 2000, seed: int = 0) -> Discove
     """
     probe = Probe(unit, k)
     parameters = measure(probe)
-    described = facts(probe)
+    described = describe(probe)
     checked = Difference(0)
     if parameters is not None:
         model = build(parameters)

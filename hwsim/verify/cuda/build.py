@@ -161,7 +161,7 @@ def opcodes(kernel: Kernel, target: str) -> tuple[str, ...]:
 
 
 def survey(kernels: Sequence[Kernel], target: str) -> dict[Kernel, BuildError | None]:
-    """What `opcodes` would raise for every kernel; one compilation and one disassembly for all that compile together."""
+    """What `opcodes` would raise for every kernel, from one compilation and one disassembly of all of them."""
     parts = [
         f"namespace n{n} {{\n#define kernel kernel_{n}\n{source(kernel)}\n#undef kernel\n}}\n"
         for n, kernel in enumerate(kernels)

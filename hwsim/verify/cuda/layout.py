@@ -1,8 +1,8 @@
 """Where the elements of a product lie: packing to bytes, fragments of threads, images of shared memory.
 
-All matrix instructions here read 32 bytes of K from every row, whatever the format, so that one layout in bytes serves
-FP16 and FP4 alike (PTX ISA 9.1, sections on the fragments of ``mma``, the matrices of ``wgmma`` and ``tcgen05`` in
-shared memory, and scale factors). What a kernel gets is in this order already; it only copies, multiplies and stores.
+All matrix instructions here read 32 bytes of K from every row whatever the format, so one layout in bytes serves FP16
+and FP4 alike (PTX ISA 9.1, sections on the fragments of ``mma``, the matrices of ``wgmma`` and ``tcgen05`` in shared
+memory, and scale factors). What a kernel gets is in this order already; it only copies, multiplies and stores.
 """
 
 from __future__ import annotations
