@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ Arrays = tuple[NDArray[Any], NDArray[Any], NDArray[Any], Any, Any]
 class _Altered:
     """A unit whose inputs or results pass through a fault; every other attribute is the unit's."""
 
-    def __init__(self, unit: Any, before: Callable[..., Arrays] | None, after: Callable[..., Any] | None) -> None:
-        self._unit, self._before, self._after = unit, before, after
+    def __init__(self, unit: Any, mutant: Mutant) -> None:
+        self._unit, self._before, self._after, self._product = unit, mutant.before, mutant.after, mutant.product
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._unit, name)
@@ -38,6 +39,11 @@ class _Altered:
             given = self._before(*given)
         result = np.asarray(self._unit.dot(*given))
         return result if self._after is None else np.asarray(self._after(result, a, b, c))
+
+    def matmul(self, a: Any, b: Any, c: Any = None, scale_a: Any = None, scale_b: Any = None) -> NDArray[Any]:
+        if self._product is not None:
+            a = self._product(a)
+        return np.asarray(self._unit.matmul(a, b, c, scale_a, scale_b))
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class Mutant:
         change: other parameters of these units.
         before: on their inputs (a, b, c, scale_a, scale_b).
         after: on their results (result, a, b, c).
+        product: on a of whole products.
         encode, integer: in place of the subject's method, with the true one as first argument.
     """
 
@@ -58,6 +65,7 @@ class Mutant:
     change: tuple[tuple[str, Any], ...] = ()
     before: Callable[..., Arrays] | None = None
     after: Callable[..., Any] | None = None
+    product: Callable[..., Any] | None = None
     encode: Callable[..., Any] | None = None
     integer: Callable[..., Any] | None = None
 
@@ -75,7 +83,7 @@ class Faulty(Subject):
             plain: DotUnit = true
             return plain
         wrong = _Changed(true, free.changed(true, **dict(self.mutant.change))) if self.mutant.change else true
-        return _Altered(wrong, self.mutant.before, self.mutant.after)
+        return _Altered(wrong, self.mutant)
 
     def encode(self, form: str, x: Any, rounding: Any = "rne", saturate: bool = True) -> NDArray[Any]:
         """Codes, with the fault."""
@@ -159,6 +167,12 @@ def _rounded_twice(result: Any, a: Any, b: Any, c: Any) -> Any:
         return np.where(np.isnan(result), result, wide.astype(np.float16) + np.float16(0))
 
 
+def _without_end(a: Any) -> Any:
+    kept = a.copy()
+    kept[:, a.shape[1] // 32 * 32 :] = 0
+    return kept
+
+
 def _without_sticky(true: Any, form: str, x: Any, rounding: Any, saturate: bool) -> Any:
     few = (np.ascontiguousarray(x).view(np.uint32) & np.uint32(0xFFFFF000)).view(np.float32)
     return true(form, np.where(np.isnan(x), x, few).astype(np.float32), rounding, saturate)
@@ -202,6 +216,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("sign of zero", HOPPER_FP16, after=_negative_zero),
     Mutant("NaN payload", WGMMA_FP8, after=_quiet_nan),
     Mutant("float16 result rounded twice", (("hopper", "fp16", "fp16"),), after=_rounded_twice),
+    Mutant("ragged end of a whole product lost", NVFP4 + WGMMA_FP8, product=_without_end),
     Mutant("lost sticky bits", encode=_without_sticky),
     Mutant("ties away from zero", encode=_ties_away),
     Mutant("truncation for rounding", encode=_truncated),
@@ -220,7 +235,10 @@ def hunt(mutant: Mutant, seed: int = 0) -> Row | None:
 
     subject = Faulty(mutant)
     if mutant.units:
-        rows: Iterable[Row] = tensor_cores.check(subject, QUICK_COUNT, seed, only=mutant.units)
+        rows: Iterable[Row] = chain(
+            tensor_cores.check(subject, QUICK_COUNT, seed, only=mutant.units),
+            tensor_cores.products(subject, 12, seed, only=mutant.units),
+        )
     else:
         rows = run(quick=True, sections=("formats", "integers"), subject=subject, seed=seed).rows
     return next((row for row in rows if row.differences), None)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hwsim import formats
 from hwsim.errors import ArgumentError
+from hwsim.verify.cuda import get
 from hwsim.verify.operands import Batch, words
 from hwsim.verify.subject import Subject
 from hwsim.verify.table import Row, skipped
@@ -73,11 +74,41 @@ class Recording:
         return Row(operation, f"recorded on {origin.gpu}", len(self.d), int(wrong.size), origin.date, note)
 
 
+@dataclass(frozen=True)
+class Elementwise:
+    """Words x, y, z ``[n]`` and what an elementwise instruction of a device made of them."""
+
+    origin: Origin
+    x: NDArray[np.uint32]
+    y: NDArray[np.uint32]
+    z: NDArray[np.uint32]
+    d: NDArray[np.uint32]
+
+    def save(self, path: Path) -> None:
+        """Write an npz without pickles."""
+        _save(path, self.origin, {name: getattr(self, name) for name in "xyzd"})
+
+    def replay(self, subject: Subject) -> Row:
+        """Compare the subject with the recording."""
+        from hwsim.verify.checks.conversions import judge
+
+        wrong, note = judge(subject, get(self.origin.kernel), self.x, self.y, self.z, self.d)
+        notes = ", ".join(text for text in (self.origin.driver, " ".join(self.origin.opcodes), note) if text)
+        oracle = f"recorded on {self.origin.gpu}"
+        within = self.origin.kernel == "rcp.approx"
+        return Row(self.origin.kernel, oracle, len(self.d), wrong, self.origin.date, notes, bound=within)
+
+
+def _save(path: Path, origin: Origin, arrays: dict[str, NDArray[Any]]) -> None:
+    arrays["origin"] = np.array(json.dumps(asdict(origin)))
+    np.savez_compressed(path, allow_pickle=False, **arrays)
+
+
 def _operand(operand: str | tuple[str, str]) -> str:
     return operand if isinstance(operand, str) else "*".join(operand)
 
 
-def load(path: Path) -> Recording:
+def load(path: Path) -> Recording | Elementwise:
     """Read a recording of ours or one of the repacked sets.
 
     Raises:
@@ -88,14 +119,17 @@ def load(path: Path) -> Recording:
             arrays = {name: data[name] for name in data.files}
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise ArgumentError("a recording must be an npz file", got=str(error), where=str(path)) from None
-    if not {"a", "b", "c", "d"} <= set(arrays):
-        raise ArgumentError("a recording must hold a, b, c, d", got=sorted(arrays), where=str(path))
+    words_too = {"x", "y", "z", "d", "origin"} <= set(arrays)
+    if not words_too and not {"a", "b", "c", "d"} <= set(arrays):
+        raise ArgumentError("a recording must hold a, b, c, d or x, y, z, d", got=sorted(arrays), where=str(path))
     if "origin" not in arrays:
         return _leeds(path, arrays)
     fields = json.loads(str(arrays["origin"]))
     operand = fields["operand"]
     fields["operand"] = operand if isinstance(operand, str) else tuple(operand)
     fields["opcodes"] = tuple(fields["opcodes"])
+    if words_too:
+        return Elementwise(Origin(**fields), *(arrays[name] for name in "xyzd"))
     start = arrays["c"].view(np.float16 if arrays["c"].dtype == np.uint16 else np.float32)
     batch = Batch(arrays["a"], arrays["b"], start, arrays.get("scale_a"), arrays.get("scale_b"))
     return Recording(Origin(**fields), batch, arrays["d"])

@@ -10,6 +10,7 @@ from hwsim.verify.table import Table
 CLAIMS = (  # what, words of the operation or the oracle that belong to it
     ("element formats", ("float32 to", "to float32"), "NVIDIA's headers on the host, ml_dtypes, numpy"),
     ("tensor cores of every architecture", ("tensor-core units",), "mmasim 2.1.1"),
+    ("whole products, K in any length", ("whole products of",), "the unit's own dot products"),
     ("FP4 units", ("exact fractions",), "their rule in exact fractions"),
     ("tensor cores", ("recorded on",), "dot products recorded on silicon"),
     ("tensor-core circuits", ("Verilog in Icarus",), "Verilog, simulated"),
@@ -25,7 +26,9 @@ def claims(table: Table) -> str:
         rows = [
             row
             for row in table.rows
-            if row.differences is not None and any(mark in f"{row.operation} {row.oracle}" for mark in marks)
+            if row.differences is not None
+            and not row.bound
+            and any(mark in f"{row.operation} {row.oracle}" for mark in marks)
         ]
         if rows:
             cases, wrong = sum(row.cases for row in rows), sum(row.differences or 0 for row in rows)

@@ -73,6 +73,7 @@ def _section(
         yield from integers.check(subject, 1 << (14 if quick else 20), seed)
     elif name == "tensor cores":
         yield from tensor_cores.check(subject, QUICK_COUNT if quick else 3000, seed)
+        yield from tensor_cores.products(subject, 12 if quick else 48, seed)
         yield from definition.check(subject, 20 if quick else 200, seed)
     elif name == "recordings":
         yield from _recordings(replay, subject)

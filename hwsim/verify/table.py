@@ -27,6 +27,7 @@ class Row:
         differences: how many differed; None where nothing could be compared, and `note` says why.
         date: of the run, or of the recording that was replayed.
         note: the reason, the smallest case that differs, or what the number covers.
+        bound: results were compared with a derived bound, as their bits are not defined.
     """
 
     operation: str
@@ -35,13 +36,16 @@ class Row:
     differences: int | None = None
     date: str = ""
     note: str = ""
+    bound: bool = False
 
     @property
     def verdict(self) -> str:
-        """``yes``, ``NO, 3 differ`` or ``not checked``."""
+        """``yes``, ``within bound``, ``NO, 3 differ`` or ``not checked``."""
         if self.differences is None:
             return "not checked"
-        return "yes" if self.differences == 0 else f"NO, {self.differences} differ"
+        if self.differences:
+            return f"NO, {self.differences} differ"
+        return "within bound" if self.bound else "yes"
 
     def cells(self) -> tuple[str, ...]:
         """The row as text, in the order of `COLUMNS`."""

@@ -96,17 +96,17 @@ def test_the_reading_of_random_bits_is_found(form, reading):
     rng = np.random.default_rng(0)
     x, y, z = (device.words(rng, 4000) for _ in range(3))
     got = conversions.stochastic(form, x, y, z, reading)
-    assert device._stochastic(form, x, y, z, got) == (0, f"random bits: {reading}")
+    assert conversions._judge_stochastic(form, x, y, z, got) == (0, f"random bits: {reading}")
 
 
 def test_an_unknown_reading_is_judged_by_neighbours():
     rng = np.random.default_rng(0)
     x, y, z = (device.words(rng, 4000) for _ in range(3))
     other = conversions.stochastic("e4m3", x, y, z * np.uint32(2654435761), "byte i")
-    wrong, note = device._stochastic("e4m3", x, y, z, other)
+    wrong, note = conversions._judge_stochastic("e4m3", x, y, z, other)
     assert (wrong, note[:20]) == (0, "no known reading of ")
     far = other + np.uint32(2)
-    assert device._stochastic("e4m3", x, y, z, far)[0] > 1000
+    assert conversions._judge_stochastic("e4m3", x, y, z, far)[0] > 1000
 
 
 def test_stochastic_rounding_by_hand():

@@ -75,7 +75,7 @@ def test_what_is_no_recording_is_told(tmp_path):
     np.savez(tmp_path / "few.npz", a=np.zeros(1))
     with pytest.raises(ArgumentError) as caught:
         load(tmp_path / "few.npz")
-    assert str(caught.value) == f"{tmp_path / 'few.npz'}: a recording must hold a, b, c, d, got ['a']"
+    assert str(caught.value) == f"{tmp_path / 'few.npz'}: a recording must hold a, b, c, d or x, y, z, d, got ['a']"
     np.savez(tmp_path / "b300_fp16_fp32.npz", **{name: np.zeros(1, np.uint32) for name in "abcd"})
     with pytest.raises(ArgumentError) as caught:
         load(tmp_path / "b300_fp16_fp32.npz")

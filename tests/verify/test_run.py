@@ -27,6 +27,7 @@ def test_a_table_counts_what_was_compared_and_what_was_not():
     assert (TABLE.cases, TABLE.differences, len(TABLE.unchecked)) == (1050, 2, 1)
     assert TABLE.summary == "2 comparisons, 1,050 cases, 2 differences; 1 comparisons could not be made here"
     assert [row.verdict for row in TABLE.rows] == ["yes", "NO, 2 differ", "not checked"]
+    assert Row("a layer", "a library", 9, 0, bound=True).verdict == "within bound"
 
 
 def test_a_table_as_text_markdown_and_json():

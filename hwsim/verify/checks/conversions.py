@@ -101,3 +101,29 @@ def neighbours(form: str, x: Words, y: Words, result: Words) -> NDArray[np.bool_
         down = formats.get(form).encode(source.view(np.float32), "rz").astype(np.uint32)
         near &= (code == down) | (code == down + 1)
     return near
+
+
+def judge(subject: Subject, kernel: Kernel, x: Words, y: Words, z: Words, got: Words) -> tuple[int, str]:
+    """How many of a device's results differ from what they must be, and a remark.
+
+    The remark is the first result that differs, or what was compared where there are no bits to compare.
+    """
+    if kernel.name == "rcp.approx":
+        return int(reciprocal_wrong(x, got).sum()), "within one unit in the last place, as PTX promises"
+    if kernel.name.endswith(".sr"):
+        return _judge_stochastic(kernel.name.split(".")[1], x, y, z, got)
+    ours = expected(subject, kernel, x, y, z)
+    differ = np.flatnonzero(~same(kernel, ours, got))
+    if not differ.size:
+        return 0, ""
+    n = int(differ[0])
+    return int(differ.size), f"x {int(x[n]):#010x} y {int(y[n]):#010x}: {int(ours[n]):#x}, not {int(got[n]):#x}"
+
+
+def _judge_stochastic(form: str, x: Words, y: Words, z: Words, got: Words) -> tuple[int, str]:
+    for reading in READINGS:
+        if (stochastic(form, x, y, z, reading) == got).all():
+            return 0, f"random bits: {reading}"
+    finite = np.isfinite(x.view(np.float32)) & np.isfinite(y.view(np.float32))
+    far = ~neighbours(form, x, y, got) & finite
+    return int(far.sum()), "no known reading of the random bits; results compared with both neighbours"

@@ -15,12 +15,15 @@ from hwsim.verify.cuda.device import DeviceError, Gpu
 from hwsim.verify.cuda.layout import Words
 from hwsim.verify.cuda.unit import DeviceUnit
 from hwsim.verify.operands import Batch, batches
-from hwsim.verify.record import Origin, Recording
+from hwsim.verify.record import Elementwise, Origin, Recording
 from hwsim.verify.search import search
 from hwsim.verify.subject import Subject
 from hwsim.verify.table import Row, skipped, today
 
 ORACLE = "silicon"
+
+RECORDED = 2000
+"""Dot products of every kind that a recording keeps."""
 
 
 def _groups(kernels: tuple[Kernel, ...]) -> dict[str, list[Kernel]]:
@@ -64,7 +67,7 @@ def check(
 def _one(subject: Subject, gpu: Gpu, kernel: Kernel, count: int, seed: int, folder: Path | None) -> Row:
     opcodes = build.opcodes(kernel, gpu.target)
     if kernel.product is None:
-        return _elementwise(subject, gpu, kernel, count * 64, seed, opcodes)
+        return _elementwise(subject, gpu, kernel, count * 64, seed, opcodes, folder)
     if kernel.product.out == "int32":
         return _integer(subject, gpu, kernel, count * 11, seed, opcodes)
     return _product(subject, gpu, kernel, count, seed, opcodes, folder)
@@ -79,27 +82,28 @@ def _product(
     drawn = list(batches(unit, seed, count, unit.product.k))
     found = search(model, lambda batch: batch.run(model), lambda batch: batch.run(unit), drawn)
     if folder is not None:
-        _record(gpu, kernel, operand, [batch for _, batch in drawn], opcodes, folder)
+        _record(unit, operand, [batch for _, batch in drawn], opcodes, folder)
     note = " ".join(dict.fromkeys(opcodes)) + (f"; {found.smallest}" if found.smallest else "")
     return Row(kernel.name, gpu.name, found.cases, found.count, today(), note)
 
 
-def _record(
-    gpu: Gpu, kernel: Kernel, operand: Any, drawn: list[Batch], opcodes: tuple[str, ...], folder: Path
-) -> None:
+def _origin(gpu: Gpu, kernel: Kernel, operand: Any, out: str, opcodes: tuple[str, ...]) -> Origin:
+    arch, compiler = ARCH[gpu.target], f"NVRTC {build.nvrtc_version()}"
+    driver = f"driver {gpu.driver_version}"
+    return Origin(kernel.name, arch, operand, out, gpu.name, gpu.target, driver, compiler, opcodes, today())
+
+
+def _record(unit: DeviceUnit, operand: Any, drawn: list[Batch], opcodes: tuple[str, ...], folder: Path) -> None:
+    kept = [batch.rows(slice(0, RECORDED)) for batch in drawn]
     joined = [
-        None if getattr(drawn[0], name) is None else np.concatenate([getattr(batch, name) for batch in drawn])
+        None if getattr(kept[0], name) is None else np.concatenate([getattr(batch, name) for batch in kept])
         for name in ("a", "b", "c", "scale_a", "scale_b")
     ]
     batch = Batch(*joined)  # type: ignore[arg-type]
-    unit = DeviceUnit(gpu, kernel)
-    compiler = f"NVRTC {build.nvrtc_version()}"
-    origin = Origin(
-        kernel.name, ARCH[gpu.target], operand, unit.out, gpu.name, gpu.target, f"driver {gpu.driver_version}",
-        compiler, opcodes, today(),
-    )  # fmt: skip
+    origin = _origin(unit.gpu, unit.kernel, operand, unit.out, opcodes)
     folder.mkdir(parents=True, exist_ok=True)
-    Recording(origin, batch, batch.run(unit)).save(folder / f"{gpu.target}.{kernel.name.replace('*', '-')}.npz")
+    name = f"{unit.gpu.target}.{unit.kernel.name.replace('*', '-')}.npz"
+    Recording(origin, batch, batch.run(unit)).save(folder / name)
 
 
 def _integer(subject: Subject, gpu: Gpu, kernel: Kernel, count: int, seed: int, opcodes: tuple[str, ...]) -> Row:
@@ -120,38 +124,24 @@ def words(rng: np.random.Generator, count: int) -> Words:
     return np.where(rng.random(count) < 0.5, some, few).astype(np.uint32)
 
 
-def _elementwise(subject: Subject, gpu: Gpu, kernel: Kernel, count: int, seed: int, opcodes: tuple[str, ...]) -> Row:
+def _elementwise(
+    subject: Subject, gpu: Gpu, kernel: Kernel, count: int, seed: int, opcodes: tuple[str, ...], folder: Path | None
+) -> Row:
     rng = np.random.default_rng(seed)
     x, y, z = (words(rng, count) for _ in range(3))
     if kernel.name.startswith("decode"):
-        x = np.arange(1 << 16, dtype=np.uint32)
-        y = z = x
-    elif kernel.name == "rcp.approx":  # every significand, and random words
+        x = y = z = np.arange(1 << 16, dtype=np.uint32)
+    elif kernel.name == "rcp.approx":  # every significand first: the table that casts with it need
         x = np.concatenate([np.arange(1 << 23, dtype=np.uint32) | np.uint32(0x3F800000), x])
-        y = z = np.zeros(1, np.uint32)
-    note = " ".join(dict.fromkeys(opcodes))
-    got = gpu.apply(kernel, x, *(w if w.size == x.size else None for w in (y, z)))
-    if kernel.name == "rcp.approx":
-        wrong = int(conversions.reciprocal_wrong(x, got).sum())
-        note += "; within one unit in the last place, as PTX promises"
-    elif kernel.name.endswith(".sr"):
-        wrong, how = _stochastic(kernel.name.split(".")[1], x, y, z, got)
-        note += f"; {how}"
-    else:
-        ours = conversions.expected(subject, kernel, x, y, z)
-        differ = np.flatnonzero(~conversions.same(kernel, ours, got))
-        wrong = int(differ.size)
-        if wrong:
-            n = int(differ[0])
-            note += f"; x {int(x[n]):#010x} y {int(y[n]):#010x}: {int(ours[n]):#x}, not {int(got[n]):#x}"
-    return Row(kernel.name, gpu.name, x.size, wrong, today(), note)
-
-
-def _stochastic(form: str, x: Words, y: Words, z: Words, got: Words) -> tuple[int, str]:
-    """Results that differ, and which reading of the random bits was found."""
-    for reading in conversions.READINGS:
-        if (conversions.stochastic(form, x, y, z, reading) == got).all():
-            return 0, f"random bits: {reading}"
-    finite = np.isfinite(x.view(np.float32)) & np.isfinite(y.view(np.float32))
-    far = ~conversions.neighbours(form, x, y, got) & finite
-    return int(far.sum()), "no known reading of the random bits; results compared with both neighbours"
+        y = z = np.zeros(x.size, np.uint32)
+    got = gpu.apply(kernel, x, y, z)
+    wrong, note = conversions.judge(subject, kernel, x, y, z, got)
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        if kernel.name == "rcp.approx":
+            np.save(folder / f"{gpu.target}.reciprocals.npy", got[: 1 << 23].view(np.float32))
+        kept = slice(x.size - min(x.size, 1 << 16), None)
+        recording = Elementwise(_origin(gpu, kernel, "", "", opcodes), x[kept], y[kept], z[kept], got[kept])
+        recording.save(folder / f"{gpu.target}.{kernel.name}.npz")
+    remarks = "; ".join(text for text in (" ".join(dict.fromkeys(opcodes)), note) if text)
+    return Row(kernel.name, gpu.name, x.size, wrong, today(), remarks, bound=kernel.name == "rcp.approx")

@@ -40,7 +40,7 @@ def check(subject: Subject, quick: bool, seed: int = 0) -> Iterator[Row]:
         yield skipped(BLOCK_SCALED, f"torch {torch.__version__}", "needs a CUDA device of capability 10.0 or 12.0")
     else:
         yield _block_scaled(subject, torch, size, seed)
-    yield from _torchao(torch, size, seed)
+    yield from _torchao(subject, torch, size, seed)
     for name, operation in ABSENT.items():
         here = importlib.util.find_spec(name) is not None
         why = "installed, but needs a CUDA device" if here and capability is None else f"{name} is not installed"
@@ -81,8 +81,8 @@ def _scaled_mm(subject: Subject, torch: Any, capability: tuple[int, int] | None,
     group, fraction, bits = 32, 13, 13
     room = gemm.bound(unit, a, b, group, fraction, bits) + gemm.float32_bound(unit, a, b)
     far = np.abs(gemm.product(unit, a, b).astype(np.float64) - theirs) > room
-    note = "within the derived bound, not bits: a CPU adds in float32, the emulated Hopper unit with 13 fraction bits"
-    return Row(operation, oracle, theirs.size, int(far.sum()), today(), note)
+    note = "a CPU adds in float32, the emulated Hopper unit with 13 fraction bits: the sum of both bounds"
+    return Row(operation, oracle, theirs.size, int(far.sum()), today(), note, bound=True)
 
 
 def _block_scaled(subject: Subject, torch: Any, size: int, seed: int) -> Row:
@@ -122,7 +122,7 @@ def _quiet() -> Iterator[None]:
         logging.disable(before)
 
 
-def _torchao(torch: Any, size: int, seed: int) -> Iterator[Row]:
+def _torchao(subject: Subject, torch: Any, size: int, seed: int) -> Iterator[Row]:
     """torchao's NVFP4 casts, and its product of one layer beside the emulated one."""
     os.environ.setdefault("TORCHAO_SKIP_LOADING_SO_FILES", "1")  # its kernels need another Python or a GPU
     try:
@@ -146,3 +146,25 @@ def _torchao(torch: Any, size: int, seed: int) -> Iterator[Row]:
         ours = quant.quantize(x, name)
         wrong = int((ours.codes != codes).sum() + (ours.scales != scales.view(torch.uint8).numpy()).sum())
         yield Row(f"quantize {name}", oracle, codes.size + ours.scales.size, wrong, today(), "codes and scale bytes")
+    yield _layer(subject, torch, nvfp4_tensor, x[:, :1024], oracle)
+
+
+def _layer(subject: Subject, torch: Any, nvfp4_tensor: Any, x: NDArray[np.float32], oracle: str) -> Row:
+    """One linear layer: torchao decodes and multiplies in float32; the emulated unit multiplies the codes.
+
+    The unit cuts what it adds at 2^-35 below its largest term and truncates to float32 once every 64 elements, so it
+    is within 2^-23 of sum |a b| an instruction; float32 in any order is within K 2^-24 of it.
+    """
+    weight = np.random.default_rng(1).standard_normal((64, x.shape[1])).astype(np.float32)
+    cast = nvfp4_tensor.NVFP4Tensor.to_nvfp4
+    decoded = [cast(torch.from_numpy(np.ascontiguousarray(t))).dequantize(torch.float32) for t in (x, weight)]
+    theirs = torch.nn.functional.linear(*decoded).numpy()
+    q = [quant.quantize(np.ascontiguousarray(t), "nvfp4.torchao_1level") for t in (x, weight)]
+    unit = subject.unit("blackwell", "nvfp4")
+    ours = unit.matmul(q[0].codes, q[1].codes, None, q[0].scales, q[1].scales)
+    total = np.abs(decoded[0].numpy().astype(np.float64)) @ np.abs(decoded[1].numpy().astype(np.float64)).T
+    k = x.shape[1]
+    room = 1.01 * total * (k * 2.0**-24 + k / 64 * 2.0**-23)
+    far = int((np.abs(ours.astype(np.float64) - theirs) > room).sum())
+    note = f"bound of both orders of addition; {int((ours == theirs).sum()):,} results are the same float32"
+    return Row(f"NVFP4 linear layer {x.shape[0]}×64×{k}", oracle, ours.size, far, today(), note, bound=True)

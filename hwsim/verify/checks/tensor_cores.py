@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.datapaths.tensor_cores import ARCHS, legal
 from hwsim.errors import MissingExtra
 from hwsim.verify import mmasim_oracle
-from hwsim.verify.operands import Batch, batches
+from hwsim.verify.operands import Batch, batches, words
 from hwsim.verify.search import Difference, search
-from hwsim.verify.subject import Subject
+from hwsim.verify.subject import DotUnit, Subject
 from hwsim.verify.table import Row, skipped, today
 
 ORACLE = "mmasim 2.1.1"
@@ -62,3 +63,31 @@ def _compare(subject: Subject, arch: str, operand: Any, out: str, count: int, se
         return mmasim_oracle.one_form(unit, mmasim_oracle.run(unit, operation, batch), batch)
 
     return search(unit, ours, theirs, batches(unit, seed, count, k)), mmasim_oracle.exception(unit)
+
+
+def products(subject: Subject, size: int, seed: int = 0, only: Collection[Any] | None = None) -> Iterator[Row]:
+    """`matmul`, which takes other kernels, against `dot`, which the rows above compare.
+
+    A product of `size` × `size` results of each kind for every unit, or for those of `only`.
+    """
+    rows: dict[str, list[tuple[int, int]]] = {}
+    for number, (arch, operand, out) in enumerate(units()):
+        if only is None or (arch, operand, out) in only:
+            rows.setdefault(arch, []).append(_product(subject.unit(arch, operand, out), size, seed + number))
+    for arch, found in rows.items():
+        cases, wrong = (sum(one[n] for one in found) for n in (0, 1))
+        yield Row(f"{arch}: whole products of {len(found)} units", "their own dot products", cases, wrong, today())
+
+
+def _product(unit: DotUnit, size: int, seed: int) -> tuple[int, int]:
+    """Results compared, and how many differ."""
+    cases = wrong = 0
+    i, j = (index.ravel() for index in np.indices((size, size)))
+    k = 192 if unit.block else 187  # the last group is ragged where no scales forbid it
+    for _, batch in batches(unit, seed, size, k):
+        scales = [batch.scale_a, batch.scale_b]
+        picked = [None if s is None else s[index] for s, index in zip(scales, (i, j), strict=True)]
+        ours = words(unit.matmul(batch.a, batch.b, batch.c[i].reshape(size, size), *scales)).ravel()
+        theirs = words(unit.dot(batch.a[i], batch.b[j], batch.c[i], *picked))
+        cases, wrong = cases + ours.size, wrong + int((ours != theirs).sum())
+    return cases, wrong
