@@ -21,7 +21,7 @@ LAYERS = (
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
 DOORS = {  # outside package -> the rooms it may enter
-    "numba": {"jit"},
+    "numba": {"jit", "verify"},
     "torch": {"nn", "verify"},
     "safetensors": {"nn", "trace"},
     "optuna": {"search"},
