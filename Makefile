@@ -21,8 +21,8 @@ $(VENV)/.installed: pyproject.toml
 explore: setup  ## the main job: the GPT and its ternary twin in, a Pareto report out
 	$(BIN)/hwsim explore edge-lm --trials $(TRIALS) --seed $(SEED) --out reports/run --force
 
-test: setup  ## all tests but the exhaustive sweeps
-	$(BIN)/pytest
+test: setup  ## all tests but the exhaustive sweeps; TESTS="tests/arch" for some of them
+	$(BIN)/pytest -rs $(TESTS)
 
 test-all: setup  ## with the exhaustive sweeps (hours)
 	$(BIN)/pytest -m "not gpu and not benchmark"

@@ -28,9 +28,12 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import numba
-from llvmlite import ir as ir  # the three names below are for instructions that Numba cannot express
+from llvmlite import ir as ir  # the four names below are for instructions that Numba cannot express
 from numba import types as types
 from numba.extending import intrinsic as intrinsic
+from numba.extending import (
+    register_jitable as register_jitable,  # compiled where a kernel calls it, else plain Python
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 

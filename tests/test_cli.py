@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from hwsim import cli
+from hwsim.datapaths.circuits import build
 from hwsim.gates.synthesis import synth
-from hwsim.rtl.catalog import build
 from hwsim.rtl.tools import available
 
 MODEL = Path(__file__).parent / "models" / "digits_cnn.py"

@@ -3,11 +3,14 @@
 ::
 
     name = "edge-int8"
+    objective = "energy"             # optional: what the plan is chosen for
+    fused = true                     # optional
     [array]
     rows = 16
     cols = 16
-    dataflow = "ws"          # "ws" | "os" | "is"
-    overlap = "fill"         # "none" | "fill" | "ideal"
+    dataflow = "ws"                  # optional, as all that `hwsim.arch.fields` gives a default
+    [vector]                         # optional
+    lanes = 16
     [numerics]
     activation = "int8.channel"      # a name of hwsim.quant, or a table of a Scheme's fields
     weight = "int8.channel"
@@ -16,20 +19,33 @@
     [[numerics.override]]            # optional, the first that matches a layer wins
     layers = "head"                  # shell wildcards
     precision = "float32"            # or activation, weight and datapath
-    [memory]
+    [memory]                         # three memories and a DRAM ...
     activation_kib = 128
     weight_kib = 128
     output_kib = 128
     port_bits = 256
     output_bits = 32
-    handover = "dram"                # optional: "dram" | "chip"
     dram = "lpddr4"
     dram_gbyte_s = 25.6
-    dram_pj_per_bit = 8.0            # optional
     [technology]
     clock_ghz = 0.5
     node_nm = 45
-    voltage = 1.1                    # optional
+
+``[memory]`` may also be any graph of levels, and ``output_bits`` then stands at the top::
+
+    [[memory]]
+    name = "dram"
+    kind = "dram"
+    technology = "lpddr4"
+    gbyte_s = 25.6
+    [[memory]]
+    name = "buffer"
+    kib = 108
+    holds = ["input", "output"]
+    parent = "dram"
+    ports = [{ bits = 64 }]
+
+`hwsim.arch.fields` lists every key; ``dse/machine.schema.json`` is the same for editors.
 """
 
 from __future__ import annotations
@@ -42,7 +58,12 @@ from typing import TYPE_CHECKING, Any
 
 from hwsim import workbench
 from hwsim.arch.accelerator import Accelerator
+from hwsim.arch.dataflow import dataflow
+from hwsim.arch.fields import ARRAY, FUSED, OBJECTIVE, OUTPUT_BITS, TECHNOLOGY, TOP, VECTOR, Field
+from hwsim.arch.memory_tables import read_memories, write_memories
 from hwsim.arch.numerics import Numerics
+from hwsim.arch.parts import Array, VectorUnit
+from hwsim.arch.places import placed
 from hwsim.arch.policy import Policy
 from hwsim.arch.tables import TableReader
 from hwsim.errors import DesignError, HwsimError, UnknownName
@@ -51,59 +72,33 @@ if TYPE_CHECKING:
     from hwsim.datapaths.base import Datapath
     from hwsim.quant import Scheme
 
-_ARRAY = {"rows": int, "cols": int, "dataflow": str, "overlap": str}
-_MEMORY = {
-    "activation_kib": int,
-    "weight_kib": int,
-    "output_kib": int,
-    "port_bits": int,
-    "output_bits": int,
-    "handover": str,
-    "dram": str,
-    "dram_gbyte_s": float,
-    "dram_pj_per_bit": float,
-}
-_TECHNOLOGY = {"clock_ghz": float, "node_nm": int, "voltage": float}
-_FIELDS: dict[str, dict[str, type]] = {"array": _ARRAY, "memory": _MEMORY, "technology": _TECHNOLOGY}
-_OPTIONAL = ("handover", "dram_pj_per_bit", "voltage")
-
 
 def load_accelerator(name_or_path: str | Path) -> Accelerator:
-    """A machine by name (``dse/machines/NAME.toml`` of the workbench) or by path.
+    """A machine by name (``dse/machines/NAME.toml`` of the workbench, or ``published/NAME.toml`` there) or by path.
 
     Raises:
-        UnknownName: no machine of that name.
+        UnknownName: no machine of that name, or a scheme or datapath that no catalogue holds.
         ArgumentError: no file at that path.
-        DesignError: the file is not TOML, or describes no machine; the message holds the field's path.
+        DesignError: the file is not TOML, or describes no machine; the message holds the field's path and its line.
     """
-    path = workbench.find("dse/machines", name_or_path, ".toml")
+    published = str(name_or_path) in workbench.names("dse/machines/published", ".toml")
+    path = workbench.find("dse/machines/published" if published else "dse/machines", name_or_path, ".toml")
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        tables = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DesignError(f"a machine must be valid TOML ({error})", where=str(path)) from None
-    return from_tables(tables, path.stem)
+    try:
+        return from_tables(tables, path.stem)
+    except (DesignError, UnknownName) as error:
+        raise placed(error, text, path.stem, workbench.shown(path)) from None
 
 
 def from_tables(tables: Mapping[str, Any], where: str | None = None) -> Accelerator:
     """The machine that `tables` describe; see `Accelerator.from_dict`."""
     reader = TableReader(tables, where or str(tables.get("name", "machine")))
-    name = reader.take("name", str)
-    reader.take("description", str, "")
-    policy = _policy(reader.take("numerics", dict), reader.path("numerics"))
-    fields: dict[str, Any] = {}
-    for table, keys in _FIELDS.items():
-        part = TableReader(reader.take(table, dict), reader.path(table))
-        for key, kind in keys.items():
-            if key in part.table or key not in _OPTIONAL:
-                fields[key] = part.take(key, kind)
-            else:
-                part.note(key)
-        part.finish()
-    reader.finish()
-    try:
-        return Accelerator(name=name, policy=policy, **fields)
-    except DesignError as error:
-        raise _moved(error, name, reader.where) from None
+    top = _top(reader)
+    return _machine(top, _policy(reader.take("numerics", dict), reader.path("numerics")), reader)
 
 
 def to_tables(machine: Accelerator) -> dict[str, Any]:
@@ -117,11 +112,95 @@ def to_tables(machine: Accelerator) -> dict[str, Any]:
             {"layers": pattern} | (_numerics_table(chosen) if chosen else {"precision": "float32"})
             for pattern, chosen in policy.overrides
         ]
-    tables: dict[str, Any] = {"name": machine.name, "numerics": numerics}
-    for table, keys in _FIELDS.items():
-        values = {key: getattr(machine, key) for key in keys}
-        tables[table] = {key: value for key, value in values.items() if value is not None}
+    return _hardware_tables(machine) | {"numerics": numerics}
+
+
+def changed(machine: Accelerator, fields: Mapping[str, Any]) -> Accelerator:
+    """`machine` with the fields at some paths of its file replaced; see `Accelerator.changed`."""
+    tables = _hardware_tables(machine)
+    for path, value in fields.items():
+        _assign(tables, path, value, machine.name)
+    reader = TableReader(tables, machine.name)
+    return _machine(_top(reader), machine.policy, reader)
+
+
+def _top(reader: TableReader) -> dict[str, Any]:
+    reader.know(field.key for field in TOP)
+    return reader.take_all(field for field in TOP if field.kind is not dict)
+
+
+def _machine(top: dict[str, Any], policy: Policy, reader: TableReader) -> Accelerator:
+    """The machine of what `reader` still holds: everything but the top of the file and the numerics."""
+    parts = {}
+    for key, fields in (("array", ARRAY), ("vector", VECTOR), ("technology", TECHNOLOGY)):
+        part = TableReader(reader.take(key, dict, {}), reader.path(key))
+        parts[key] = part.take_all(fields)
+        part.finish()
+    memories, output_bits = read_memories(reader.table.pop("memory", None), reader.path("memory"))
+    reader.finish()
+    if output_bits is not None and top["output_bits"] is not None:
+        raise DesignError("must stand in [memory] alone", got=top["output_bits"], where=reader.path("output_bits"))
+    array = parts["array"]
+    array["dataflow"] = dataflow(array["dataflow"], reader.path("array.dataflow"))
+    try:
+        return Accelerator(
+            name=top["name"],
+            policy=policy,
+            arrays=(Array(**array),),
+            memories=memories,
+            vector=VectorUnit(**parts["vector"]),
+            output_bits=output_bits or top["output_bits"] or OUTPUT_BITS.default,
+            objective=top["objective"],
+            fused=top["fused"],
+            **parts["technology"],
+        )
+    except DesignError as error:
+        raise _moved(error, top["name"], reader.where) from None
+
+
+def _hardware_tables(machine: Accelerator) -> dict[str, Any]:
+    """All tables but the numerics."""
+    memory, is_short = write_memories(machine.memories, machine.output_bits)
+    tables: dict[str, Any] = {"name": machine.name}
+    if not is_short:
+        tables["output_bits"] = machine.output_bits
+    tables |= _said((OBJECTIVE, FUSED), machine)
+    array = {field.key: getattr(machine.array, field.key) for field in ARRAY}
+    array["dataflow"] = machine.array.dataflow.name
+    tables["array"] = {field.key: array[field.key] for field in ARRAY}
+    if vector := _said(VECTOR, machine.vector):
+        tables["vector"] = vector
+    tables["memory"] = memory
+    technology = {field.key: getattr(machine, field.key) for field in TECHNOLOGY}
+    tables["technology"] = {key: value for key, value in technology.items() if value is not None}
     return tables
+
+
+def _said(fields: tuple[Field, ...], record: object) -> dict[str, Any]:
+    """The fields of `record` that are not as they would be without being said."""
+    values = {field.key: getattr(record, field.key) for field in fields}
+    return {field.key: values[field.key] for field in fields if values[field.key] != field.default}
+
+
+def _assign(tables: dict[str, Any], path: str, value: Any, name: str) -> None:
+    """Set the field at `path`; a level of a graph of memories is found by its name."""
+    *parents, leaf = path.split(".")
+    place: Any = tables
+    for parent in parents:
+        if isinstance(place, list):
+            named = [entry for entry in place if entry["name"] == parent]
+            if not named:
+                known = ", ".join(entry["name"] for entry in place)
+                raise DesignError(f"must be the name of a memory: {known}", got=parent, where=f"{name}.{path}")
+            place = named[0]
+        else:
+            place = place.setdefault(parent, {})
+    if not isinstance(place, dict):
+        raise DesignError("must be a path to a field of the machine's file", got=path, where=name)
+    if value is None:
+        place.pop(leaf, None)
+    else:
+        place[leaf] = value
 
 
 def _policy(table: dict[str, Any], where: str) -> Policy:

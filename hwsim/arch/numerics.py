@@ -81,9 +81,21 @@ class Numerics:
         return hash((self.activation.name, self.weight.name, self.datapath))  # equal numerics have equal names
 
     @property
+    def family(self) -> str:
+        """The arithmetic in one word: what a reader of a figure tells designs apart by."""
+        activation, weight = self.activation.name.split(".")[0], self.weight.name.split(".")[0]
+        return activation if activation == weight else f"{weight}×{activation}"
+
+    @property
+    def label(self) -> str:
+        """The arithmetic in full: schemes, and what else decides the bits of the unit."""
+        schemes = "×".join(dict.fromkeys((self.weight.name, self.activation.name)))
+        return f"{schemes} · {self.datapath.label}"
+
+    @property
     def key(self) -> str:
         """A name that two numerics share exactly if they give the same bits by construction."""
-        return "|".join((_scheme_key(self.activation), _scheme_key(self.weight), self.datapath.name))
+        return "|".join((_scheme_key(self.activation), _scheme_key(self.weight), self.datapath.key))
 
     @property
     def multiplies_activations(self) -> bool:
@@ -189,14 +201,7 @@ class Numerics:
 
     def words(self, quantized: Quantized, side: Side) -> NDArray[Any]:
         """What the port of `side` reads: codes, narrow integers sign-extended, ternary weights as keys."""
-        if self.datapath.family == "ternary_lut" and side == "b":
-            return self.datapath.encode(quantized.codes)  # type: ignore[attr-defined,no-any-return]
-        element, port = quantized.scheme.element_format, str(getattr(self.datapath, f"{side}_format"))
-        if not element.is_integer or element.name == port:
-            return quantized.codes
-        bits = int(port.removeprefix("int"))
-        values = element.decode(quantized.codes).astype(np.int32)
-        return (values & ((1 << bits) - 1)).astype(np.uint8 if bits <= 8 else np.uint16)
+        return self.datapath.words(quantized.codes, quantized.scheme.element_format, side)
 
     def scale_bytes(self, quantized: Quantized) -> NDArray[np.uint8] | None:
         """Scale bytes, one a row and block, where the unit multiplies them, else None."""

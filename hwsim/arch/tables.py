@@ -10,12 +10,14 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
+from hwsim.arch.fields import HOMES, REQUIRED, Field
 from hwsim.errors import DesignError
 
 T = TypeVar("T")
 
-_REQUIRED: Any = object()
-_KINDS = {str: "a string", int: "an integer", float: "a number", dict: "a table", list: "an array of tables"}
+_KINDS = {
+    str: "a string", int: "an integer", float: "a number", bool: "true or false", dict: "a table", list: "an array",
+}  # fmt: skip
 
 
 class TableReader:
@@ -36,7 +38,7 @@ class TableReader:
         """The path of the field `key`."""
         return f"{self.where}.{key}"
 
-    def take(self, key: str, kind: type[T], default: T = _REQUIRED) -> T:
+    def take(self, key: str, kind: type[T], default: T = REQUIRED) -> T:
         """The value of `key`, which must be of `kind` (an integer is a number, a truth value is neither).
 
         Raises:
@@ -44,50 +46,62 @@ class TableReader:
         """
         self._asked.append(key)
         if key not in self.table:
-            if default is _REQUIRED:
+            if default is REQUIRED:
                 raise DesignError(f"must be given, as {_KINDS[kind]}", where=self.path(key))
             return default
         value = self.table.pop(key)
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
             return float(value)  # type: ignore[return-value]
-        if not isinstance(value, kind) or isinstance(value, bool):
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise DesignError(f"must be {_KINDS[kind]}", got=value, where=self.path(key))
         return value
+
+    def take_all(self, fields: Iterable[Field]) -> dict[str, Any]:
+        """The values of all `fields`, by key; `finish` is left to the caller.
+
+        Raises:
+            DesignError: as `take`, or a value that its field does not allow.
+        """
+        fields = list(fields)
+        self.know(field.key for field in fields)
+        self._complain(only_near=True)
+        found = {}
+        for field in fields:
+            found[field.key] = value = self.take(field.key, field.kind, field.default)
+            if value is not None:
+                field.check(value, self.path(field.key))
+        return found
 
     def take_optional(self, key: str, kind: type[T]) -> T | None:
         """As `take`, but None where the key is absent."""
         if key in self.table:
             return self.take(key, kind)
-        self.note(key)
+        self.know([key])
         return None
+
+    def know(self, keys: Iterable[str]) -> None:
+        """Make `keys` known, which are read later."""
+        self._asked += keys
 
     def finish(self) -> None:
         """Complain about a key that nobody asked for, with the nearest one that somebody did."""
+        self._complain(only_near=False)
+
+    def _complain(self, only_near: bool) -> None:
+        """`only_near` leaves alone what is near no key: somebody may still ask for it."""
+        asked = dict.fromkeys(self._asked)
         for key, value in self.table.items():
-            near = difflib.get_close_matches(key, self._asked, n=1)
-            known = f"'{near[0]}' is the nearest key" if near else f"keys are {', '.join(sorted(self._asked))}"
-            raise DesignError(f"is not a known key; {known}", got=value, where=self.path(key))
-
-    def note(self, key: str) -> None:
-        """Make `key` known without reading it."""
-        self._asked.append(key)
-
-
-def one_of(value: T, allowed: Iterable[T], where: str) -> T:
-    """`value`, which must be among `allowed`."""
-    known = list(allowed)
-    if value not in known:
-        raise DesignError(f"must be one of {', '.join(map(str, known))}", got=value, where=where)
-    return value
-
-
-def positive(value: float, where: str) -> None:
-    """Complain unless `value` is above zero and finite."""
-    if not 0 < value < float("inf"):
-        raise DesignError("must be positive and finite", got=value, where=where)
-
-
-def power_of_two(value: int, where: str) -> None:
-    """Complain unless `value` is a power of two."""
-    if value < 1 or value & (value - 1):
-        raise DesignError("must be a power of two", got=value, where=where)
+            if key in asked and only_near:
+                continue
+            near = difflib.get_close_matches(key, asked, n=1)
+            if near:
+                raise DesignError(
+                    f"is not a known key; {near[0]!r} is the nearest key", got=value, where=self.path(key)
+                )
+            if not only_near:
+                if key in HOMES:
+                    raise DesignError(
+                        f"is not a known key here; it belongs to {HOMES[key]}", got=value, where=self.path(key)
+                    )
+                known = ", ".join(sorted(asked))
+                raise DesignError(f"is not a known key; keys are {known}", got=value, where=self.path(key))

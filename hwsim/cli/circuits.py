@@ -20,7 +20,7 @@ def rtl(
     rows: Annotated[int, typer.Option(help="golden vectors")] = 1000,
 ) -> None:
     """Write the Verilog of a circuit, a self-checking bench, and golden vectors of the emulator."""
-    from hwsim.rtl.catalog import write
+    from hwsim.datapaths.circuits import write
 
     for path in write(name, out, rows=rows):
         typer.echo(str(path))
@@ -32,10 +32,10 @@ def synth(
     liberty: Liberty = None,
 ) -> None:
     """Map circuits to gates with Yosys, one on each core: area, cells, gates on the longest path."""
+    from hwsim.datapaths.circuits import build, named_units
     from hwsim.gates.liberty import DEFAULT_LIBERTY
     from hwsim.gates.synthesis import synth as map_to_gates
     from hwsim.gates.synthesis import synth_all
-    from hwsim.rtl.catalog import build, named_units
 
     library = liberty or DEFAULT_LIBERTY
     units = [build(one) for one in ([name] if name else named_units())]
@@ -64,8 +64,8 @@ def power(
 ) -> None:
     """Drive a trace's operands through the gates of a machine's unit, layer by layer."""
     import hwsim
+    from hwsim.evaluation.power import trace_power
     from hwsim.gates.liberty import DEFAULT_LIBERTY
-    from hwsim.gates.power import trace_power
 
     gemms = hwsim.load_trace(trace).gemms("forward")
     accelerator = hwsim.load_accelerator(machine)
@@ -85,7 +85,7 @@ def calibrate(
     node_nm: Annotated[int, typer.Option(help="technology node of the library, nm")] = 45,
 ) -> None:
     """Fit areas and energies to synthesised circuits and a trace in their gates; needs Yosys."""
-    from hwsim.cost.calibrate import write
+    from hwsim.evaluation.calibration.calibrate import write
     from hwsim.gates.liberty import DEFAULT_LIBERTY
 
     typer.echo(str(write(trace, out, liberty or DEFAULT_LIBERTY, node_nm, typer.echo)))

@@ -93,7 +93,7 @@ def report(folder: Annotated[Path, typer.Argument(help="folder of a study, finis
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(help="pann, ternary_lut or luq")],
+    name: Annotated[str, typer.Argument(help="pann, ternary_lut, luq or chips")],
     out: Annotated[Path | None, typer.Option("--out", help="folder; reports/study-NAME without it")] = None,
     quick: Annotated[bool, typer.Option(help="a small grid, to see that it runs")] = False,
 ) -> None:

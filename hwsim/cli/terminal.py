@@ -61,9 +61,9 @@ def show_evaluation(result: Evaluation) -> None:
         typer.echo(f"{name:22} {significant(value)}")
     for title, part, scale, unit in (("energy", result.energy, 1e-6, "µJ"), ("area", result.area, 1e-6, "mm²")):
         typer.echo(f"\n{title}, {unit}")
-        for name, quantity in part.parts.items():
-            error = f"±{quantity.relative_error:.0%}"
-            typer.echo(f"  {name:24} {significant(quantity.value * scale):>10} {error:>6}  {quantity.source}")
+        for name, quantity in part.breakdown().parts.items():
+            error = f"×/÷{quantity.error_factor:.2f}"
+            typer.echo(f"  {name:24} {significant(quantity.value * scale):>10} {error:>8}  {quantity.source}")
 
 
 def show_study(study: Study) -> None:

@@ -5,7 +5,7 @@ half a bit in each of b² internal signals and half of its input bits; a signed 
 the sign-extended product at its input, and as many bits as the product is wide in its sum and register together.
 
 The formulas ignore glitches and the clock, and 0.5 b² counts one signal a cell of the array. They are kept exactly as
-published, as the cheapest of the fidelities; `hwsim.cost.energy` says what a flip costs and how wrong that is.
+published, as the cheapest of the fidelities; `hwsim.evaluation.energy` says what a flip costs and how wrong that is.
 """
 
 from __future__ import annotations

@@ -78,3 +78,9 @@ def wrapped(values: NDArray[np.int64], bits: int) -> NDArray[np.int64]:
     """Two's complement of `bits` bits: values modulo 2^bits."""
     unused = np.int64(64 - bits)
     return np.asarray(np.asarray(values) << unused >> unused)
+
+
+def values_of(words: NDArray[np.uint64], bits: int, signed: bool) -> NDArray[np.int64]:
+    """Values of the unsigned words of a stream, `bits` wide."""
+    narrow = words.astype(np.uint8 if bits <= 8 else np.uint16)
+    return np.asarray(integer_values(narrow, bits, signed, "stream").astype(np.int64))

@@ -4,14 +4,13 @@ from hwsim.evaluation.accuracy import Metric, mean_sqnr_db, replay, rerun
 from hwsim.evaluation.evaluator import Evaluator, evaluate
 from hwsim.evaluation.in_gates import Confirmation, confirm
 from hwsim.evaluation.memo import Memo
-from hwsim.evaluation.records import Evaluation, LayerCost
+from hwsim.evaluation.records import Evaluation
 from hwsim.evaluation.synthesis import Synthesis
 
 __all__ = [
     "Confirmation",
     "Evaluation",
     "Evaluator",
-    "LayerCost",
     "Memo",
     "Metric",
     "Synthesis",

@@ -11,19 +11,23 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
-from hwsim import cost, timing, workbench
-from hwsim.errors import ArgumentError, HwsimError
+from hwsim import cost, workbench
+from hwsim.errors import ArgumentError, DesignError, HwsimError
 from hwsim.evaluation import in_gates, measures
 from hwsim.evaluation.accuracy import SQNR, Measured, Metric, mean_sqnr_db, replay, rerun
+from hwsim.evaluation.energy import Counted
 from hwsim.evaluation.memo import Memo
-from hwsim.evaluation.records import Evaluation, LayerCost
+from hwsim.evaluation.pricing import Priced, forward_work, price
+from hwsim.evaluation.records import Evaluation
+from hwsim.trace import Workload
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator, Policy
-    from hwsim.cost import Breakdown, Toggles
+    from hwsim.cost import Toggles
     from hwsim.cost.gates import GateEnergy
     from hwsim.trace import Trace
 
@@ -64,9 +68,8 @@ class Evaluator:
         self.metric_options = metric_options or {}
         self.memo = memo or Memo()
         trace.verify()  # remembered values are looked up by the index: damaged operands must not hide behind them
-        self.shapes = [shape for shape in trace.workload.gemms if shape.phase == "forward"]
-        if not self.shapes:
-            raise ArgumentError("a trace must hold forward GEMMs", got=str(trace.path), where="evaluate")
+        self.work = forward_work(trace.workload, where=str(trace.path))
+        self.shapes = [trace.workload.gemms[record] for record in self.work.records]
         self._toggles: dict[str, dict[str, list[Toggles]]] = {}
         self._model: str | None = None
 
@@ -84,37 +87,42 @@ class Evaluator:
         """Price one design.
 
         Raises:
-            HwsimError: the design cannot run the workload, or a coefficient for it is unknown; for ``"gates"`` also a
-                unit without a circuit, or no Yosys.
+            HwsimError: the design cannot run the workload, its clock is above what its units reach, or a coefficient
+                for it is unknown; for ``"gates"`` also a unit without a circuit, or no Yosys.
         """
-        layers, area = self.price(accelerator)
+        priced = self.price(accelerator)
         return Evaluation(
-            accelerator,
-            self.accuracy_kind,
-            self.metric,
-            self.accuracy(accelerator.policy),
-            self.sqnr_db(accelerator.policy),
-            layers,
-            cost.add(layer.energy for layer in layers),
-            area,
+            accelerator=accelerator,
+            workload=self.trace.name,
+            fidelity=self.accuracy_kind,
+            metric=self.metric,
+            accuracy=self.accuracy(accelerator.policy),
+            sqnr_db=self.sqnr_db(accelerator.policy),
+            plan=priced.plan,
+            energy=priced.energy,
+            area=priced.area,
+            macs=self.work.macs,
+            tokens=self.work.tokens,
+            f_max_ghz=priced.f_max_ghz,
+            borrowed=self.work.note,
         )
 
-    def price(self, accelerator: Accelerator) -> tuple[tuple[LayerCost, ...], Breakdown]:
-        """Energy of every GEMM, and the machine's area, without any accuracy; raises as a whole evaluation does."""
-        toggles = self.toggles(accelerator.policy, accelerator.dataflow) if self.energy_kind != "pann" else None
-        gates = logic = None
+    def price(self, accelerator: Accelerator) -> Priced:
+        """Plan, energy and area, without any accuracy; raises as a whole evaluation does."""
+        order, toggles, gates, logic = accelerator.array.dataflow.order, None, None, None
+        if self.energy_kind != "pann":
+            toggles = self.toggles(accelerator.policy, order)
         if self.energy_kind == "gates":
-            gates = self.gates(accelerator.policy, accelerator.dataflow)
+            gates = self.gates(accelerator.policy, order)
             logic = in_gates.areas(accelerator)
         additions = self.additions(accelerator.policy)
-        layers = []
-        for index, shape in enumerate(self.shapes):
-            activity = timing.activity(shape, accelerator, additions[index])
-            counted = None if toggles is None else toggles[index]
-            simulated = None if gates is None else gates[index]
-            energy = cost.energy_pj(accelerator, activity, counted, self.energy_kind, gates=simulated)
-            layers.append(LayerCost(activity, energy))
-        return tuple(layers), cost.area_um2(accelerator, synthesized=logic)
+        counted = {
+            record: Counted(
+                None if toggles is None else toggles[place], None if gates is None else gates[place], additions[place]
+            )
+            for place, record in enumerate(self.work.records)
+        }
+        return price(self.work, accelerator, counted, self.energy_kind, logic)
 
     def sqnr_db(self, policy: Policy) -> dict[str, float]:
         """SQNR by layer of a replay of the trace."""
@@ -134,7 +142,7 @@ class Evaluator:
 
     def additions(self, policy: Policy) -> list[float | None]:
         """Additions an element of every forward GEMM on an add-only unit, None on other units."""
-        if not any(numerics.datapath.family == "pann" for numerics in policy.numerics):
+        if not any(numerics.datapath.timed_by_weights for numerics in policy.numerics):
             return [None] * len(self.shapes)
         found: list[float | None] = self.memo.get(
             self._key("additions", policy), lambda: in_gates.additions(self.trace, policy)
@@ -143,6 +151,9 @@ class Evaluator:
 
     def gates(self, policy: Policy, dataflow: str) -> list[GateEnergy]:
         """Energy of every forward GEMM in the gates of its unit, in the order of the dataflow."""
+        for shape in self.shapes:
+            if policy.for_gemm(shape.layer, shape.b_role) is None:  # no tool is needed to know
+                raise DesignError("a layer in float32 has no unit whose gates switch", where=shape.layer)
         key = f"gates:{self.trace.digest}:{dataflow}:{policy.key}:{in_gates.identity()}"
         found: list[dict[str, Any]] = self.memo.get(key, lambda: in_gates.energies(self.trace, policy, dataflow))
         return [in_gates.record(one) for one in found]
@@ -208,12 +219,13 @@ class Evaluator:
 
 
 def evaluate(
-    trace: Trace, accelerator: Accelerator, accuracy: AccuracyKind = "replay", energy: EnergyKind = "trace"
+    trace: Trace | Workload, accelerator: Accelerator, accuracy: AccuracyKind = "replay", energy: EnergyKind = "trace"
 ) -> Evaluation:
-    """Price one design on one trace; see `Evaluator`.
+    """Price one design on one trace (see `Evaluator`), or on a workload, which has shapes but no operands.
 
     Args:
-        trace: of the model.
+        trace: of the model, or its workload: energies of units then follow from the widths of their operands, as
+            nothing is known of the bits, and the accuracy is NaN; the result says so.
         accelerator: the design.
         accuracy: ``"replay"`` or ``"rerun"``.
         energy: ``"pann"``, ``"trace"`` or ``"gates"``.
@@ -221,4 +233,22 @@ def evaluate(
     Returns:
         Accuracy, energy, area and latency with their breakdowns, each number with its source and error.
     """
-    return Evaluator(trace, accuracy, energy)(accelerator)
+    if not isinstance(trace, Workload):
+        return Evaluator(trace, accuracy, energy)(accelerator)
+    work = forward_work(trace, where=trace.name)
+    priced = price(work, accelerator, {}, "pann")
+    return Evaluation(
+        accelerator=accelerator,
+        workload=trace.name,
+        fidelity="none",
+        metric=SQNR,
+        accuracy=math.nan,
+        sqnr_db={},
+        plan=priced.plan,
+        energy=priced.energy,
+        area=priced.area,
+        macs=work.macs,
+        tokens=work.tokens,
+        f_max_ghz=priced.f_max_ghz,
+        borrowed="; ".join(filter(None, (work.note, "no operands: flips of units follow from their widths"))),
+    )

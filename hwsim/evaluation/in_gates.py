@@ -21,8 +21,7 @@ from hwsim.evaluation.synthesis import Synthesis
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator, Policy
     from hwsim.cost import Breakdown
-    from hwsim.cost.area import Logic
-    from hwsim.cost.gates import GateEnergy
+    from hwsim.cost.gates import GateEnergy, Logic
     from hwsim.datapaths.base import Datapath
     from hwsim.evaluation.memo import Memo
     from hwsim.trace import Trace
@@ -93,9 +92,9 @@ def confirm(
 
     def priced(evaluator: Evaluator, design: Accelerator) -> tuple[float, float, float, float]:
         """Energy and its logic, area and its logic."""
-        layers, area = evaluator.price(design)
-        energy = cost.add(layer.energy for layer in layers)
-        return energy.value, _logic(energy), area.value, _logic(area)
+        found = evaluator.price(design)
+        energy, area = found.energy, found.area
+        return energy.value, _logic(energy.breakdown()), area.value, _logic(area.breakdown())
 
     fitted, exact = (Evaluator(trace, "replay", kind, memo=memo) for kind in ("trace", "gates"))
     delay = cost.load_coefficients().delay_model
@@ -129,7 +128,7 @@ def _logic(breakdown: Breakdown) -> float:
 
 def areas(accelerator: Accelerator) -> dict[Datapath, Logic]:
     """Synthesised area of every unit of a machine."""
-    from hwsim.cost.gates import unit_logic
+    from hwsim.datapaths.pricing import unit_logic
 
     units = dict.fromkeys(numerics.datapath for numerics in accelerator.policy.numerics)
     return {datapath: unit_logic(datapath) for datapath in units}
@@ -138,7 +137,7 @@ def areas(accelerator: Accelerator) -> dict[Datapath, Logic]:
 def energies(trace: Trace, policy: Policy, dataflow: Any) -> list[dict[str, Any]]:
     """`gate_energy` of every forward GEMM of a trace, as plain records, in the delay model of the coefficients."""
     from hwsim.cost.coefficients import load_coefficients
-    from hwsim.cost.gates import gate_energy
+    from hwsim.evaluation.simulation import gate_energy
 
     found = []
     for gemm in trace.gemms("forward"):

@@ -24,14 +24,14 @@ def count(trace: Trace, policy: Policy) -> list[dict[str, Any]]:
     Raises:
         DesignError: the policy leaves a layer in float32, which has no unit.
     """
-    from hwsim import cost
+    from hwsim.evaluation.counting import count_by_dataflow
 
     counted = []
     for gemm in trace.gemms("forward"):
         numerics = policy.for_gemm(gemm.layer, "weight" if gemm.b.role == "weight" else "activation")
         if numerics is None:
             raise DesignError("a layer in float32 has no unit whose bits toggle", where=gemm.layer)
-        by_dataflow = cost.count_by_dataflow(gemm, numerics)
+        by_dataflow = count_by_dataflow(gemm, numerics)
         counted.append({flow: dataclasses.asdict(toggles) for flow, toggles in by_dataflow.items()})
     return counted
 

@@ -5,58 +5,64 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hwsim.evaluation.objectives import MEASURES
+
 if TYPE_CHECKING:
-    from hwsim.arch import Accelerator, Activity
+    from hwsim.arch import Accelerator
+    from hwsim.arch.plan import Plan, Traffic
     from hwsim.cost import Breakdown
     from hwsim.evaluation.accuracy import Metric
-
-
-@dataclass(frozen=True, slots=True)
-class LayerCost:
-    """One GEMM of the workload on the machine, with its energy in pJ."""
-
-    activity: Activity
-    energy: Breakdown
+    from hwsim.evaluation.ledger import Grouping, Ledger
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One design point on one trace.
+    """One design point on one workload.
 
     Attributes:
         accelerator: the design.
-        fidelity: how accuracy was found, ``"replay"`` or ``"rerun"``.
+        workload: name of the model.
+        fidelity: how accuracy was found, ``"replay"``, ``"rerun"``, or ``"none"`` for a workload without operands.
         metric: what the accuracy is.
-        accuracy: its value.
+        accuracy: its value, NaN for a workload without operands.
         sqnr_db: signal to quantization noise by layer, from a replay of the trace.
-        layers: every GEMM of the workload, in the order of execution.
-        energy: energy of one pass of the traced batch by component, pJ.
-        area: area by component, µm².
+        plan: what lies where and when, every count.
+        energy: every charge of one pass of the batch, pJ.
+        area: every charge of the machine's area, µm².
+        macs: multiply-accumulates of the pass, masked ones included.
+        tokens: rows of the model's input: tokens, pixels of an image's batch, samples.
+        f_max_ghz: the highest clock that the units reach.
+        borrowed: which statistics were not measured on this workload, "" if all were.
     """
 
     accelerator: Accelerator
+    workload: str
     fidelity: str
     metric: Metric
     accuracy: float
     sqnr_db: dict[str, float]
-    layers: tuple[LayerCost, ...]
-    energy: Breakdown
-    area: Breakdown
+    plan: Plan
+    energy: Ledger
+    area: Ledger
+    macs: int
+    tokens: int
+    f_max_ghz: float
+    borrowed: str = ""
 
     @property
     def energy_pj(self) -> float:
-        """Energy of one pass of the traced batch, pJ."""
+        """Energy of one pass of the traced batch, pJ: the exact sum of all charges."""
         return self.energy.value
 
     @property
     def area_um2(self) -> float:
-        """Area of the machine, µm²."""
+        """Area of the machine, µm²: the exact sum of all charges."""
         return self.area.value
 
     @property
     def latency_cycles(self) -> int:
-        """Cycles of one pass: the GEMMs follow one another."""
-        return sum(layer.activity.latency_cycles for layer in self.layers)
+        """Cycles of one pass."""
+        return self.plan.latency_cycles
 
     @property
     def latency_s(self) -> float:
@@ -68,61 +74,59 @@ class Evaluation:
         """Mean power over one pass, W."""
         return self.energy_pj * 1e-12 / self.latency_s
 
+    @property
+    def dram_read_bits(self) -> int:
+        """Bits read from DRAM."""
+        return self.plan.dram_read_bits
+
+    @property
+    def dram_write_bits(self) -> int:
+        """Bits written to DRAM."""
+        return self.plan.dram_write_bits
+
+    @property
+    def traffic(self) -> tuple[Traffic, ...]:
+        """Every row (layer, tensor, level, read_bits, written_bits) of the plan."""
+        return tuple(row for step in self.plan.steps for row in step.traffic)
+
+    def breakdown(self, by: Grouping = "component") -> Breakdown:
+        """Energy by layer, component, level or tensor; the parts add up to `energy_pj` to the last bit."""
+        return self.energy.breakdown(by)
+
     def values(self) -> dict[str, float]:
         """Objectives and limits by name with their unit."""
-        return {
-            self.metric.name: self.accuracy,
-            "energy_uj": self.energy_pj * 1e-6,
-            "area_mm2": self.area_um2 * 1e-6,
-            "latency_ms": self.latency_s * 1e3,
-            "power_mw": self.power_w * 1e3,
-        }
+        return {self.metric.name: self.accuracy} | {one.column: one.of(self) for one in MEASURES}
 
     def detail(self) -> dict[str, Any]:
         """Breakdowns, sources and labels, in JSON's types."""
         machine = self.accelerator
-        datapath = machine.policy.default.datapath
         cycles = self.latency_cycles
-        busy = sum(layer.activity.utilization * layer.activity.latency_cycles for layer in self.layers)
         bound: dict[str, int] = {}
-        for layer in self.layers:
-            bound[layer.activity.bound] = bound.get(layer.activity.bound, 0) + layer.activity.latency_cycles
+        for step in self.plan.steps:
+            bound[step.cycles.bound] = bound.get(step.cycles.bound, 0) + step.cycles.latency
+        energy, area = self.breakdown(), self.area.breakdown()
+        updates = sum(product.updates for step in self.plan.steps for product in step.products)
         return {
-            "family": _family(machine),
-            "numerics": _label(machine),
-            "datapath": datapath.name,
-            "array": f"{machine.rows}×{machine.cols} {machine.dataflow}",
+            "family": machine.policy.default.family,
+            "numerics": machine.policy.default.label,
+            "datapath": machine.policy.default.datapath.name,
+            "array": f"{machine.array.rows}×{machine.array.cols} {machine.array.dataflow.name}",
             "cycles": cycles,
-            "utilization": busy / cycles,
-            "bound": max(bound, key=lambda name: bound[name]),
-            "energy_pj": {name: self.energy[name].value for name in self.energy},
-            "area_um2": {name: self.area[name].value for name in self.area},
-            "energy_error": self.energy.total.relative_error,
-            "area_error": self.area.total.relative_error,
-            "sources": {f"energy: {name}": _source(self.energy[name]) for name in self.energy}
-            | {f"area: {name}": _source(self.area[name]) for name in self.area},
+            "utilization": updates / (machine.array.units * cycles) if cycles else 0.0,
+            "bound": max(bound, key=lambda name: bound[name]) if bound else "compute",
+            "f_max_ghz": self.f_max_ghz,
+            "energy_pj": {name: part.value for name, part in energy.parts.items()},
+            "area_um2": {name: part.value for name, part in area.parts.items()},
+            "energy_causes": energy.total.errors,
+            "area_causes": area.total.errors,
+            "energy_error": energy.total.error_factor,
+            "area_error": area.total.error_factor,
+            "sources": {f"energy: {name}": _source(part) for name, part in energy.parts.items()}
+            | {f"area: {name}": _source(part) for name, part in area.parts.items()},
             "sqnr_db": self.sqnr_db,
+            "borrowed": self.borrowed,
         }
 
 
 def _source(part: Any) -> str:
-    return f"{part.source} (± {part.relative_error:.0%})"
-
-
-def _family(machine: Accelerator) -> str:
-    """The arithmetic in one word: what a reader of a figure tells designs apart by."""
-    numerics = machine.policy.default
-    activation, weight = numerics.activation.name.split(".")[0], numerics.weight.name.split(".")[0]
-    return activation if activation == weight else f"{weight}×{activation}"
-
-
-def _label(machine: Accelerator) -> str:
-    """The arithmetic in full: schemes, and what else decides the bits of the unit."""
-    numerics = machine.policy.default
-    schemes = "×".join(dict.fromkeys((numerics.weight.name, numerics.activation.name)))
-    unit = numerics.datapath.spec()
-    if unit["family"] == "tensor_core":
-        return f"{schemes} · {unit['arch']}"
-    if unit["family"] == "integer":
-        return f"{schemes} · acc{unit['acc_bits']}{' saturating' if unit.get('overflow') == 'saturate' else ''}"
-    return f"{schemes} · {numerics.datapath.name}"
+    return f"{part.source} (×/÷ {part.error_factor:.2g})"

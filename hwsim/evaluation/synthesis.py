@@ -42,7 +42,7 @@ class Synthesis:
 
     def add(self, design: Accelerator) -> None:
         """Synthesise the units of a design that are new."""
-        from hwsim.cost.gates import unit_logic
+        from hwsim.datapaths.pricing import unit_logic
 
         for numerics in design.policy.numerics:
             if numerics.datapath not in self._jobs:

@@ -5,7 +5,8 @@ Three formats share the name E4M3 in the field. ``e4m3`` is that of OCP and NVID
 240 too, but no infinity and no -0), as ``e5m2fnuz`` is beside ``e5m2``.
 
 ``e1m6``, ``e2m5`` and ``e6m1`` complete the grid of scale formats of arXiv 2505.19115, which publishes widths
-only: they get the usual bias ``2^(exponent_bits - 1) - 1`` and no special words, a choice of ours.
+only: they get the usual bias ``2^(exponent_bits - 1) - 1`` and no special words, a choice of ours. So do the other
+splits of 3 to 8 bits into exponent and mantissa (`GRID`), that a search can ask for any of them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ ML_DTYPES = "ml_dtypes README"
 FP4_GRID = "arXiv 2505.19115, grid of scale formats"
 INTEGER = "two's complement"
 
+GRID = "IEEE 754's rule for the bias, no special words"
+
 CATALOG = by_name(
     [
         Format("e2m1", 2, 1, 1, source=OCP_MX),
@@ -31,6 +34,11 @@ CATALOG = by_name(
         Format("e1m6", 1, 6, 0, source=FP4_GRID),
         Format("e2m5", 2, 5, 1, source=FP4_GRID),
         Format("e6m1", 6, 1, 31, source=FP4_GRID),
+        *(
+            Format(f"e{e}m{bits - 1 - e}", e, bits - 1 - e, (1 << (e - 1)) - 1, source=GRID)
+            for bits, exponents in ((3, (1, 2)), (5, (1, 2, 3, 4)), (6, (1, 4, 5)), (7, (1, 2, 3, 4, 5)))
+            for e in exponents
+        ),
         Format("e3m4", 3, 4, 3, specials="ieee", source=ML_DTYPES),
         Format("e4m3", 4, 3, 7, specials="nan", source=OFP8),
         Format("e4m3_ieee", 4, 3, 7, specials="ieee", source=f"{ML_DTYPES}; Intel Gaudi 2"),
@@ -44,6 +52,6 @@ CATALOG = by_name(
         Format("bf16", 8, 7, 127, specials="ieee", source=PTX),
         Format("tf32", 8, 10, 127, specials="ieee", padding_bits=13, source=PTX),
         Format("fp32", 8, 23, 127, specials="ieee", source=IEEE),
-        *(Format(f"int{bits}", 0, bits - 1, 0, sign="twos_complement", source=INTEGER) for bits in range(2, 9)),
+        *(Format(f"int{b}", 0, b - 1, 0, sign="twos_complement", source=INTEGER) for b in (*range(2, 9), 16)),
     ]
 )

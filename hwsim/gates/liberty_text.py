@@ -33,10 +33,13 @@ class Group:
 
 
 class LibertyText:
-    """The text of a file `name` without comments and line continuations, every line where it was."""
+    """The text of a file `name` without comments and line continuations, every line where it was.
 
-    def __init__(self, text: str, name: str) -> None:
-        self.text, self.name = _plain(text), name
+    `extra` names kinds of groups to read besides those of `KEPT`, such as ``timing`` and what lies in it.
+    """
+
+    def __init__(self, text: str, name: str, extra: frozenset[str] = frozenset()) -> None:
+        self.text, self.name, self.kept = _plain(text), name, KEPT | extra
 
     def library(self) -> Group:
         """The file's one library, with the groups below it that hwsim reads."""
@@ -56,7 +59,7 @@ class LibertyText:
                 if not stack:
                     raise self.error("a closing brace must have an opening one", match.start("end"))
             elif match["open"]:
-                if match["name"] not in _KEPT:
+                if match["name"] not in self.kept:
                     position = self._skip(position)
                     continue
                 group = Group(match["name"], match["names"], match.start("name"))
@@ -99,7 +102,7 @@ _STATEMENT = re.compile(
     re.VERBOSE,
 )
 _BRACE = re.compile(r'"[^"]*"|[{}]')
-_KEPT = frozenset(
+KEPT = frozenset(
     {"library", "cell", "pin", "bundle", "ff", "latch", "ff_bank", "latch_bank", "statetable", "internal_power"}
     | {"power", "rise_power", "fall_power", "leakage_power", "operating_conditions"}
 )

@@ -30,15 +30,15 @@ Progress = Callable[[int, int, str], None]
 """Called with (circuits done, circuits in all, the name of the last one)."""
 
 
-def synth(unit: Unit, liberty: str | Path = DEFAULT_LIBERTY) -> SynthReport:
-    """`unit` as gates of a Liberty file.
+def synth(unit: Unit, liberty: str | Path = DEFAULT_LIBERTY, fast: bool = False) -> SynthReport:
+    """`unit` as gates of a Liberty file, mapped for area, or for depth where `fast`.
 
     Raises:
         MissingExtra: Yosys is not installed; its version is part of the key, so the cache alone is not enough.
         ToolError: Yosys refused the text. ArgumentError, LibertyError: the library does not fit.
     """
     parameters = json.dumps(dict(unit.parameters))
-    return _report(unit.verilog, unit.top, unit.family, parameters, str(Path(liberty).resolve()))
+    return _report(unit.verilog, unit.top, unit.family, parameters, str(Path(liberty).resolve()), fast)
 
 
 def synth_all(
@@ -82,25 +82,25 @@ def library_of(liberty: str) -> Library:
 
 
 @functools.lru_cache(maxsize=64)
-def _report(verilog: str, top: str, family: str, parameters: str, liberty: str) -> SynthReport:
-    result = _result(verilog, top, liberty)
+def _report(verilog: str, top: str, family: str, parameters: str, liberty: str, fast: bool) -> SynthReport:
+    result = _result(verilog, top, liberty, fast)
     netlist = build_netlist(result.netlist, library_of(liberty), top)
     return SynthReport(top, family, json.loads(parameters), result, netlist)
 
 
-def _result(verilog: str, top: str, liberty: str) -> SynthResult:
-    path = _kept(verilog, top, liberty)
+def _result(verilog: str, top: str, liberty: str, fast: bool = False) -> SynthResult:
+    path = _kept(verilog, top, liberty, fast)
     result = _load(path)
     if result is None:
-        result = synthesize(verilog, top, liberty)
+        result = synthesize(verilog, top, liberty, fast=fast)
         _write(path, asdict(result) | {"netlist": _reduced(result.netlist)})
     return result
 
 
-def _kept(verilog: str, top: str, liberty: str) -> Path:
+def _kept(verilog: str, top: str, liberty: str, fast: bool = False) -> Path:
     form = " ".join(field.name for field in fields(SynthResult))
     key = hashlib.sha256()
-    for part in (verilog, top, _library_digest(liberty), yosys_version(), synth_script(top), form):
+    for part in (verilog, top, _library_digest(liberty), yosys_version(), synth_script(top, fast=fast), form):
         key.update(hashlib.sha256(part.encode()).digest())
     return cache_root() / "synth" / f"{key.hexdigest()[:32]}.json.gz"
 

@@ -87,7 +87,7 @@ _SCHEMES = [
         Scheme(f"pann.add{mean:g}", "int8", "channel", None, "fp32", "additions", additions=mean, source=PANN)
         for mean in (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
     ),
-    *(Scheme(name, name, "tensor", source=CAST) for name in ("fp32", "tf32", "bf16", "fp16")),
+    *(Scheme(name, name, "tensor", source=CAST) for name in ("fp32", "tf32", "bf16", "fp16", "int16")),
 ]
 
 CATALOG = {scheme.name: scheme for scheme in _SCHEMES}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwsim.evaluation.accuracy import PERFECT_DB
+from hwsim.evaluation.objectives import MEASURES
 from hwsim.report.style import GRID, INK, MUTED, colours, styled, to_png, to_svg
 
 if TYPE_CHECKING:
@@ -16,14 +17,7 @@ if TYPE_CHECKING:
 BRIGHTEST_DB = 60.0
 """Where the colours of a heat map end: what is better is as good as exact."""
 
-LABELS = {
-    "bits_per_byte": "bits per byte",
-    "energy_uj": "energy, µJ per pass",
-    "area_mm2": "area, mm²",
-    "latency_ms": "latency, ms per pass",
-    "power_mw": "power, mW",
-    "sqnr_db": "SQNR, dB",
-}
+LABELS = {one.column: one.label for one in MEASURES} | {"bits_per_byte": "bits per byte", "sqnr_db": "SQNR, dB"}
 
 
 def label(name: str) -> str:

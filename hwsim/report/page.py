@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwsim.errors import ArgumentError, StorageError
+from hwsim.evaluation.objectives import MEASURES
 from hwsim.report import confirmed, figures
 from hwsim.report.style import colours
 
@@ -142,12 +143,7 @@ def _highlights(study: Study) -> list[tuple[str, Point]]:
     return [*found, ("the knee: nearest to the ideal", front[knee(shifted)])]
 
 
-_SUPERLATIVE = {
-    "energy_uj": "least energy",
-    "area_mm2": "smallest",
-    "latency_ms": "fastest",
-    "power_mw": "least power",
-}
+_SUPERLATIVE = {one.column: one.superlative for one in MEASURES}
 
 
 def _heat_table(study: Study) -> dict[str, dict[str, float]]:

@@ -125,9 +125,25 @@ def _luq_ratios(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_title("Area of a product")
 
 
+def _chip_ratios(axes: Axes, rows: Sequence[Row]) -> None:
+    seen = [row for row in rows if row["ours / published"]]
+    for chip, colour in colours(list(dict.fromkeys(row["chip"] for row in seen))).items():
+        own = [(place, row) for place, row in enumerate(reversed(seen)) if row["chip"] == chip]
+        axes.plot([float(row["ours / published"]) for _, row in own], [place for place, _ in own], "o",
+                  markersize=4, color=colour, label=chip)  # fmt: skip
+    for factor in (0.5, 1.0, 2.0):
+        axes.axvline(factor, color=MUTED, linewidth=1, linestyle="-" if factor == 1 else ":")
+    axes.set_xscale("log", base=2)
+    axes.set_yticks([])
+    axes.set(xlabel="ours over published")
+    axes.set_title("Quantities of published chips")
+    axes.legend(fontsize=8)
+
+
 _PANELS: dict[str, tuple[tuple[str, Callable[[Any, Sequence[Row]], None]], ...]] = {
     "pann": (("accuracy", _pann_accuracy), ("add_only", _pann_energy)),
     "ternary_lut": tuple(("best", _area_over_tree(activation)) for activation in _BASELINES),
     "luq": (("claims", _luq_ratios),),
+    "chips": (("summary", _chip_ratios),),
 }
 """Study -> the panels of its figure, each with the table that it shows."""

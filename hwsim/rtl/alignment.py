@@ -92,8 +92,9 @@ def round_to_fp32(
     exponent: ``magnitude_bits - 1 - fraction_bits + least exponent >= -126``.
     """
     room = magnitude_bits - 1 - fraction_bits - offset + 126
-    top_fraction = f"normal[{magnitude_bits - 2}:{magnitude_bits - 1 - kept_bits}]"
-    dropped = 23 - kept_bits
+    held_bits = min(kept_bits, magnitude_bits - 1)  # a narrow sum has fewer than are kept
+    top_fraction = f"normal[{magnitude_bits - 2}:{magnitude_bits - 1 - held_bits}]"
+    dropped = 23 - held_bits
     return join(
         leading_zeros(magnitude_bits),
         fill(

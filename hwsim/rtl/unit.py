@@ -56,7 +56,7 @@ class Unit:
         operands: (generator, n) -> n rows of inputs, with the hard cases of the family among them.
         registers: the state by the names in the text; a netlist cut at its flip-flops takes their earlier values.
         latency_cycles: clock edges from an input to the output that depends on it, 0 for a combinational unit.
-        family, parameters: how `hwsim.rtl.catalog.build` makes it.
+        family, parameters: how `hwsim.datapaths.circuits.build` makes it.
     """
 
     name: str

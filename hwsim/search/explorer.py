@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import hwsim
 from hwsim.errors import ArgumentError, HwsimError, StorageError
-from hwsim.evaluation import Evaluator, Memo, Synthesis
+from hwsim.evaluation import Evaluator, Memo, Metric, Synthesis
+from hwsim.evaluation.objectives import measure
 from hwsim.search.confirmation import confirm_front
 from hwsim.search.space import Design, DesignSpace, Value, load_space
 from hwsim.search.study import LOG, MANIFEST, Point, PointLog, Study
@@ -28,7 +29,6 @@ from hwsim.trace import Trace, load_trace
 if TYPE_CHECKING:
     from hwsim.arch import Policy
 
-COLUMN = {"energy": "energy_uj", "area": "area_mm2", "latency": "latency_ms"}
 
 Progress = Callable[[int, int, str], None]
 """Called with (draws done, draws in all, what is under way)."""
@@ -54,8 +54,8 @@ class Explorer:
     def goals(self) -> dict[str, str]:
         """Each objective's column and whether it is to be small or large."""
         metric = self.main.metric
-        column = COLUMN | {"accuracy": metric.name}
-        return {column[name]: metric.goal if name == "accuracy" else "min" for name in self.space.objectives}
+        records = [metric if name == "accuracy" else measure(name) for name in self.space.objectives]
+        return {one.name if isinstance(one, Metric) else one.column: one.goal for one in records}
 
     def evaluate(self, number: int, design: Design) -> Point:
         """Price one design; a design that breaks a rule is a recorded outcome, not a crash."""
@@ -66,9 +66,9 @@ class Explorer:
             return Point(number, design.point, design.model, {}, reason=str(error))
         values = result.values()
         over = {}
-        for name, limit in self.space.constraints:
-            value = values[self.main.metric.name if name == "accuracy" else name]
-            over[name] = value / limit - 1.0
+        for limit in self.space.constraints:
+            value = values[self.main.metric.name if limit.column == "accuracy" else limit.column]
+            over[limit.column] = limit.excess(value)
         point = Point(number, design.point, design.model, values, over, result.detail())
         if self.synthesis and point.feasible:
             self.synthesis.add(design.accelerator)
@@ -220,7 +220,7 @@ def _manifest(
         "space_size": space.size,
         "left_out": dropped,
         "parameters": {parameter.name: list(parameter.values) for parameter in space.parameters},
-        "constraints": dict(space.constraints),
+        "constraints": [str(limit) for limit in space.constraints],
         "objectives": list(explorer.goals),
         "goals": explorer.goals,
         "metric": explorer.main.metric.name,

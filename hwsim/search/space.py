@@ -24,11 +24,12 @@ from typing import Any, Literal
 from hwsim import workbench
 from hwsim.arch import Accelerator
 from hwsim.errors import DesignError
+from hwsim.evaluation.objectives import MEASURES, Limit, limit
 
 Value = str | int | float | bool
 
 OBJECTIVES = ("accuracy", "energy", "area", "latency")
-LIMITS = ("accuracy", "energy_uj", "area_mm2", "latency_ms", "power_mw")
+"""What a space that names no objectives is searched for."""
 _SPACE_KEYS = ("name", "title", "models", "objectives", "machine", "parameters", "options", "constraints", "search")
 _PARAMETER_KEYS = ("choice", "int", "float", "log", "step", "sets", "when")
 _SEARCH_KEYS = ("population", "accuracy", "energy", "metric")
@@ -66,7 +67,7 @@ class DesignSpace:
     models: tuple[str, ...]
     objectives: tuple[str, ...]
     parameters: tuple[Parameter, ...]
-    constraints: tuple[tuple[str, float], ...]
+    constraints: tuple[Limit, ...]
     population: int
     accuracy: Literal["replay", "rerun"]
     energy: Literal["pann", "trace"]
@@ -140,6 +141,19 @@ class DesignSpace:
 
         yield from walk(0, {})
 
+    def neighbours(self, point: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
+        """Draws one knob away from `point`: every other value of every active knob, in the order of the file.
+
+        A knob that becomes active by the change takes its first value.
+        """
+        for parameter in self.parameters:
+            if not parameter.active(point):
+                continue
+            for value in parameter.values:
+                if value != point[parameter.name]:
+                    moved = {**point, parameter.name: value}
+                    yield {knob.name: moved.get(knob.name, knob.values[0]) for knob in self.parameters}
+
     def without(self, models: set[str]) -> tuple[DesignSpace, list[str]]:
         """The space less the options that need a model that was not captured, and the names of those options."""
         options = json.loads(self.tables)["options"]
@@ -193,8 +207,9 @@ def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
         _known_keys({name: entry}, tuple(by_name), f"{where}: options")
         _known_keys(entry, tuple(str(value) for value in by_name[name].values), f"{where}: options.{name}")
     objectives = tuple(table.get("objectives", OBJECTIVES))
+    known = ("accuracy", *(one.name for one in MEASURES))
     for objective in objectives:
-        _known_keys({objective: None}, OBJECTIVES, f"{where}: objectives")
+        _known_keys({objective: None}, known, f"{where}: objectives")
     search = table.get("search", {})
     _known_keys(search, _SEARCH_KEYS, f"{where}: search")
     space = DesignSpace(
@@ -262,14 +277,9 @@ def _range(kind: str, entry: Mapping[str, Any], where: str) -> tuple[Value, ...]
     return tuple(round(low + index * step, 12) for index in range(steps + 1))
 
 
-def _constraints(table: Mapping[str, Any], where: str) -> tuple[tuple[str, float], ...]:
-    _known_keys(table, LIMITS, where)
-    limits = []
-    for name, limit in table.items():
-        if not (isinstance(limit, dict) and set(limit) == {"max"} and isinstance(limit["max"], int | float)):
-            raise DesignError("a constraint must be {max = NUMBER}", got=limit, where=f"{where}.{name}")
-        limits.append((name, float(limit["max"])))
-    return tuple(limits)
+def _constraints(table: Mapping[str, Any], where: str) -> tuple[Limit, ...]:
+    _known_keys(table, ("accuracy", *(one.column for one in MEASURES)), where)
+    return tuple(limit(name, bounds, f"{where}.{name}") for name, bounds in table.items())
 
 
 def _known_keys(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:

@@ -15,6 +15,7 @@ NAMES = {
     "pann": "hwsim.studies.pann",
     "ternary_lut": "hwsim.studies.ternary_lut",
     "luq": "hwsim.studies.luq",
+    "chips": "hwsim.studies.chips",
 }
 
 __all__ = ["NAMES", "run"]
@@ -24,7 +25,7 @@ def run(name: str, out: str | Path, *, quick: bool = False) -> Path:
     """Compute the study `name` and write its page and its tables into the folder `out`; returns the page's path.
 
     Args:
-        name: ``"pann"``, ``"ternary_lut"`` or ``"luq"``.
+        name: ``"pann"``, ``"ternary_lut"``, ``"luq"`` or ``"chips"``.
         out: folder, made if absent; ``study.md`` and a CSV for each table.
         quick: a small grid and short streams, to see that it runs; the numbers are no result.
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.datapaths.integer.verilog import mac
+from hwsim.datapaths.shift.verilog import luq_product, luq_unit
 from hwsim.gates.liberty import DEFAULT_LIBERTY
 from hwsim.gates.synthesis import library_of
 from hwsim.quant.luq import quantize_luq
 from hwsim.rtl.float_adders import float_adder
-from hwsim.rtl.mac import mac
 from hwsim.rtl.multipliers import STYLES, multiplier
-from hwsim.rtl.shift import luq_product, luq_unit
 from hwsim.rtl.unit import Unit
 from hwsim.studies import log_product, operands
 from hwsim.studies.circuits import Measured, area_ge, conditions, measure, running

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.datapaths import integer
+from hwsim.datapaths.integer.verilog import mac
+from hwsim.datapaths.pann.verilog import pann_unit
 from hwsim.quant.pann_weights import quantize_additions
-from hwsim.rtl.mac import accumulator, mac
-from hwsim.rtl.pann import pann_unit
+from hwsim.rtl.accumulator import accumulator
 from hwsim.studies import operands
 from hwsim.studies.circuits import Measured, measure, running
 from hwsim.studies.operands import Stream

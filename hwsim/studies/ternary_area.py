@@ -12,13 +12,13 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
+from hwsim.datapaths.ternary.verilog import ternary_dot, ternary_table, ternary_tree
 from hwsim.gates.liberty import DEFAULT_LIBERTY
 from hwsim.gates.synthesis import library_of, module_area_um2
+from hwsim.rtl.accumulator import accumulator
 from hwsim.rtl.float_adders import WIDTHS, float_adder
-from hwsim.rtl.mac import accumulator
 from hwsim.rtl.minifloat import signed_sum
 from hwsim.rtl.multipliers import multiplier
-from hwsim.rtl.ternary import ternary_dot, ternary_table, ternary_tree
 from hwsim.rtl.unit import fill, join
 from hwsim.studies.circuits import area_um2
 

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.datapaths import ternary_lut
-from hwsim.rtl.mac import accumulator
-from hwsim.rtl.ternary import ternary_dot, ternary_table, ternary_tree
+from hwsim.datapaths.ternary.verilog import ternary_dot, ternary_table, ternary_tree
+from hwsim.rtl.accumulator import accumulator
 from hwsim.studies.circuits import Measured, flip_flop_clock_fj, measure, running
 from hwsim.trace import Gemm
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hwsim.datapaths.ternary.verilog import adders, ternary_core
 from hwsim.rtl.multipliers import STYLES
-from hwsim.rtl.ternary import adders, ternary_core
 from hwsim.studies import operands
 from hwsim.studies.circuits import area_um2, conditions
 from hwsim.studies.page import Study, Table

@@ -1,8 +1,9 @@
-"""Cycles: closed forms of systolic dataflows, tiling, and the bound of the double-buffered pipeline."""
+"""The plan of a run: what lies where and when; and cycles: closed forms, recurrence, event loop, reference."""
 
 from __future__ import annotations
 
-from hwsim.timing.activity import activity
-from hwsim.timing.cycles import fold, gemm_cycles
+from hwsim.timing.cycles import gemm_cycles
+from hwsim.timing.planning import plan
+from hwsim.timing.wiring import PlanPrices
 
-__all__ = ["activity", "fold", "gemm_cycles"]
+__all__ = ["PlanPrices", "gemm_cycles", "plan"]

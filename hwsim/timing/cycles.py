@@ -1,14 +1,7 @@
 """Cycles of a systolic array in closed form.
 
-For one stationary tile (a fold) the array of R × C units streams T steps:
-
-=========  ==================  ==================  =========  ==============
-dataflow   along the rows      along the columns   streams    cycles of one
-=========  ==================  ==================  =========  ==============
-``ws``     K                   N                   T = M      2R + C + T - 2
-``is``     K                   M                   T = N      2R + C + T - 2
-``os``     M                   N                   T = K      R + C + T - 2
-=========  ==================  ==================  =========  ==============
+For one stationary tile (a fold) the array of R × C units streams T steps; a fold takes T steps and one edge, the
+cycles of a fill and a drain. What lies where and how long the edge is stands in `hwsim.arch.dataflow.DATAFLOWS`.
 
 ``ws`` and ``is``: R cycles load the stationary tile, T + C - 1 stream and drain it, R - 1 are skew. ``os``: results
 leave during the last R cycles. These are the demand rows of SCALE-Sim 3.0.0, read from its code and equal to its
@@ -20,12 +13,8 @@ A unit that takes several products a cycle sees a shorter K: ``ceil(K / lanes)``
 
 from __future__ import annotations
 
-from typing import Literal
-
+from hwsim.arch import dataflow as records
 from hwsim.errors import ArgumentError
-
-Dataflow = Literal["ws", "os", "is"]
-Overlap = Literal["none", "fill", "ideal"]
 
 
 def gemm_cycles(m: int, n: int, k: int, rows: int, cols: int, dataflow: str = "ws", overlap: str = "none") -> int:
@@ -42,12 +31,14 @@ def gemm_cycles(m: int, n: int, k: int, rows: int, cols: int, dataflow: str = "w
         ``ideal <= fill <= none``.
 
     Raises:
-        ArgumentError: a size below 1, or an unknown dataflow or overlap.
+        ArgumentError: a size below 1, or an unknown overlap.
+        UnknownName: an unknown dataflow.
     """
     for name, value in (("m", m), ("n", n), ("k", k), ("rows", rows), ("cols", cols)):
         if value < 1:
             raise ArgumentError("must be at least 1", got=value, where=f"gemm_cycles.{name}")
-    folds, steps, edge = fold(m, n, k, rows, cols, dataflow)
+    record = records.dataflow(dataflow, "gemm_cycles.dataflow")
+    folds, steps, edge = record.fold({"m": m, "n": n, "k": k}, rows, cols)
     if overlap == "none":
         return folds * (steps + edge)
     if overlap == "fill":
@@ -55,14 +46,3 @@ def gemm_cycles(m: int, n: int, k: int, rows: int, cols: int, dataflow: str = "w
     if overlap == "ideal":
         return folds * steps
     raise ArgumentError("must be one of none, fill, ideal", got=overlap, where="gemm_cycles.overlap")
-
-
-def fold(m: int, n: int, k: int, rows: int, cols: int, dataflow: str) -> tuple[int, int, int]:
-    """How a product fills an array: number of folds, steps of each, and cycles of one fill and drain."""
-    if dataflow == "ws":
-        return -(-k // rows) * -(-n // cols), m, 2 * rows + cols - 2
-    if dataflow == "is":
-        return -(-k // rows) * -(-m // cols), n, 2 * rows + cols - 2
-    if dataflow == "os":
-        return -(-m // rows) * -(-n // cols), k, rows + cols - 2
-    raise ArgumentError("must be one of ws, os, is", got=dataflow, where="gemm_cycles.dataflow")

@@ -8,10 +8,13 @@ axis of the dot products, of the blocks of a block scale, and of the stream into
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from hwsim.trace.graph import Graph
 
 Role = Literal["activation", "weight", "gradient"]
 Phase = Literal["forward", "dgrad", "wgrad"]
@@ -53,7 +56,11 @@ class GemmShape:
         layer: dotted name of the module that asked for it, "" for the model itself.
         op: ``"linear"``, ``"matmul"``, ``"attention"`` or ``"convolution"``.
         phase: ``"forward"``, ``"dgrad"`` (gradient of the input) or ``"wgrad"`` (gradient of the weight).
-        b_role: what operand b is. A weight in b is one for all batches.
+        b_role: what operand b is.
+        groups: how many different operands b the batch has: 1 where all share one weight, `batch` where each product
+            has its own (experts, groups of a convolution, heads); neighbouring ``batch / groups`` products share one.
+        causal: the upper triangle of ``[m, n]`` (of ``[m, k]`` where scores are operand a) is masked, so that about
+            half of the multiplications need not be done.
     """
 
     layer: str
@@ -64,10 +71,12 @@ class GemmShape:
     n: int
     k: int
     b_role: Role
+    groups: int = 1
+    causal: bool = False
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of all batches."""
+        """Multiply-accumulates of all batches, masked ones included."""
         return self.batch * self.m * self.n * self.k
 
 
@@ -104,10 +113,11 @@ class Gemm:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """The products of a run of a model in the order of the run."""
+    """The products of a run of a model in the order of the run, and the graph of all operators where it is known."""
 
     name: str
     gemms: tuple[GemmShape, ...]
+    graph: Graph | None = None
 
     @property
     def macs(self) -> int:

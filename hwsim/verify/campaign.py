@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from hwsim import datapaths
 from hwsim.errors import UnknownName
 from hwsim.verify import free
 from hwsim.verify.cuda import KERNELS, Kernel, build, for_target
@@ -54,5 +52,5 @@ def discoveries(emulated: str | None = None, seed: int = 0, gpu: Gpu | None = No
     if not units:
         raise UnknownName("arch", emulated, {arch for arch, _, _ in free.vendor_units()}, where="verify --emulated")
     for arch, operand, out in units:
-        core: Any = datapaths.tensor_core(arch, operand, out)  # type: ignore[arg-type]
+        core = free.core(arch, operand, out)
         yield discover(core, free.instruction_k(core, GROUPS), seed=seed)

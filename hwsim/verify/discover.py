@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from hwsim.verify.describe import describe
-from hwsim.verify.free import SUB_GROUP, Parameters, build
+from hwsim.verify.free import Parameters, build
 from hwsim.verify.operands import batches
 from hwsim.verify.probes import Case, Pair, Probe, negative, powers
 from hwsim.verify.search import Difference, search
@@ -20,7 +20,11 @@ from hwsim.verify.subject import DotUnit
 
 ONE: Pair = (1.0, 1.0)
 MINUS: Pair = (-1.0, 1.0)
-ROUNDINGS = {(23, "rz"): "rz_fp32", (13, "rz"): "rz_e8m13", (10, "rne"): "rne_fp16", (23, "rne"): "rne_fp32"}
+ACCUMULATORS = {(23, "rz"): "fp32", (13, "rz"): "e8m13", (10, "rne"): "fp16", (23, "rne"): "fp32"}
+"""Fraction bits of a result and its rounding -> accumulator."""
+
+SUB_GROUP = 16
+"""Products that a grouped unit adds before any scale, in every one that is known."""
 
 
 @dataclass(frozen=True)
@@ -237,21 +241,21 @@ def _whole(probe: Probe) -> Parameters | None:
     assert below is not None
     c = -big[0] * big[1]
     (joint,) = probe.values([Case({0: big, 1: below}, c)])
-    rne = ROUNDINGS.get((bits, "rne"))
-    if rne is None:
+    acc = ACCUMULATORS.get((bits, "rne"))
+    if acc is None:
         return None
     if joint:
         group = len(same_group(probe, bits, None))
-        return Parameters(unit.a_format, unit.b_format, unit.out, "exact", group, 0, rne)
+        return Parameters(unit.a_format, unit.b_format, acc, "exact", group, 0, "rne")
     if _subnormal_lost(probe):
         group = len(same_group(probe, bits, None))
-        return Parameters(unit.a_format, unit.b_format, unit.out, "flushed", group, 0, rne)
+        return Parameters(unit.a_format, unit.b_format, acc, "flushed", group, 0, "rne")
     first = _split_groups(probe)
     fraction = _split_fraction(probe, first[2]) if len(first) > 2 else None
     if fraction is None:
         return None
-    inner = "rne_fp16" if probe.half else "rz_fp32"
-    return Parameters(unit.a_format, unit.b_format, unit.out, "fused", len(first), fraction, inner, split=True)
+    inner = "rne" if probe.half else "rz"
+    return Parameters(unit.a_format, unit.b_format, acc, "fused", len(first), fraction, inner, rewrite=True)
 
 
 def measure(probe: Probe) -> Parameters | None:
@@ -266,8 +270,8 @@ def measure(probe: Probe) -> Parameters | None:
         2.0 ** (bits + 1) + 1
     ]:
         bits, mode = 10 if probe.half else 23, "rne" if probe.half else "rz"  # the window hides the rounding
-    name = ROUNDINGS.get((bits, mode))
-    if name is None:
+    acc = ACCUMULATORS.get((bits, mode))
+    if acc is None:
         return None
     group = same_group(probe, bits, fraction)
     if group != list(range(len(group))):
@@ -280,7 +284,7 @@ def measure(probe: Probe) -> Parameters | None:
     elif probe.product(4) and not probe.half and last_kept(kept(probe, partner, base=4)) != fraction:
         align = "grouped"  # larger products of the same scale did not move the window
     found = Parameters(
-        unit.a_format, unit.b_format, unit.out, align, len(group), fraction, name, None, unit.block, unit.scale_format
+        unit.a_format, unit.b_format, acc, align, len(group), fraction, mode, None, unit.block, unit.scale_format
     )
     if align == "grouped" and sub_group(probe, len(group), fraction) != SUB_GROUP:
         return None
@@ -302,8 +306,10 @@ def discover(unit: DotUnit, k: int, count: int = 2000, seed: int = 0) -> Discove
     parameters = measure(probe)
     described = describe(probe)
     checked = Difference(0)
-    if parameters is not None:
-        model = build(parameters)
+    model = None if parameters is None else build(parameters)
+    if model is None:
+        parameters = None  # answers that no unit here gives
+    else:
         checked = search(
             unit, lambda batch: batch.run(model), lambda batch: batch.run(unit), batches(unit, seed, count, k)
         )

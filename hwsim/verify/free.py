@@ -1,37 +1,37 @@
-"""Dot units by their parameters: the one place of this room that builds a unit which no catalogue names.
+"""Dot units by what was measured of them, and the catalogue's units by the same words.
 
-Discovery ends in such parameters, and a planted fault is one that differs from its neighbour in one of them.
+Discovery ends in `Parameters`, and a planted fault is a unit that differs from its neighbour in one of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from hwsim.datapaths.tensor_cores import ROWS, TensorCore
-from hwsim.datapaths.tensor_cores.catalogue import SUB_GROUP
-from hwsim.datapaths.tensor_cores.catalogue import Row as Facts
+from hwsim import datapaths
+from hwsim.datapaths.dot import ARCHS, ROWS, Dot, legal
+from hwsim.errors import ArgumentError
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What a dot unit does.
+    """What a dot unit does, in the words of `hwsim.datapaths.dot`.
 
     Args:
         a, b: element formats.
-        out: format of c and the result.
-        align: how a group is added, as in `hwsim.datapaths.tensor_cores.catalogue.Model`.
+        acc: accumulator: ``fp32``, ``e8m13``, ``fp16``.
+        align: how a group is added.
         group: products in one fused group.
         fraction_bits: bits kept below the largest exponent; 0 where nothing is cut.
-        rounding: of the sum of a group.
+        rounding: of the sum of a group: ``rz``, ``rne``.
         e_zero: exponent of a zero term; None where it cannot show in any result.
         block, scale: elements that share a scale byte, and its format.
-        split: whether the instruction is two FP16 steps with c added outside.
+        rewrite: whether the instruction is two FP16 steps with c added outside.
     """
 
     a: str
     b: str
-    out: str
+    acc: str
     align: str
     group: int
     fraction_bits: int
@@ -39,64 +39,51 @@ class Parameters:
     e_zero: int | None = None
     block: int | None = None
     scale: str | None = None
-    split: bool = False
+    rewrite: bool = False
 
     def literal(self) -> str:
-        """The call that makes the unit: ``hwsim.datapaths.dot(a="e4m3", ...)``."""
-        values = {
-            "a": self.a, "b": self.b, "group": self.group, "fraction_bits": self.fraction_bits, "align": self.align,
-            "block": self.block, "scale": self.scale, "acc": self.out,
-        }  # fmt: skip
-        arguments = ", ".join(f"{name}={value!r}" for name, value in values.items() if value is not None)
-        rest = f"rounding {self.rounding}" + ("" if self.e_zero is None else f", zero exponent {self.e_zero}")
-        rest += ", two FP16 steps from zero and c added outside" if self.split else ""
-        return f"hwsim.datapaths.dot({arguments})  # {rest}"
+        """The call that makes the unit: ``hwsim.datapaths.dot(a='e4m3', ...)``, or a tensor core of AMD's kind."""
+        unit = build(self)
+        if unit is not None and unit.named is not None:
+            operand, out = unit.operand, "" if unit.out == "fp32" else ", 'fp16'"
+            return f"hwsim.datapaths.tensor_core({unit.arch!r}, {operand!r}{out})"
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self._given().items())
+        return f"hwsim.datapaths.dot({arguments})"
+
+    def _given(self) -> dict[str, Any]:
+        held = {field.name: getattr(self, field.name) for field in fields(self)}
+        left_out = ("rewrite", "fraction_bits") if self.align == "exact" else ("rewrite",)
+        return {name: value for name, value in held.items() if value is not None and name not in left_out}
 
 
-NEVER = -999
-"""An exponent of zero terms that is below every number's."""
+def build(parameters: Parameters) -> Dot | None:
+    """The emulator of these parameters: a free unit, else the vendor's that has them, else None."""
+    if not parameters.rewrite:
+        try:
+            return datapaths.dot(**parameters._given())
+        except ArgumentError:
+            pass  # only a vendor adds in this way
+    for key in vendor_units():
+        unit = core(*key)
+        if replace(of(unit), e_zero=parameters.e_zero) == parameters:
+            return unit
+    return None
 
 
-@dataclass(frozen=True)
-class FreeUnit(TensorCore):
-    """A unit of `Parameters`."""
-
-    parameters: Parameters = field(kw_only=True)
-
-    def __post_init__(self) -> None:
-        """No catalogue is asked."""
-
-    @property
-    def row(self) -> Facts:
-        """The parameters as the facts of an instruction."""
-        p = self.parameters
-        e_zero = NEVER if p.e_zero is None else p.e_zero
-        outer: Any = "rz_fp32" if p.out == "fp16" else p.rounding
-        model: Any = p.align
-        return Facts(
-            ("free",), {p.a: p.a, p.b: p.b}, "free", model, p.group, p.fraction_bits, outer, e_zero, e_zero,
-            p.block, p.scale, p.split, "measured",
-        )  # fmt: skip
+def of(unit: Dot) -> Parameters:
+    """The parameters of a unit; the exponent of zeros is None where no public text gives the unit one."""
+    p = {field.name: getattr(unit, field.name) for field in fields(Parameters)}
+    return Parameters(**p)
 
 
-def build(parameters: Parameters) -> TensorCore:
-    """The emulator of these parameters."""
-    out: Any = parameters.out
-    return FreeUnit("free", (parameters.a, parameters.b), out, parameters=parameters)
+def changed(unit: Dot, **changes: Any) -> Dot:
+    """A catalogue's unit with other parameters, as a free one."""
+    return replace(unit, named=None, **changes)
 
 
-def of(unit: Any) -> Parameters:
-    """The parameters of a catalogue's unit."""
-    row = unit.row
-    return Parameters(
-        unit.a_format, unit.b_format, unit.out, row.model, row.group, row.fraction_bits, unit.rounding, unit.e_zero,
-        row.block, row.scale, row.rewrite,
-    )  # fmt: skip
-
-
-def changed(unit: Any, **changes: Any) -> TensorCore:
-    """A catalogue's unit with other parameters."""
-    return build(replace(of(unit), **changes))
+def core(arch: str, operand: str | tuple[str, str], out: str = "fp32") -> Dot:
+    """`hwsim.datapaths.tensor_core`."""
+    return datapaths.tensor_core(arch, operand, out)  # type: ignore[arg-type]
 
 
 def vendor_units() -> list[tuple[str, str, str]]:
@@ -111,9 +98,9 @@ def vendor_units() -> list[tuple[str, str, str]]:
     ]
 
 
-def instruction_k(unit: Any, groups: int) -> int:
+def instruction_k(unit: Dot, groups: int) -> int:
     """K of `groups` fused groups; the unit of two FP16 steps has 32, which are its two."""
-    return 32 if unit.row.rewrite else groups * int(unit.row.group)
+    return unit.step if unit.rewrite else groups * unit.group
 
 
-__all__ = ["SUB_GROUP", "FreeUnit", "Parameters", "build", "changed", "instruction_k", "of", "vendor_units"]
+__all__ = ["ARCHS", "Parameters", "build", "changed", "core", "instruction_k", "legal", "of", "vendor_units"]

@@ -201,8 +201,8 @@ HOPPER_FP16 = (("hopper", "fp16", "fp32"),)
 MUTANTS: tuple[Mutant, ...] = (
     Mutant("one fraction bit more", WGMMA_FP8, (("fraction_bits", 14),)),
     Mutant("one fraction bit less", NVFP4, (("fraction_bits", 34),)),
-    Mutant("nearest for truncation of the sum", HOPPER_FP16, (("rounding", "rne_fp32"),)),
-    Mutant("24 bits of the sum for 14", WGMMA_FP8, (("rounding", "rz_fp32"),)),
+    Mutant("nearest for truncation of the sum", HOPPER_FP16, (("rounding", "rne"),)),
+    Mutant("24 bits of the sum for 14", WGMMA_FP8, (("acc", "fp32"),)),
     Mutant("group of 8 for 16", HOPPER_FP16, (("group", 8),)),
     Mutant("zero exponent one more", (("hopper", "bf16", "fp32"),), (("e_zero", -132),)),
     Mutant("last group first", (("ampere", "fp16", "fp32"),), before=_last_group_first),

@@ -60,7 +60,9 @@ class Subject:
 
     def unit(self, arch: str, operand: str | tuple[str, str], out: str = "fp32") -> DotUnit:
         """`hwsim.datapaths.tensor_core`."""
-        return datapaths.tensor_core(arch, operand, out)  # type: ignore[arg-type]
+        unit: Any = datapaths.tensor_core
+        checked: DotUnit = unit(arch, operand, out)
+        return checked
 
     def encode(
         self, form: str, x: NDArray[np.float32], rounding: Rounding = "rne", saturate: bool = True

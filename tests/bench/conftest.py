@@ -1,4 +1,4 @@
-"""Benchmarks: ratios within one run, never a timed assertion.
+"""Benchmarks: ratios within one run, and a few rates; never a timed assertion.
 
 ``bench.compare`` calls its candidates round-robin, so that a busy machine slows all of them alike, each one twice in
 a row of which the second call counts (steady state), and writes medians, minima and the ratio to
@@ -73,6 +73,31 @@ class Bench:
         self.rows.append(row)
         print(f"\n{name}: {row['median_ms']} ms, ratio {row['ratio']} (bound {bound})")
         return shown
+
+    def rate(
+        self, name: str, run: Callable[[], object], amount: int, unit: str, *, bound: float, repeats: int = 9
+    ) -> float:
+        """Time `run`, which does `amount` of something, and return how much it does a second; `bound` is promised."""
+        run()
+        times = []
+        for _ in range(repeats):
+            start = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - start)
+        rate = amount / statistics.median(times)
+        row = {
+            "work": name,
+            "median_ms": {unit: round(statistics.median(times) * 1e3, 3)},
+            "min_ms": {unit: round(min(times) * 1e3, 3)},
+            "ratio_to": f"{unit} a second",
+            "ratio": float(f"{rate:.3g}"),
+            "bound": bound,
+            "bound_is": f"at least, {unit} a second",
+            "reached": bool(rate >= bound),
+        }
+        self.rows.append(row)
+        print(f"\n{name}: {rate:.3g} {unit} a second (bound {bound:g})")
+        return rate
 
 
 def _machine() -> dict[str, Any]:

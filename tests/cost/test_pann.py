@@ -7,7 +7,6 @@ import pytest
 
 from hwsim import datapaths
 from hwsim.cost import pann
-from hwsim.cost.energy import pann_flips
 from hwsim.errors import ArgumentError
 
 PUBLISHED = {2: (24, 10), 3: (29.5, 16.5), 4: (36, 24), 5: (43.5, 32.5), 6: (52, 42), 8: (72, 64)}
@@ -50,11 +49,11 @@ def test_the_accumulator_really_flips_so(signed: bool, bits: int) -> None:
 
 
 def test_units_of_other_families() -> None:
-    assert pann_flips(datapaths.integer(8, 8, 32)) == (40, 32, 0)
-    assert sum(pann_flips(datapaths.integer(4, 4, 32, signed=False))) == 24
-    products, sums, tables = pann_flips(datapaths.tensor_core("blackwell", "nvfp4"))
+    assert datapaths.integer(8, 8, 32).price.width_flips() == (40, 32, 0)
+    assert sum(datapaths.integer(4, 4, 32, signed=False).price.width_flips()) == 24
+    products, sums, tables = datapaths.tensor_core("blackwell", "nvfp4").price.width_flips()
     assert products == 64 * pann.multiplier_flips(2, 2)
     assert sums == 64 * 4 + 38 + 16
     assert tables == 0
     # µ = 3: 13 entries of 10 bits
-    assert pann_flips(datapaths.ternary_lut(3)) == (5, 16 + 10, 130)
+    assert datapaths.ternary_lut(3).price.width_flips() == (5, 16 + 10, 130)

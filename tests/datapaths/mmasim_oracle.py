@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwsim.datapaths.tensor_cores.elements import element
+from hwsim.datapaths.dot.elements import element
 
 NVIDIA = {
     "volta": "Volta", "turing": "Turing", "ampere": "Ampere", "ada": "Ada Lovelace", "hopper": "Hopper",
@@ -39,7 +39,7 @@ def instruction(unit) -> tuple[Callable, int]:
         op = amd.MFMA("CDNA3", f"f32_{shape}_{a}_{b}" if shape == "16x16x32" else f"f32_{shape}_{a}")
         return op, op.k
     name = NVIDIA[arch]
-    if unit.row.model == "grouped":
+    if unit.align == "grouped":
         kind = "mxf4" if unit.operand == "mxfp4" else "mxf4nvf4"
         scale = "ue4m3" if unit.scale_format == "ue4m3" else "ue8m0"
         if arch == "blackwell":
@@ -101,7 +101,7 @@ def _codes(rng, name, shape, kind):
             codes[rng.random(shape[:-1]) < 0.3, start : start + width] = 0
     if kind != "specials" and form.specials != "none":
         for _ in range(40):  # redraw what is not finite, so that sums of finite numbers are seen
-            from hwsim.datapaths.tensor_cores.elements import INF, parts
+            from hwsim.datapaths.dot.elements import INF, parts
 
             wrong = parts(form, codes.astype(form.code_dtype))[1] >= INF
             if not wrong.any():
@@ -182,7 +182,7 @@ def run(unit, op, case) -> np.ndarray:
     }  # fmt: skip
 
     def operand(codes, name):
-        if unit.row.model == "grouped":
+        if unit.align == "grouped":
             return torch.from_numpy(codes[:, 0::2] | codes[:, 1::2] << 4)
         if name == "e2m1":
             return torch.from_numpy(codes << 2)

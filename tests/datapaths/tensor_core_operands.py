@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwsim.datapaths.tensor_cores import ARCHS, legal
-from hwsim.datapaths.tensor_cores.elements import INF, element, parts
+from hwsim.datapaths.dot import ARCHS, legal
+from hwsim.datapaths.dot.elements import INF, element, parts
 
 UNITS = [(arch, operand, out) for out in ("fp32", "fp16") for arch in ARCHS for operand in legal(arch, out)]
 NAN_WORD = 0x7FFFFFFF

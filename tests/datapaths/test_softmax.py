@@ -79,9 +79,8 @@ def test_near_the_exact_softmax_of_the_levels(rng, bits):
     np.testing.assert_allclose(unit.apply(x), exact, rtol=200 * 2.0**-24)
 
 
-def test_spec_round_trip():
-    spec = {"family": "softmax", "bits": 4, "clip": "table"}
-    assert datapaths.from_spec(spec).spec() == spec
+def test_spec_states_the_unit():
+    assert datapaths.softmax(4, "table").spec() == {"family": "softmax", "bits": 4, "clip": "table"}
     assert datapaths.softmax(2).name == "softmax2.gauss"
 
 

@@ -7,7 +7,7 @@ import pytest
 from tensor_core_operands import EDGES, KINDS, UNITS, assert_product_equals_dot, hard_c, hard_operands, words
 
 from hwsim import datapaths
-from hwsim.datapaths.tensor_cores import reference
+from hwsim.datapaths.dot import reference
 
 
 @pytest.mark.parametrize(("arch", "operand", "out"), UNITS)

@@ -7,8 +7,8 @@ import pytest
 from tensor_core_operands import UNITS
 
 from hwsim import datapaths, formats
-from hwsim.datapaths.tensor_cores import ROWS, reference
-from hwsim.datapaths.tensor_cores.elements import INF, NAN, element, parts
+from hwsim.datapaths.dot import ROWS, reference
+from hwsim.datapaths.dot.elements import INF, NAN, element, parts
 from hwsim.errors import ArgumentError, UnknownName
 
 
@@ -108,8 +108,8 @@ def test_what_does_not_exist_is_refused_by_name(arguments, error, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"a": np.zeros((2, 16), np.int8)}, "tensor_core.a: codes of e2m1 must be uint8, got 'int8'"),
-        ({"b": np.full((3, 16), 16, np.uint8)}, "tensor_core.b: codes of e2m1 must be below 16, got 16"),
+        ({"a": np.zeros((2, 16), np.int8)}, "dot.a: codes of e2m1 must be uint8, got 'int8'"),
+        ({"b": np.full((3, 16), 16, np.uint8)}, "dot.b: codes of e2m1 must be below 16, got 16"),
         (
             {"b": np.zeros((3, 32), np.uint8)},
             "matmul: matmul needs a [M, K] and b [N, K] with one K, got ((2, 16), (3, 32))",

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from hwsim import datapaths
-from hwsim.datapaths import ternary_fp_adders as adders
-from hwsim.datapaths import ternary_fp_kernels as kernels
-from hwsim.datapaths.ternary_fp import BF16, FP16, reference_add, reference_dot
-from hwsim.datapaths.ternary_fp_product import adder_tree
+from hwsim.datapaths.ternary import float_adders as adders
+from hwsim.datapaths.ternary import float_kernels as kernels
+from hwsim.datapaths.ternary.float_product import adder_tree
+from hwsim.datapaths.ternary.reference import BF16, FP16, reference_add, reference_dot
 from hwsim.errors import ArgumentError
 from hwsim.jit import njit, parallel_rows
 

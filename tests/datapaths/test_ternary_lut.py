@@ -26,7 +26,7 @@ def test_every_key_comes_back(group):
 
 
 def test_table_holds_the_sums_in_lexicographic_order():
-    from hwsim.datapaths.ternary_keys import int_tables
+    from hwsim.datapaths.ternary.keys import int_tables
 
     x = np.array([100, 10, 1])
     table = [111, 110, 109, 101, 100, 99, 91, 90, 89, 11, 10, 9, 1, 0, 0, 0]

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from hwsim.datapaths.ternary_packing import I2S, TL1, TL2, Base3
+from hwsim.datapaths.ternary.packing import I2S, TL1, TL2, Base3
 from hwsim.errors import ArgumentError
 
 

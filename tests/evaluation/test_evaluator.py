@@ -58,7 +58,7 @@ def test_another_array_needs_no_new_accuracy(tiny_trace, memo, machine, monkeypa
     evaluator = Evaluator(tiny_trace, memo=memo)
     first = evaluator(machine)
     monkeypatch.setattr("hwsim.evaluation.evaluator.replay", lambda *_: pytest.fail("must be remembered"))
-    second = evaluator(dataclasses.replace(machine, rows=8))
+    second = evaluator(machine.changed(**{"array.rows": 8}))
     assert second.sqnr_db == first.sqnr_db
     assert second.area_um2 < first.area_um2
 

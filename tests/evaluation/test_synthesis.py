@@ -71,7 +71,7 @@ def assert_gone(pid):
 def test_units_of_other_designs_are_dropped(monkeypatch):
     made = []
     monkeypatch.setenv("HWSIM_NUM_THREADS", "1")
-    monkeypatch.setattr("hwsim.cost.gates.unit_logic", lambda unit: (time.sleep(0.05), made.append(unit.name)))
+    monkeypatch.setattr("hwsim.datapaths.pricing.unit_logic", lambda unit: (time.sleep(0.05), made.append(unit.name)))
     wanted, other = load_accelerator("edge-int4"), load_accelerator("edge-int8")
     with Synthesis() as running:
         running.add(load_accelerator("edge-nvfp4"))

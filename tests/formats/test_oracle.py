@@ -127,10 +127,10 @@ def test_e8m0_of_ml_dtypes_differs_and_how():
     assert formats.get("e8m0").encode(values, saturate=False).tolist() == [0, 0, 128, 255, 255]
 
 
-@pytest.mark.parametrize(("name", "peer"), [("int2", ml_dtypes.int2), ("int4", ml_dtypes.int4), ("int8", np.int8)])
+@pytest.mark.parametrize(("name", "peer"), [("int2", ml_dtypes.int2), ("int4", ml_dtypes.int4), ("int8", np.int8), ("int16", np.int16)])
 def test_decodes_integers_as_two_s_complement(name, peer):
     form = formats.get(name)
-    codes = np.arange(form.code_count, dtype=np.uint8)
+    codes = np.arange(form.code_count, dtype=form.code_dtype)
     assert_array_equal(form.decode(codes), codes.view(peer).astype(np.float32))
 
 
@@ -142,7 +142,7 @@ def test_integers_of_ml_dtypes_differ_and_how():
     assert formats.get("int4").encode(values).tolist() == [2, 2, 0xE, 7, 8, 0]
 
 
-@pytest.mark.parametrize("name", [f"int{width}" for width in range(2, 9)])
+@pytest.mark.parametrize("name", [f"int{width}" for width in (*range(2, 9), 16)])
 def test_integers_as_numpy_rounds_and_clips(name, patterns):
     form = formats.get(name)
     number = np.nan_to_num(np.where(np.isnan(patterns), 0, patterns), posinf=3e38, neginf=-3e38)

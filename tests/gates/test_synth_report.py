@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from hwsim.datapaths.integer.verilog import mac
 from hwsim.gates.liberty import DEFAULT_LIBERTY
 from hwsim.gates.synth_report import gate_mismatches
 from hwsim.gates.synthesis import synth
 from hwsim.rtl import tools
-from hwsim.rtl.mac import mac
 from hwsim.rtl.minifloat import e2m1_product
 from hwsim.rtl.multipliers import multiplier
 from hwsim.rtl.unit import every_input

@@ -44,7 +44,7 @@ def study():
     points.append(Point(9, (("unit", "broken"),), None, {}, reason="rows: must be positive, got 0"))
     manifest = {
         "title": "A test", "space": "t", "space_size": 1000, "left_out": ["unit=ternary (model bitnet)"],
-        "parameters": {"unit": ["nvfp4", "int8"], "rows": [8]}, "constraints": {"area_mm2": 8.0},
+        "parameters": {"unit": ["nvfp4", "int8"], "rows": [8]}, "constraints": ["area_mm2 ≤ 8"],
         "objectives": list(GOALS), "goals": GOALS, "accuracy": "rerun", "energy": "trace",
         "metric": "bits_per_byte",
         "traces": {"gpt": {"digest": "abc", "macs": 1000, "weights": "0"}}, "baseline": {"gpt": 1.39},

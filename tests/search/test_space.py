@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 
 import pytest
@@ -59,7 +60,10 @@ def test_size_counts_what_draws_lists():
 
 SPACE_KEYS = "keys must be among name, title, models, objectives, machine, parameters, options, constraints, search"
 KNOB_KEYS = "keys must be among choice, int, float, log, step, sets, when"
-LIMITS = "keys must be among accuracy, energy_uj, area_mm2, latency_ms, power_mw"
+LIMITS = (
+    "keys must be among accuracy, energy_uj, area_mm2, latency_ms, power_mw, edp_uj_ms, dram_mbit, passes_s, "
+    "tokens_s, tops_w, tops_mm2"
+)
 # fmt: off
 WRONG = [
     (("paramters",), {}, f"here: {SPACE_KEYS}; did you mean 'parameters'?, got 'paramters'"),
@@ -69,7 +73,15 @@ WRONG = [
      "here: parameters.r: int must be [low, high] with low below high, got [9, 1]"),
     (("parameters", "r"), {"float": [0, 1]}, "here: parameters.r: a float range must have a step above 0, got None"),
     (("parameters", "r"), [8], "here: parameters.r: a parameter must be a table such as {choice = [8, 16]}, got [8]"),
-    (("constraints", "area_mm2"), 4, "here: constraints.area_mm2: a constraint must be {max = NUMBER}, got 4"),
+    (("constraints", "area_mm2"), 4,
+     "here: constraints.area_mm2: a limit must be {max = NUMBER}, {min = NUMBER} or both, got 4"),
+    (("constraints", "area_mm2"), {"max": 0.0},
+     "here: constraints.area_mm2.max: no design can keep a maximum of zero or less, got 0.0"),
+    (("constraints", "tokens_s"), {"min": math.nan},
+     "here: constraints.tokens_s.min: a limit must be a finite number, got nan"),
+    (("constraints", "tops_w"), {"min": 3, "max": 2},
+     "here: constraints.tops_w: the minimum must not lie above the maximum, got (3, 2)"),
+    (("objectives",), ["energie"], None),
     (("constraints", "area"), {"max": 4}, f"here: constraints: {LIMITS}; did you mean 'area_mm2'?, got 'area'"),
     (("options", "rows"), {"7": {}}, "here: options.rows: keys must be among 2, 4, 8, 16, 32, 64, got '7'"),
     (("parameters", "acc_bits", "when"), {"unti": ["int8"]}, None),

@@ -8,10 +8,10 @@ import pytest
 from hwsim import quant
 from hwsim.arch import Numerics
 from hwsim.cost import pann as formulas
-from hwsim.cost.toggles import count_toggles
 from hwsim.datapaths import integer
+from hwsim.datapaths.pann.verilog import pann_unit
+from hwsim.evaluation.counting import count_toggles
 from hwsim.rtl import tools
-from hwsim.rtl.pann import pann_unit
 from hwsim.studies import operands, pann, pann_units
 from hwsim.studies.circuits import measure, running
 from hwsim.studies.operands import Stream

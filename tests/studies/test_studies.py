@@ -40,7 +40,7 @@ def rows(folder, table):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("name", studies.NAMES)
+@pytest.mark.parametrize("name", TABLES)
 def test_a_study_leaves_its_page_its_tables_and_a_figure(quick, name):
     folder = quick(name)
     assert {path.stem for path in folder.glob("*.csv")} == TABLES[name]

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwsim.errors import ArgumentError
-from hwsim.timing import fold, gemm_cycles
+from hwsim.arch.dataflow import dataflow as record
+from hwsim.errors import ArgumentError, UnknownName
+from hwsim.timing import gemm_cycles
 
 # GEMM M x N x K, ceil-product of the array (weights stay), demand rows of SCALE-Sim 3.0.0 for ws, os, is.
 PUBLISHED = [
@@ -39,7 +40,8 @@ def test_a_layer_of_gpt2() -> None:
     ]
     assert sum(count * gemm_cycles(*shape, 32, 32, "ws", "ideal") for shape, count in layer) == 909_312
     assert sum(count * gemm_cycles(*shape, 32, 32, "ws", "none") for shape, count in layer) == 1_577_088
-    assert sum(count * fold(*shape, 32, 32, "ws")[0] for shape, count in layer) == 7_104
+    folds = [record("ws").fold(dict(zip("mnk", shape, strict=True)), 32, 32).folds for shape, _ in layer]
+    assert sum(count * number for (_, count), number in zip(layer, folds, strict=True)) == 7_104
 
 
 def test_a_fold_by_hand() -> None:
@@ -63,7 +65,7 @@ def test_order_and_lower_bound(m: int, n: int, k: int, rows: int, cols: int, dat
 def test_mistakes() -> None:
     with pytest.raises(ArgumentError, match=r"^gemm_cycles.k: must be at least 1, got 0$"):
         gemm_cycles(1, 1, 0, 4, 4)
-    with pytest.raises(ArgumentError, match=r"^gemm_cycles.dataflow: must be one of ws, os, is, got 'rs'$"):
-        gemm_cycles(1, 1, 1, 4, 4, "rs")
+    with pytest.raises(UnknownName, match=r"^gemm_cycles.dataflow: dataflow must be one of .*, got 'nlr'$"):
+        gemm_cycles(1, 1, 1, 4, 4, "nlr")
     with pytest.raises(ArgumentError, match=r"^gemm_cycles.overlap: must be one of none, fill, ideal, got 'all'$"):
         gemm_cycles(1, 1, 1, 4, 4, "ws", "all")

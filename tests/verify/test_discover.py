@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+import hwsim
 from hwsim import datapaths
 from hwsim.errors import ArgumentError, UnknownName
 from hwsim.verify import free
@@ -35,7 +36,7 @@ def test_a_vendors_unit_is_given_back(arch, operand, out, groups):
     unit = datapaths.tensor_core(arch, operand, out)
     found = discover(unit, free.instruction_k(unit, groups), count=100)
     want = free.of(unit)
-    nvidia = want.align in ("fused", "grouped") and not want.split
+    nvidia = want.align in ("fused", "grouped") and not want.rewrite
     if not (nvidia and (operand in SEEN or (out == "fp16" and operand == "fp16"))):
         want = dataclasses.replace(want, e_zero=None)
     elif operand in ("mxf8f6f4.e2m1",):
@@ -49,8 +50,8 @@ def test_the_text_is_a_call_and_what_was_seen():
     unit = datapaths.tensor_core("blackwell", "nvfp4")
     text = discover(unit, 64, count=50).text().splitlines()
     assert text[0] == (
-        "blackwell.nvfp4: hwsim.datapaths.dot(a='e2m1', b='e2m1', group=64, fraction_bits=35, align='grouped', "
-        "block=16, scale='ue4m3', acc='fp32')  # rounding rz_fp32"
+        "blackwell.nvfp4: hwsim.datapaths.dot(a='e2m1', b='e2m1', acc='fp32', align='grouped', group=64, "
+        "fraction_bits=35, rounding='rz', block=16, scale='ue4m3')"
     )
     assert text[1:] == [
         "  c NaN: 0x7fffffff",
@@ -69,14 +70,15 @@ def test_the_text_is_a_call_and_what_was_seen():
     [
         ({"fraction_bits": 19, "group": 8}, 16),
         ({"group": 4, "fraction_bits": 30}, 16),
-        ({"rounding": "rz_e8m13", "fraction_bits": 17}, 32),
+        ({"acc": "e8m13", "fraction_bits": 17}, 32),
     ],
 )
 def test_a_unit_that_nobody_sells_is_found_too(changes, k):
     unit = free.changed(datapaths.tensor_core("hopper", "bf16"), **changes)
     found = discover(unit, k, count=100)
     assert found.found
-    assert found.parameters == dataclasses.replace(free.of(unit), a="bf16")
+    assert found.parameters == free.of(unit)
+    assert eval(found.parameters.literal(), {"hwsim": hwsim}) == unit
 
 
 class Descending:

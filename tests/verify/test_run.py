@@ -123,7 +123,7 @@ def test_the_command_prints_the_table_and_leaves_with_one_if_anything_differs(mo
 def test_the_command_discovers_an_emulator_and_says_where_there_is_no_device(monkeypatch, capsys):
     assert command(["verify", "--discover", "--emulated", "volta"]) == 0
     text = capsys.readouterr().out
-    assert text.startswith("volta.fp16: hwsim.datapaths.dot(a='fp16', b='fp16', group=4, fraction_bits=23, ")
+    assert text.startswith("volta.fp16: hwsim.datapaths.dot(a='fp16', b='fp16', acc='fp32', align='fused', group=4, ")
     assert command(["verify", "--discover", "--emulated", "kepler"]) == 2
 
     def nothing():

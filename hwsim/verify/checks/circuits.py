@@ -15,8 +15,8 @@ ORACLE = "Verilog in Icarus"
 
 def check(count: int, seed: int = 0) -> Iterator[Row]:
     """One row a unit of the catalogue that is a tensor core; `count` vectors each, the hard ones of its family."""
+    from hwsim.datapaths.circuits import build, named_units
     from hwsim.rtl.bench import run_rtl
-    from hwsim.rtl.catalog import build, named_units
 
     names = [name for name, (family, _) in named_units().items() if family == "tensor_dot"]
     for name in names:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from hwsim.datapaths.tensor_cores import runner
+from hwsim.datapaths.dot.kernels import runner
 from hwsim.errors import MissingExtra
 from hwsim.verify.operands import Batch, batches
 from hwsim.verify.search import search

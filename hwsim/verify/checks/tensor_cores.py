@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.datapaths.tensor_cores import ARCHS, legal
 from hwsim.errors import MissingExtra
 from hwsim.verify import mmasim_oracle
+from hwsim.verify.free import ARCHS, legal
 from hwsim.verify.operands import Batch, batches, words
 from hwsim.verify.search import Difference, search
 from hwsim.verify.subject import DotUnit, Subject

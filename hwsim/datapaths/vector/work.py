@@ -1,0 +1,87 @@
+"""Kinds of work in an operator graph as operators of the vector unit.
+
+Decides which circuits a kind of `hwsim.trace.graph.VECTOR_KINDS` uses. Kinds that have no recipe of their own take
+the one whose circuits do at least as much: a sigmoid is the gate of a SiLU, a mask and a comparison are a maximum,
+what an operator does that nobody recognised is an addition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from hwsim.cost.quantity import Quantity, total
+from hwsim.datapaths.vector.cost import AREA_ERROR, unit_price
+from hwsim.datapaths.vector.price import Operator, operator, recipe
+from hwsim.errors import UnknownName
+
+if TYPE_CHECKING:
+    from hwsim.quant import Scheme
+
+OPERATORS: Mapping[str, str] = {
+    "softmax": "softmax", "layernorm": "layernorm", "groupnorm": "layernorm", "batchnorm": "scale",
+    "rmsnorm": "rmsnorm", "add": "add", "mul": "mul", "scale": "scale", "square": "mul", "divide": "mul",
+    "relu": "max", "mask": "max", "compare": "max", "pool": "max", "gelu": "gelu", "tanh": "gelu", "exp": "gelu",
+    "rsqrt": "gelu", "silu": "silu", "sigmoid": "silu", "rope": "rope", "reduce": "add", "elementwise": "add",
+    "other": "add", "embedding": "embedding", "cache": "embedding", "copy": "embedding",
+}  # fmt: skip
+
+LANE = ("softmax", "layernorm", "rmsnorm", "gelu", "silu", "rope", "max", "add", "mul")
+"""What a lane of a vector unit can do; circuits that several of them use are there once."""
+
+PRECISIONS: Mapping[str, str] = {"int8": "pwl8", "fp16": "fp16", "fp32": "fp32"}
+"""Names of a machine's precisions among the recipes."""
+
+
+@lru_cache(maxsize=1024)
+def work(kind: str, precision: str, softmax: str = "exact") -> Operator:
+    """The operator that does a kind of work.
+
+    Args:
+        kind: of a graph's operator, but not ``"requantize"`` (see `requantize`).
+        precision: of a machine's vector unit.
+        softmax: ``"exact"``, or the EXAQ variant.
+
+    Raises:
+        UnknownName: no such kind or precision.
+    """
+    if kind not in OPERATORS:
+        raise UnknownName("kind of vector work", kind, OPERATORS)
+    if precision not in PRECISIONS:
+        raise UnknownName("precision of a vector unit", precision, PRECISIONS)
+    exaq = kind == "softmax" and softmax != "exact"
+    return operator(OPERATORS[kind], softmax if exaq else PRECISIONS[precision])
+
+
+@lru_cache(maxsize=256)
+def requantize(scheme: Scheme) -> Operator:
+    """The operator that turns results into operands of a scheme: sums into integers, or float32 into blocks."""
+    element = scheme.element_format
+    if scheme.granularity in ("block", "block2d"):
+        if element.bits > 4:
+            return operator("quantize", "mxfp8")
+        return operator("quantize", "nvfp4" if scheme.scale_format != "e8m0" else "mxfp4")
+    if element.is_integer:
+        return operator("requant", "m16.int4" if element.bits <= 4 else "m16.int8")
+    return operator("quantize", "mxfp8")
+
+
+@lru_cache(maxsize=64)
+def lane_area_um2(precision: str, softmax: str, schemes: tuple[Scheme, ...]) -> Quantity:
+    """Area of one lane at 45 nm: every circuit that its operators use, once, and the requantisation of `schemes`."""
+    uses: dict[str, None] = {}
+    for kind in LANE:
+        wanted = softmax if kind == "softmax" and softmax != "exact" else PRECISIONS[precision]
+        for part in _circuits(kind, wanted):
+            uses.setdefault(part)
+    for scheme in schemes:
+        for part in requantize(scheme).uses:
+            uses.setdefault(part)
+    errors = {"vector unit": 1 + AREA_ERROR}
+    areas = [Quantity(unit_price(name).area_um2, "um2", name, errors=errors) for name in uses]
+    return total(areas, f"a lane of {len(areas)} circuits, {precision}, softmax {softmax}")
+
+
+def _circuits(kind: str, precision: str) -> list[str]:
+    return list(recipe(kind, precision).uses(64, 64))

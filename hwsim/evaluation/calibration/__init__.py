@@ -1,0 +1,1 @@
+"""Coefficients fitted to synthesised circuits and to a trace in their gates."""

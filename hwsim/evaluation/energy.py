@@ -1,0 +1,179 @@
+"""Energy of a plan: what each count of it costs, at one of three fidelities of the units' logic.
+
+``pann``: bit flips from operand widths, times the mean energy of a flip.
+
+``trace``: the bits that flip on recorded operands, times coefficients fitted to gates.
+
+``gates``: every gate of the unit's netlist on the recorded operands; registers as in ``trace``.
+
+All three add what formulas of units leave out: flip-flops with their clock and the tree above them, every memory
+access of the plan, DRAM with its standby, the wires between memories and array, the vector unit's work, and the
+leakage of memories and logic while the run lasts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from hwsim.datapaths import pricing
+from hwsim.errors import ArgumentError
+from hwsim.evaluation.ledger import Charge, Ledger
+
+if TYPE_CHECKING:
+    from hwsim.arch import Accelerator, Numerics
+    from hwsim.arch.plan import Plan, Product
+    from hwsim.cost.gates import GateEnergy
+    from hwsim.cost.quantity import Quantity
+    from hwsim.cost.toggles import Toggles
+    from hwsim.evaluation.prices import MachinePrices
+
+FIDELITIES = ("pann", "trace", "gates")
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What is known of the operands of one product: flips, gates, additions; None where it was not measured."""
+
+    toggles: Toggles | None = None
+    gates: GateEnergy | None = None
+    additions: float | None = None
+
+
+def energy(
+    plan: Plan,
+    machine: Accelerator,
+    prices: MachinePrices,
+    counted: Mapping[int, Counted],
+    fidelity: str,
+    logic_um2: float,
+) -> Ledger:
+    """Every charge of a run.
+
+    Args:
+        plan: what the machine does.
+        machine: the design.
+        prices: of the machine (`hwsim.evaluation.prices.machine_prices`).
+        counted: what is known of each product, by its place among the products of the workload.
+        fidelity: ``"pann"``, ``"trace"`` or ``"gates"``.
+        logic_um2: area of the machine's logic, which leaks and carries the clock.
+
+    Raises:
+        ArgumentError: another fidelity, or one that lacks its counts.
+        UnknownName: a coefficient is missing. MissingView: a unit has no price.
+    """
+    if fidelity not in FIDELITIES:
+        raise ArgumentError(f"must be one of {', '.join(FIDELITIES)}", got=fidelity, where="energy.fidelity")
+    charges: list[Charge] = []
+    numerics = {one.key: one for one in machine.policy.numerics}
+    for step in plan.steps:
+        for product in step.products:
+            known = counted.get(-1 if product.record is None else product.record, Counted())
+            charges += _product(product, numerics[product.numerics_key], machine, prices, known, fidelity)
+        for work in step.vector:
+            price = prices.vector(work.kind)
+            charges.append(charge(work.layer, f"vector.{work.kind}", "vector", "", work.elements, "element", price))
+        for row in step.traffic:
+            charges += _moved(row.layer, row.tensor, row.level, row.read_bits, row.written_bits, prices)
+    for component, level, price in prices.per_cycle(logic_um2):
+        charges.append(charge("", component, level, "", plan.latency_cycles, "cycle", price))
+    return Ledger(charges, "pJ", fidelity)
+
+
+def charge(layer: str, component: str, level: str, tensor: str, count: float, event: str, price: Quantity) -> Charge:
+    """`count` events at `price`."""
+    return Charge(layer, component, level, tensor, count, event, price, count * price.value)
+
+
+def _product(
+    product: Product, numerics: Numerics, machine: Accelerator, prices: MachinePrices, known: Counted, fidelity: str
+) -> Iterator[Charge]:
+    """Logic, registers and clock of one product."""
+    unit, held, layer = numerics.datapath, prices.coefficients, product.layer
+    registers = unit.price.registers
+    rebuilds = product.a_reads / unit.lanes if registers.table_bits else 0.0
+
+    def put(part: str, count: float, event: str, price: Quantity) -> Charge:
+        return charge(layer, part, "array", "", count, event, prices.logic(price))
+
+    if fidelity == "pann":
+        flips = unit.price.width_flips(known.additions)
+        each = held["pann.energy_per_flip"]
+        yield put("products", product.updates * flips.products, "flip by widths", each)
+        yield put("accumulation", product.updates * flips.sums, "flip by widths", each)
+        if flips.table:
+            yield put("tables", rebuilds * flips.table, "flip by widths", each)
+    else:
+        toggles = _known(known.toggles, "toggles", machine, layer)
+        if fidelity == "trace":
+            update, rebuild = pricing.update_energy(unit, toggles, held)
+            for part, price in update.items():
+                yield put(part, product.updates, "update", price)
+            if rebuild is not None:
+                yield put("tables", rebuilds, "rebuild", rebuild)
+        else:
+            gates = _known(known.gates, "gates", machine, layer)
+            yield put("logic", product.updates, "update", gates.quantity("update"))
+            if gates.rebuild_fj:
+                yield put("tables", rebuilds, "rebuild", gates.quantity("rebuild"))
+        flipped = _register_flips(product, toggles, numerics)
+        yield put("registers", flipped, "flip", held["flipflop.energy.data"])
+    clocked = _clocked_bits(product, numerics, machine)
+    yield put("clock", clocked, "clock edge of a bit", held["flipflop.energy.clock"])
+    if pipeline := prices.pipeline_bits(unit):
+        edges = product.array_cycles * pipeline
+        yield put("pipeline", edges, "clock edge of a bit", held["flipflop.energy.clock"])
+
+
+Record = TypeVar("Record", "Toggles", "GateEnergy")
+
+
+def _known(record: Record | None, name: str, machine: Accelerator, layer: str) -> Record:
+    """A record that a fidelity needs, counted in the machine's dataflow."""
+    if record is None:
+        raise ArgumentError(f"{name} of every product must be known for this fidelity", where=f"energy.{layer}")
+    if record.dataflow != machine.array.dataflow.order:
+        raise ArgumentError(
+            f"{name} must be counted in the order of {machine.array.dataflow.name}",
+            got=record.dataflow,
+            where=f"energy.{layer}",
+        )
+    return record
+
+
+def _register_flips(product: Product, toggles: Toggles, numerics: Numerics) -> float:
+    """Bits that flip in the registers of operands, scales and sums."""
+    unit = numerics.datapath
+    # a unit that reads its activations from a shared table holds none
+    a = product.a_loads * toggles.a_element if unit.price.registers.a_bits else 0.0
+    flips = a + product.b_loads * toggles.b_element + product.updates * toggles.sum
+    if unit.block is not None:
+        flips += (product.a_loads * toggles.a_scale + product.b_loads * toggles.b_scale) / unit.block
+    return flips
+
+
+def _clocked_bits(product: Product, numerics: Numerics, machine: Accelerator) -> float:
+    """Clock edges of flip-flops: streaming registers and sums every cycle of the array, others when they load."""
+    unit = numerics.datapath
+    registers, cycles, wide = unit.price.registers, product.array_cycles, unit.lanes
+    tables = registers.table_bits * product.a_reads / wide
+    stays = machine.array.dataflow.stationary
+    a = product.a_loads / wide * registers.a_bits if stays == "input" else cycles * registers.a_bits
+    b = product.b_loads / wide * registers.b_bits if stays == "weight" else cycles * registers.b_bits
+    return a + b + cycles * registers.sum_bits + tables
+
+
+def _moved(
+    layer: str, tensor: str, level: str, read_bits: int, written_bits: int, prices: MachinePrices
+) -> Iterator[Charge]:
+    """Accesses of one memory, and the wires that its bits cross."""
+    memory = prices.levels[level]
+    component = memory.component
+    if read_bits:
+        yield charge(layer, component, level, tensor, read_bits, "bit read", memory.read_pj_per_bit)
+    if written_bits:
+        yield charge(layer, component, level, tensor, written_bits, "bit written", memory.write_pj_per_bit)
+    if memory.wire_pj_per_bit is not None and read_bits + written_bits:
+        bits = read_bits + written_bits
+        yield charge(layer, "wires", level, tensor, bits, "bit across the chip", memory.wire_pj_per_bit)

@@ -1,0 +1,234 @@
+"""What each event on a machine costs: memories, DRAM, wires, vector unit, clock, leakage, at its node and supply.
+
+Decides how a machine's parts are looked up in the tables of `hwsim.cost`. Prices are made once a machine and shared
+by all of its layers; a plan that is chosen for energy is chosen by these very prices (`MachinePrices.for_plan`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from hwsim.cost import clock_tree, clocking, depth_rules, technology
+from hwsim.cost.coefficients import DEFAULT, Coefficients, load_coefficients
+from hwsim.cost.depths import Depth
+from hwsim.cost.dram import dram
+from hwsim.cost.memory import sram
+from hwsim.cost.quantity import Quantity, total
+from hwsim.cost.sram_grid import flop_bit
+from hwsim.cost.wires import crossbar_pj_per_bit
+from hwsim.datapaths.vector.work import lane_area_um2, requantize, work
+from hwsim.errors import DesignError
+from hwsim.timing.wiring import PlanPrices
+
+if TYPE_CHECKING:
+    from hwsim.arch import Accelerator
+    from hwsim.arch.memory import Memory
+    from hwsim.datapaths.base import Datapath
+
+PLACEMENT = 1 / technology.PLACEMENT - 1
+"""µm² that rows of a layout leave empty for 1 µm² of cells."""
+
+
+@dataclass(frozen=True, slots=True)
+class LevelPrice:
+    """One memory level.
+
+    Attributes:
+        component: its name in breakdowns: ``"dram"``, ``"sram.weight"``, ``"registers.spad"``.
+        read_pj_per_bit, write_pj_per_bit: of an access, crossbars of shared banks included.
+        wire_pj_per_bit: of the way between it and what it feeds; None for DRAM and for memories inside the units.
+        area_um2: of all copies, None for DRAM.
+        standing_mw: leakage of all copies; of DRAM its standby and refresh.
+    """
+
+    component: str
+    read_pj_per_bit: Quantity
+    write_pj_per_bit: Quantity
+    wire_pj_per_bit: Quantity | None
+    area_um2: Quantity | None
+    standing_mw: Quantity
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MachinePrices:
+    """Prices of one machine; made by `machine_prices`."""
+
+    machine: Accelerator
+    coefficients: Coefficients
+    levels: Mapping[str, LevelPrice]
+
+    def logic(self, price: Quantity) -> Quantity:
+        """An energy of logic in fJ at the library's node and supply, as pJ at the machine's."""
+        machine, held = self.machine, self.coefficients
+        factor = technology.energy_factor(held.node_nm, held.voltage, machine.node_nm, machine.voltage)
+        errors = technology.energy_errors(held.node_nm, machine.node_nm)
+        return price.scaled(factor * 1e-3, source=self._note, errors=errors).with_unit("pJ")
+
+    def cells(self, size: Quantity) -> Quantity:
+        """An area of cells in µm² at the library's node, at the machine's."""
+        machine, held = self.machine, self.coefficients
+        factor = technology.area_factor(held.node_nm, machine.node_nm)
+        return size.scaled(factor, source=self._note, errors=technology.area_errors(held.node_nm, machine.node_nm))
+
+    @property
+    def _note(self) -> str:
+        same = self.machine.node_nm == self.coefficients.node_nm
+        return "" if same else f"to {self.machine.node_nm} nm by the node table"
+
+    def vector(self, kind: str) -> Quantity:
+        """pJ of one element of a kind of vector work."""
+        unit = self.machine.vector
+        if kind == "requantize":
+            return self.logic(requantize(self.machine.policy.default.activation).energy_fj)
+        return self.logic(work(kind, unit.precision, unit.softmax).energy_fj)
+
+    @property
+    def vector_lane_um2(self) -> Quantity:
+        """Cells of one lane of the vector unit."""
+        unit = self.machine.vector
+        schemes = tuple(dict.fromkeys(numerics.activation for numerics in self.machine.policy.numerics))
+        return self.cells(lane_area_um2(unit.precision, unit.softmax, schemes))
+
+    @property
+    def placement(self) -> Quantity:
+        """µm² that a layout leaves empty for 1 µm² of cells."""
+        source = f"{technology.PLACEMENT:g} of a layout's rows filled"
+        return Quantity(PLACEMENT, "um2", source, errors={"placement": technology.PLACEMENT_ERROR})
+
+    def depth(self, unit: Datapath) -> Depth:
+        """Longest path of a unit in the machine's pipeline stages."""
+        return _depth(unit, self.machine.array.stages, self.coefficients)
+
+    def pipeline_bits(self, unit: Datapath) -> int:
+        """Flip-flops of the pipeline stages inside one unit."""
+        return self.depth(unit).register_bits if self.machine.array.stages > 1 else 0
+
+    @property
+    def f_max_ghz(self) -> Quantity:
+        """The highest clock of the slowest unit at the machine's node and supply.
+
+        Raises:
+            MissingView: a unit has no circuit, so that nothing is known of its clock.
+        """
+        machine = self.machine
+        units = dict.fromkeys(numerics.datapath for numerics in machine.policy.numerics)
+        clocks = [clocking.f_max_ghz(self.depth(unit), machine.node_nm, machine.voltage) for unit in units]
+        return min(clocks, key=lambda clock: clock.value)
+
+    def for_plan(self, standing_pj_per_cycle: float) -> PlanPrices:
+        """What a plan for energy weighs."""
+        wires = {name: one.wire_pj_per_bit.value if one.wire_pj_per_bit else 0.0 for name, one in self.levels.items()}
+        return PlanPrices(
+            {name: level.read_pj_per_bit.value + wires[name] for name, level in self.levels.items()},
+            {name: level.write_pj_per_bit.value + wires[name] for name, level in self.levels.items()},
+            standing_pj_per_cycle,
+        )
+
+    def per_cycle(self, logic_um2: float) -> Iterator[tuple[str, str, Quantity]]:
+        """What a cycle costs whatever happens in it: component, level, pJ.
+
+        Args:
+            logic_um2: area of all logic, for its leakage and the clock's trunk. Flip-flops are gated: their clock
+                pins and last wires are charged with the work that they do.
+        """
+        machine = self.machine
+        period_ns = 1 / machine.clock_ghz
+        for name, level in self.levels.items():
+            component = "dram.standby" if level.area_um2 is None else "leakage.memories"
+            yield component, name, level.standing_mw.scaled(period_ns).with_unit("pJ")  # 1 mW for 1 ns is 1 pJ
+        leak = technology.leakage_mw_per_mm2(machine.node_nm, "low", machine.voltage)
+        yield "leakage.logic", "chip", leak.scaled(logic_um2 * 1e-6 * period_ns).with_unit("pJ")
+        trunk = clock_tree.clock_tree_pj_per_cycle(0, logic_um2 * 1e-6, machine.node_nm, machine.voltage)
+        yield "clock tree", "chip", trunk
+
+
+@lru_cache(maxsize=512)
+def machine_prices(machine: Accelerator, coefficients: str = DEFAULT) -> MachinePrices:
+    """Prices of a machine.
+
+    Raises:
+        DesignError: a memory that cannot be made, a supply outside the laws.
+        ArgumentError, UnknownName: an unknown node, DRAM, device or coefficient.
+    """
+    technology.supply(machine.node_nm, machine.voltage, f"{machine.name}.technology.voltage")
+    levels = {memory.name: _level(machine, memory) for memory in machine.memories}
+    return MachinePrices(machine, load_coefficients(coefficients), levels)
+
+
+def _level(machine: Accelerator, memory: Memory) -> LevelPrice:
+    if memory.kind == "dram":
+        return _dram(machine, memory)
+    if memory.kind == "registers":
+        return _registers(machine, memory)
+    return _sram(machine, memory)
+
+
+def _dram(machine: Accelerator, memory: Memory) -> LevelPrice:
+    chip = dram(memory.technology or "", memory.gbyte_s or 0.0, f"{machine.name}.memory.dram")
+    read, write = chip.read_pj_per_bit(), chip.write_pj_per_bit()
+    if memory.pj_per_bit is not None:
+        read = write = Quantity(memory.pj_per_bit, "pJ", "the machine's own price of a bit of DRAM")
+    return LevelPrice("dram", read.with_unit("pJ"), write.with_unit("pJ"), None, None, chip.background_mw)
+
+
+def _sram(machine: Accelerator, memory: Memory) -> LevelPrice:
+    where = f"{machine.name}.memory.{memory.name}"
+    ports = _ports(memory)
+    width = max(port.bits for port in memory.ports)
+    one = sram(
+        memory.kib / memory.copies, width, machine.node_nm, machine.voltage, where,
+        banks=memory.banks, ports=ports, device=memory.technology or "lstp",
+    )  # fmt: skip
+    read, write = one.read_pj_per_bit.with_unit("pJ"), one.write_pj_per_bit.with_unit("pJ")
+    if memory.pj_per_bit is not None:
+        read = write = Quantity(memory.pj_per_bit, "pJ", "the machine's own price of a bit")
+    elif memory.banks > 1:
+        crossbar = crossbar_pj_per_bit(memory.banks, machine.node_nm, machine.voltage).with_unit("pJ")
+        read, write = total((read, crossbar), read.source), total((write, crossbar), write.source)
+    wire = None
+    if memory.copies == 1:
+        wire = technology.wire_pj_per_bit_mm(machine.node_nm, machine.voltage)
+        wire = wire.scaled(math.sqrt(one.area_um2.value) * 1e-3).with_unit("pJ")  # half its own half perimeter
+    return LevelPrice(
+        f"sram.{memory.name}", read, write, wire,
+        one.area_um2.scaled(memory.copies), one.leakage_mw.scaled(memory.copies),
+    )  # fmt: skip
+
+
+def _registers(machine: Accelerator, memory: Memory) -> LevelPrice:
+    """A memory of flip-flops: every bit that is written is a clock edge, every bit read a multiplexer's way."""
+    area, edge = flop_bit(machine.node_nm, machine.voltage)
+    bits = memory.kib * 8192
+    leak = technology.leakage_mw_per_mm2(machine.node_nm, "low", machine.voltage)
+    standing = leak.scaled(bits * area.value * 1e-6).with_unit("mW")
+    price = edge.with_unit("pJ")
+    return LevelPrice(f"registers.{memory.name}", price, price, None, area.scaled(bits), standing)
+
+
+def _ports(memory: Memory) -> str:
+    """The kind of macro that has a memory's ports."""
+    both = sum(port.direction == "both" for port in memory.ports)
+    reads = sum(port.direction == "read" for port in memory.ports)
+    writes = sum(port.direction == "write" for port in memory.ports)
+    if (both, reads, writes) == (1, 0, 0):
+        return "1rw"
+    if (both, reads, writes) == (0, 1, 1):
+        return "1r1w"
+    if (both, reads, writes) == (2, 0, 0):
+        return "2rw"
+    raise DesignError(
+        "must be one port for both, one read and one write port, or two for both, as macros have them",
+        got=f"{both} for both, {reads} read, {writes} write",
+        where=f"memory.{memory.name}.ports",
+    )
+
+
+@lru_cache(maxsize=512)
+def _depth(unit: Datapath, stages: int, held: Coefficients) -> Depth:
+    own, shared = unit.price.blocks(held)
+    area = sum(block.area.value for block in (*own, *shared))
+    return depth_rules.estimate(unit.gates.whole(), area, stages)

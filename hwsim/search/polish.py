@@ -1,0 +1,107 @@
+"""The front, polished: every design one knob away from a design of the front is tried until none is better.
+
+A sampler leaves designs on its front that a single other value of a single knob beats. Polishing ends at a fixed
+point, where the front holds against all of its one-knob neighbours, or at a budget of designs; the certificate says
+which, and what share of the front is proven. Neighbours of designs with the least energy come first, so that a budget
+that ends early has polished the part of the front that is asked for most.
+
+Rejected: local search on weighted sums. It needs weights, and finds no member of a concave part of a front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwsim.search.pareto import front
+
+if TYPE_CHECKING:
+    from hwsim.search.explorer import Explorer, Progress
+    from hwsim.search.study import Point
+
+Key = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What is known of a front beyond that its members do not dominate each other.
+
+    Attributes:
+        designs: members of the front.
+        one_knob: members all of whose one-knob neighbours were priced, so that none of them dominates it.
+        exhaustive: whether every design of the space was priced.
+        polished: designs that polishing priced.
+    """
+
+    designs: int
+    one_knob: int
+    exhaustive: bool
+    polished: int
+
+    @property
+    def share(self) -> float:
+        """Part of the front that holds against every one-knob neighbour."""
+        return self.one_knob / self.designs if self.designs else 1.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """For a manifest."""
+        return {
+            "designs": self.designs, "one_knob": self.one_knob, "one_knob_share": self.share,
+            "exhaustive": self.exhaustive, "polished": self.polished,
+        }  # fmt: skip
+
+
+def polish(explorer: Explorer, budget: int, progress: Progress, first: int, batch: int = 64) -> Certificate:
+    """Price one-knob neighbours of the front until it no longer moves, at most `budget` designs.
+
+    Args:
+        explorer: a search whose draws are done; what polishing finds joins its points.
+        budget: most designs to price.
+        progress: called after every design.
+        first: number of the first new point.
+        batch: designs priced between two looks at the front.
+    """
+    spent, done = 0, set[Key]()
+    while True:
+        members = _front(explorer)
+        wanted: dict[Key, dict[str, Any]] = {}
+        for point in members:
+            if point.point in done:
+                continue
+            new = {
+                explorer.space.canonical(draw): draw
+                for draw in explorer.space.neighbours(dict(point.point))
+                if explorer.space.canonical(draw) not in explorer.known
+            }
+            if not new:
+                done.add(point.point)
+            wanted |= new
+            if len(wanted) >= batch:
+                break
+        draws = list(wanted.values())[: budget - spent]
+        if not draws:
+            proven = sum(point.point in done for point in members)
+            return Certificate(len(members), proven, len(explorer.known) >= explorer.space.size, spent)
+        numbers = range(first + spent, first + spent + len(draws))
+        explorer.generation(numbers, draws, _told(progress, len(done), len(members)), first + budget)
+        spent += len(draws)
+
+
+def _told(progress: Progress, done: int, members: int) -> Callable[[int, int, str], None]:
+    return lambda made, total, note: progress(made, total, f"{note}, {done} of {members} on the front proven")
+
+
+def _front(explorer: Explorer) -> list[Point]:
+    """Members of the front by rising first cost, energy where the space has it."""
+    goals = explorer.goals
+    feasible = [point for point in explorer.known.values() if point.feasible]
+    if not feasible:
+        return []
+    signs = {name: -1.0 if goal == "max" else 1.0 for name, goal in goals.items()}
+    costs = np.array([[point.values[name] * signs[name] for name in goals] for point in feasible])
+    by = list(goals).index("energy_uj") if "energy_uj" in goals else 0
+    kept = np.flatnonzero(front(costs))
+    return [feasible[place] for place in kept[np.lexsort((kept, costs[kept, by]))]]

@@ -1,0 +1,403 @@
+"""What a group moves: its best tile, and with it the step of a plan.
+
+A group's numbers are made once. The search weighs them as float64; the step that is reported comes from the same
+numbers and the same formulas, in Python's integers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import ceil, inf
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hwsim.arch.plan import Product, Step, Timeline, Traffic, VectorWork
+from hwsim.timing import counts as c
+from hwsim.timing import tiles as t
+from hwsim.timing.fusing import Fusion, fill_rows
+from hwsim.timing.groups import DRAM, Choice, Flow, Part, Places
+from hwsim.timing.stages import Staged, vector_cycles
+
+if TYPE_CHECKING:
+    from hwsim.arch import Accelerator
+    from hwsim.timing.wiring import Wiring
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What a plan minimises: a weighted sum of DRAM bits, pJ and cycles."""
+
+    traffic: float
+    energy: float
+    time: float
+
+
+@dataclass(slots=True)
+class Group:
+    """Numbers of a group for given places of its tensors."""
+
+    parts: tuple[Part, ...]
+    how: Fusion | None
+    flows: list[Flow]
+    pars: list[list[Any]]
+    step: list[Any]
+    places: Places
+
+
+def prepare(
+    staged: Staged, parts: tuple[Part, ...], how: Fusion | None, places: Places, wires: Wiring, aim: Objective
+) -> Group:
+    """The numbers of a group; `how` is None for a group of one stage."""
+    flows: list[Flow] = []
+    first_row = 0
+    levels, (level_in, _, level_out) = wires.outer, wires.outer
+    inside = {name for name, _, _ in how.inside} if how else set()
+    for name in places.loads:
+        flows.append(Flow(parts[0].stage.layer, name, staged.bits[name], (0,), (levels[places.home[name]],)))
+    seen: set[str] = set()
+    for part in parts:
+        layer = part.stage.layer
+        for name, bits in part.extra:
+            if name in inside:
+                flows.append(Flow(layer, name, bits, (level_in,)))
+            elif places.home[name] == DRAM:
+                flows += [Flow(layer, name, bits, (0,), (level_in,)), Flow(layer, name, bits, (level_in,))]
+                first_row += bits
+            else:
+                flows.append(Flow(layer, name, bits, (levels[places.home[name]],)))
+        for name in part.stage.writes:
+            bits = staged.made_bits.get(name, staged.bits[name])
+            if places.home.get(name, DRAM) != DRAM:
+                flows.append(Flow(layer, name, bits, (), (levels[places.home[name]],)))
+            if name in places.stores:
+                flows.append(Flow(layer, name, bits, (level_out,), (level_out, 0)))
+            if name in inside and any(name == other for other_part in parts for other, _ in other_part.extra):
+                flows.append(Flow(layer, name, bits, (), (level_in,)))
+        if part.problem is not None:
+            problem = part.problem
+            sums = int(problem[c.PROBLEMS] * problem[c.ROWS] * problem[c.N] * problem[c.SUM_BITS])
+            flows.append(Flow(layer, f"{layer}:partial", sums, (wires.array[t.OUTPUT],)))
+        if how is not None and part.problem is not None:
+            narrow = int(part.problem[c.A_VIEW])
+            if part.a_source in inside:
+                if part.raw:
+                    raw = staged.bits[part.a_source]
+                    flows += [Flow(layer, part.a_source, raw, (), (level_in,)),
+                              Flow(layer, part.a_source, raw, (level_in,)),
+                              Flow(layer, part.a_source, narrow, (), (level_in,))]  # fmt: skip
+                else:
+                    flows.append(Flow(layer, part.a_source, narrow, (), (level_in,)))
+            else:
+                home = places.home[part.a_source]
+                if part.a_source not in seen:
+                    seen.add(part.a_source)
+                    if home == DRAM:
+                        flows.append(Flow(layer, part.a_source, part.a_bits, (0,), (level_in,)))
+                        first_row += part.a_bits
+                    elif levels[home] != level_in:
+                        flows.append(Flow(layer, part.a_source, part.a_bits, (levels[home],), (level_in,)))
+                if part.raw:
+                    flows += [Flow(layer, part.a_source, part.a_bits, (level_in,)),
+                              Flow(layer, part.a_source, narrow, (), (level_in,))]  # fmt: skip
+    stores = sum(flow.bits for flow in flows if 0 in flow.written)
+    vector = sum(part.vector_cycles + (part.pre_cycles if how else 0) for part in parts)
+    common, block = (how.common, how.block) if how else (1, 1)
+    step: list[Any] = [
+        *wires.outer,
+        *wires.array,
+        *wires.pool,
+        *wires.double,
+        int(wires.overlaps),
+        vector,
+        stores,
+        Fraction(first_row, common),
+        common,
+        block,
+        aim.traffic,
+        aim.energy,
+        aim.time,
+        wires.bits_per_cycle,
+    ]
+    pars = []
+    if how is None:
+        if parts[0].problem is not None:
+            pars.append(_single(staged, parts[0], places, wires))
+    else:
+        table = fill_rows(staged, parts, how, places, wires.outer, wires.double[t.INPUT])
+        for place, part in enumerate(parts):
+            pars.append(_fused(part, how, place, places, wires, table[place]))
+    return Group(parts, how, flows, pars, step, places)
+
+
+def _source(home: int, level: int, wires: Wiring) -> int:
+    """The level that an operand is brought from, -1 where it lies where it is needed."""
+    if home == DRAM:
+        return 0
+    return -1 if wires.outer[home] == level else wires.outer[home]
+
+
+def _single(staged: Staged, part: Part, places: Places, wires: Wiring) -> list[Any]:
+    problem = part.problem
+    assert problem is not None
+    level_in, level_w, _ = wires.outer
+    rows = problem[c.PROBLEMS] * problem[c.ROWS]
+    fixed, row = part.window if part.window else (0, part.a_bits / rows)
+    a_source = _source(places.home[part.a_source], level_in, wires)
+    b_source = _source(places.home[part.b_source], level_w, wires)
+    kept = max((staged.bits[name] for name in part.stage.writes), default=0) / (rows * problem[c.N])
+    extra = sum(bits for name, bits in part.extra if places.home[name] == DRAM)
+    return [
+        *problem,
+        part.a_bits if a_source >= 0 else 0,
+        row,
+        fixed,
+        row if part.raw else 0,
+        part.a_bits if part.raw else 0,
+        (min(part.a_bits, problem[c.A_VIEW]) if part.window else problem[c.A_VIEW]) if part.raw else 0,
+        part.pre_cycles,
+        int(part.whole_depth),
+        int(part.whole_row),
+        kept,
+        extra / rows,
+        a_source,
+        b_source,
+        part.b_total,
+    ]
+
+
+def _fused(part: Part, how: Fusion, place: int, places: Places, wires: Wiring, rows: list[float]) -> list[Any]:
+    problem = part.problem
+    assert problem is not None
+    own = part.groups > 1
+    numbers = list(problem)
+    numbers[c.PROBLEMS] = part.batch if own else 1
+    numbers[c.ROWS] = part.rows // part.batch if own else part.rows
+    heads = how.per_block[place]
+    per_block = max(1, heads * part.groups // part.batch) if own else 1
+    source = _source(places.home[part.b_source], wires.outer[t.WEIGHT], wires)
+    return [*numbers, how.modes[place], heads, how.factor[place], per_block, part.groups, *rows, source]
+
+
+def choose(group: Group, wires: Wiring) -> Choice:
+    """The best tile of a group; cost is infinite where nothing fits."""
+    step = np.array([float(value) for value in group.step])
+    room = np.array(group.places.room, np.float64)
+    reads, writes = np.zeros(len(wires.names)), np.zeros(len(wires.names))
+    for flow in group.flows:
+        for level in flow.read:
+            reads[level] += flow.bits
+        for level in flow.written:
+            writes[level] += flow.bits
+    if not group.pars:
+        part = group.parts[0]
+        tiles = float(part.vector_rows)
+        cost, latency = t.cost_of(
+            reads, writes, wires.prices, reads[0] / tiles, writes[0] / tiles, 0.0, step[t.VECTOR_CYCLES], tiles, step
+        )
+        return Choice(cost, latency, ())
+    pars = np.array(group.pars, np.float64)
+    if group.how is None:
+        par = pars[0]
+        found = t.single_tile(
+            par, step, room, reads, writes, wires.prices,
+            t.grid(int(par[c.ROWS])), t.grid(int(par[c.N])), t.grid(int(par[c.K])),
+        )  # fmt: skip
+        return Choice(found[0], found[1], found[2:])
+    widest = max(int(par[c.N]) for par in pars)
+    pieces = np.ceil(widest / t.grid(widest))
+    found = t.fused_tile(pars, step, room, reads, writes, wires.prices, t.grid(group.how.block), pieces)
+    return Choice(found[0], found[1], found[2:])
+
+
+def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, wires: Wiring) -> Step:
+    """The step that a group makes with the tile `choice`, counted in integers."""
+    flows = list(group.flows)
+    products: list[Product] = []
+    step, tiles = group.step, 1
+    first, cycles, vector = Fraction(0), 0, int(step[t.VECTOR_CYCLES])
+    words = "elementwise"
+    if not group.pars:
+        tiles = group.parts[0].vector_rows
+        loads = sum(flow.bits for flow in flows if 0 in flow.read)
+        first, last = Fraction(loads, tiles), Fraction(step[t.STORE_BITS], tiles)
+    elif group.how is None:
+        par, part = group.pars[0], group.parts[0]
+        tile_m, tile_n, tile_k, order = (int(value) for value in choice.tile)
+        row_tiles = -(-par[c.ROWS] // tile_m) * par[c.PROBLEMS]
+        whole, ragged = divmod(par[c.ROWS], tile_m)
+        counted = c.array_counts(
+            par, row_tiles, (tile_m, ragged), (whole * par[c.PROBLEMS], par[c.PROBLEMS] if ragged else 0), tile_n, tile_k
+        )
+        pm, pn, pk, again_a, again_b, visits = c.passes(par, tile_m, tile_n, tile_k, order)
+        flows += _single_flows(par, part, again_a, again_b, visits, wires)
+        array_flows, product = _array(par, part, counted, staged, wires)
+        flows += array_flows
+        products.append(product)
+        cycles, vector = counted[0], vector + part.pre_cycles * again_a
+        tiles = row_tiles * pn * pk
+        share = Fraction(tile_n * tile_k, par[c.N] * par[c.K])
+        if par[t.A_SOURCE] == 0:
+            first += (Fraction(par[t.A_FIX]) + tile_m * Fraction(par[t.A_ROW])) * Fraction(tile_k, par[c.K])
+        if par[t.B_SOURCE] == 0:
+            first += par[c.B_BITS] * share
+        last = Fraction(step[t.STORE_BITS] * tile_m * tile_n, par[c.PROBLEMS] * par[c.ROWS] * par[c.N])
+        order_words = ("mnk", "mkn", "nmk", "nkm", "kmn", "knm")[order]
+        words = f"tiles of {tile_m} x {tile_n} x {tile_k} of {par[c.ROWS]} x {par[c.N]} x {par[c.K]}, loops {order_words}"
+    else:
+        how = group.how
+        tile_m, cut, held = (int(value) for value in choice.tile)
+        blocks, outer = -(-how.block // tile_m), how.common // how.block
+        first = step[t.FIRST_ROW_BITS] * tile_m
+        parts_of = 1
+        kept, streamed = [], []
+        for place, part in enumerate(group.parts):
+            par = group.pars[place]
+            side = par[c.K] if par[t.MODE] == t.SECOND else par[c.N]
+            chunk = -(-side // cut)
+            parts_of = max(parts_of, -(-side // chunk))
+            counted, stream = t.fused_counts(par, tile_m, blocks, outer, chunk)
+            array_flows, product = _array(par, part, counted, staged, wires)
+            flows += array_flows
+            products.append(product)
+            cycles += counted[0]
+            source = par[t.FUSED_SOURCE]
+            if source >= 0:
+                is_held = held >> place & 1
+                fill = par[c.B_BITS] * par[t.B_COUNT] if is_held else stream
+                (kept if is_held else streamed).append(part.b_source)
+                flows.append(Flow(part.stage.layer, part.b_source, int(fill), (source,), (wires.outer[t.WEIGHT],)))
+                if place == 0 and source == 0:
+                    first += par[c.B_BITS] * (par[t.B_PER_BLOCK] if is_held else Fraction(chunk, side))
+        tiles = outer * blocks * parts_of
+        last = Fraction(step[t.STORE_BITS] * tile_m, how.common)
+        words = f"{tile_m} rows of {how.block} at a time, columns in {parts_of} parts"
+        words += f", {' and '.join(kept)} held" * bool(kept) + f", {' and '.join(streamed)} streamed" * bool(streamed)
+    timeline = _timeline(flows, first, last, cycles, vector, tiles, wires)
+    operators = tuple(place for part in group.parts for place in part.stage.operators)
+    return Step(
+        tuple(part.stage.layer for part in group.parts),
+        operators,
+        words,
+        _rows(flows, wires),
+        tuple(products),
+        _vector_work(group, staged, machine),
+        timeline,
+    )
+
+
+def _single_flows(par: list[Any], part: Part, again_a: int, again_b: int, visits: int, wires: Wiring) -> list[Flow]:
+    layer, (level_in, level_w, level_out) = part.stage.layer, wires.outer
+    flows = []
+    if par[t.A_SOURCE] >= 0:
+        flows.append(Flow(layer, part.a_source, par[t.A_FILL] * again_a, (par[t.A_SOURCE],), (level_in,)))
+    if par[t.PRE_READ]:
+        flows.append(Flow(layer, part.a_source, par[t.PRE_READ] * again_a, (level_in,)))
+        flows.append(Flow(layer, part.a_source, par[t.PRE_WRITE] * again_a, (), (level_in,)))
+    if par[t.B_SOURCE] >= 0:
+        flows.append(Flow(layer, part.b_source, par[t.B_TOTAL] * again_b, (par[t.B_SOURCE],), (level_w,)))
+    if visits > 1:
+        spill = par[c.PROBLEMS] * par[c.ROWS] * par[c.N] * (visits - 1) * par[c.SUM_BITS]
+        flows.append(Flow(layer, f"{layer}:partial", spill, (level_out, 0), (0, level_out)))
+    return flows
+
+
+def _array(par: list[Any], part: Part, counted: Any, staged: Staged, wires: Wiring) -> tuple[list[Flow], Product]:
+    """What passes between the array and the memories beside it, and what the array does."""
+    cycles, folds, used_rows, used_cols, a, b, visits, shown, of = counted
+    layer = part.stage.layer
+
+    def seen(bits: int) -> int:
+        return -(-bits * shown // of)
+
+    rows, n, k = par[c.PROBLEMS] * par[c.ROWS], par[c.N], par[c.K]
+    sums = rows * n * par[c.SUM_BITS]
+    flows = [
+        Flow(layer, part.a_source, seen(par[c.A_VIEW] * a), (wires.array[t.INPUT],)),
+        Flow(layer, part.b_source, seen(par[c.B_BITS] * b), (wires.array[t.WEIGHT],)),
+        Flow(layer, f"{layer}:partial", seen(sums * (visits - 1)), (wires.array[t.OUTPUT],)),
+        Flow(layer, f"{layer}:partial", seen(sums * visits), (), (wires.array[t.OUTPUT],)),
+    ]
+    place = part.stage.product
+    assert place is not None
+    operator = staged.graph.operators[place]
+    every, steps = rows * n * k, -(-k // par[c.WIDE])
+    a_reads, b_reads = seen(rows * k * a), seen(n * k * b)
+    product = Product(
+        layer,
+        operator.record,
+        staged.numerics[place].key,
+        seen(every),
+        seen(ceil(rows * n * steps * par[c.PACE])),
+        seen(folds),
+        ceil(cycles),
+        used_rows,
+        used_cols,
+        a_reads,
+        b_reads,
+        a_reads if par[c.FLOW] == c.IS else seen(every),
+        b_reads if par[c.FLOW] == c.WS else seen(every),
+    )
+    return flows, product
+
+
+def _rows(flows: list[Flow], wires: Wiring) -> tuple[Traffic, ...]:
+    table: dict[tuple[str, str, int], list[int]] = {}
+    for flow in flows:
+        for side, levels in enumerate((flow.read, flow.written)):
+            for level in levels:
+                if flow.bits:
+                    table.setdefault((flow.layer, flow.tensor, level), [0, 0])[side] += int(flow.bits)
+    return tuple(
+        Traffic(layer, tensor, wires.names[level], read, written)
+        for (layer, tensor, level), (read, written) in table.items()
+    )
+
+
+def _timeline(
+    flows: list[Flow], first: Fraction, last: Fraction, cycles: int, vector: int, tiles: int, wires: Wiring
+) -> Timeline:
+    reads, writes = [0] * len(wires.names), [0] * len(wires.names)
+    for flow in flows:
+        for level in flow.read:
+            reads[level] += int(flow.bits)
+        for level in flow.written:
+            writes[level] += int(flow.bits)
+    pace = Fraction(wires.bits_per_cycle)
+    ports = {
+        name: ceil(max(Fraction(reads[level], int(wires.prices[level, 2])),
+                       Fraction(writes[level], int(wires.prices[level, 3])),
+                       Fraction(reads[level] + writes[level], int(wires.prices[level, 4]))))
+        for level, name in enumerate(wires.names) if level
+    }  # fmt: skip
+    load, store = reads[0] / pace, writes[0] / pace
+    busy = max([cycles, *ports.values()])
+    head, tail = min(first / pace, load), min(last / pace, store)
+    if wires.overlaps:
+        latency = c.pipeline(head, tail, load, store, Fraction(busy), Fraction(vector), tiles)
+    else:
+        latency = load + store + busy + vector
+    return Timeline(
+        ceil(latency), ceil(cycles), vector, tuple(ports.items()), ceil(load + store), ceil(head), ceil(tail)
+    )
+
+
+def _vector_work(group: Group, staged: Staged, machine: Accelerator) -> tuple[VectorWork, ...]:
+    width, found = machine.vector.lanes, []
+    for part in group.parts:
+        for place in (*part.stage.before, *part.stage.after):
+            operator = staged.graph.operators[place]
+            found.append(VectorWork(operator.layer, operator.kind, operator.elements, vector_cycles(operator, width)))
+        if part.problem is not None:
+            rows = int(part.problem[c.PROBLEMS] * part.problem[c.ROWS])
+            if part.raw and not part.stage.before:
+                elements = rows * int(part.problem[c.K])
+                found.append(VectorWork(part.stage.layer, "requantize", elements, part.pre_cycles))
+            if not part.stage.after:
+                elements = rows * int(part.problem[c.N])
+                found.append(VectorWork(part.stage.layer, "requantize", elements, part.vector_cycles))
+    return tuple(found)
+
+
+__all__ = ["Group", "Objective", "choose", "inf", "prepare", "step_of"]

@@ -1,0 +1,173 @@
+"""The plan of a run: what lies where and when, tile by tile, from the model's input to its stored output.
+
+The plan is the cheapest that the search finds for the machine's objective: DRAM bits, energy, cycles, or energy times
+cycles (by a sweep over weighted sums). It is compared with the plan in which every operator runs alone, and never
+costs more. `check` holds for every plan that is returned.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hwsim.arch.plan import Plan, Resident, Step
+from hwsim.errors import ArgumentError, HwsimError
+from hwsim.timing.groups import FUSED_TILE, part
+from hwsim.timing.moves import Objective, step_of
+from hwsim.timing.residency import Move, Search
+from hwsim.timing.stages import Staged, stage
+from hwsim.timing.wiring import PlanPrices, Wiring, wiring
+from hwsim.trace.graph import Graph
+
+if TYPE_CHECKING:
+    from hwsim.arch import Accelerator
+    from hwsim.trace.gemm import Workload
+
+TIE = 2.0**-40
+"""Weight of what an objective does not name: it decides between plans that are equal otherwise."""
+
+SWEEP = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+"""Weights of time against energy that are tried for their product, in units of both plans' extremes."""
+
+
+class BrokenPlan(HwsimError):
+    """A plan that reads what nothing wrote: a defect of the planner, never of a machine or a model."""
+
+
+def plan(
+    work: Graph | Workload,
+    machine: Accelerator,
+    prices: PlanPrices | None = None,
+    additions: dict[int, float] | None = None,
+) -> Plan:
+    """The plan of a graph, or of a workload that holds one, on a machine.
+
+    Args:
+        work: the operators; no operators give a plan without steps.
+        machine: levels, array, vector unit, objective.
+        prices: of the levels, for the objectives that weigh energy; without them a bit of DRAM counts 1.
+        additions: of an element of operand b in an add-only unit, by the operator's place in the graph.
+
+    Raises:
+        ArgumentError: a workload without a graph.
+        DesignError: a size of 0, a layer in float32, or a stage that no memory can hold.
+    """
+    graph = work if isinstance(work, Graph) else work.graph
+    if graph is None:
+        raise ArgumentError("must hold a graph of operators", got=work, where="plan.work")
+    if not graph.operators:
+        return Plan(machine.objective, (), (), machine.dram.name)
+    wires = wiring(machine, prices)
+    best: tuple[float, Plan] | None = None
+    failed: HwsimError | None = None
+    for attach in (True, False) if machine.fused else (False,):
+        staged = stage(graph, machine, attach)
+        parts = tuple(part(staged, number, machine, additions) for number in range(len(staged.stages)))
+        search = Search(staged, parts, wires, machine.fused)
+        try:
+            found = _search(search, staged, machine, wires)
+        except HwsimError as error:
+            failed = failed or error
+            continue
+        if best is None or found[0] < best[0]:
+            best = found
+        break
+    if best is None:
+        assert failed is not None
+        raise failed
+    check(best[1], graph)
+    return best[1]
+
+
+def _search(search: Search, staged: Staged, machine: Accelerator, wires: Wiring) -> tuple[float, Plan]:
+    def finished(moves: tuple[Move, ...], aim: Objective) -> Plan:
+        return _plan(search, moves, aim, staged, machine, wires)
+
+    if machine.objective == "traffic":
+        aim = Objective(1.0, 0.0, TIE)
+    elif machine.objective == "energy":
+        aim = Objective(TIE, 1.0, wires.idle + TIE)
+    else:
+        aim = Objective(TIE, 0.0, 1.0)
+    cost, moves = search.run(aim)
+    if machine.objective != "edp":
+        return cost, finished(moves, aim)
+    fast = finished(moves, aim)
+    frugal_aim = Objective(TIE, 1.0, wires.idle + TIE)
+    frugal = finished(search.run(frugal_aim)[1], frugal_aim)
+    plans = [fast, frugal]
+    scale = energy_of(frugal, wires) / max(1, fast.latency_cycles)
+    for weight in SWEEP:
+        aim = Objective(TIE, 1.0, wires.idle + weight * scale)
+        plans.append(finished(search.run(aim)[1], aim))
+    scored = [(energy_of(one, wires) * one.latency_cycles, number) for number, one in enumerate(plans)]
+    product, number = min(scored)
+    return product, plans[number]
+
+
+def energy_of(made: Plan, wires: Wiring) -> float:
+    """pJ of the levels and of idling, as the search weighs them."""
+    price = {name: wires.prices[number, :2] for number, name in enumerate(wires.names)}
+    moved = sum(
+        row.read_bits * price[row.level][0] + row.written_bits * price[row.level][1]
+        for step in made.steps
+        for row in step.traffic
+    )
+    return float(moved + wires.idle * made.latency_cycles)
+
+
+def _plan(
+    search: Search, moves: tuple[Move, ...], aim: Objective, staged: Staged, machine: Accelerator, wires: Wiring
+) -> Plan:
+    steps: list[Step] = []
+    since: dict[tuple[str, int], int] = {}
+    residents: list[Resident] = []
+
+    def ends(name: str, where: int, last: int) -> None:
+        level = wires.names[wires.outer[where]]
+        residents.append(Resident(name, level, staged.bits[name], since.pop((name, where)), last))
+
+    for number, move in enumerate(moves):
+        how = move.span.how if len(move.choice.tile) == FUSED_TILE else None
+        group = search.group(move.span, move.places, aim, how)
+        steps.append(step_of(group, move.choice, staged, machine, wires))
+        for name, where in move.residents:
+            since.setdefault((name, where), number)
+        for name, where in [key for key in since if key not in move.residents]:
+            ends(name, where, number)
+    return Plan(machine.objective, tuple(steps), tuple(residents), wires.names[0])
+
+
+def check(made: Plan, graph: Graph) -> None:
+    """That what a plan reads from a level was written there before.
+
+    Raises:
+        BrokenPlan: a tensor is read from a level where nothing wrote it; an operator is left out or runs twice; the
+            model's input is not loaded whole, or its output not stored.
+    """
+    tensors = graph.by_name
+    ran = [place for step in made.steps for place in step.operators]
+    wanted = [place for place, operator in enumerate(graph.operators) if not operator.folded]
+    if sorted(ran) != wanted:
+        raise BrokenPlan("every operator must run once", got=ran, where="plan")
+    folded = {operator.output for operator in graph.operators if operator.folded}
+    kept = {operator.output for operator in graph.operators if operator.kind == "cache"}
+    there = {(name, made.dram) for name, tensor in tensors.items()
+             if tensor.source != "computed" or name in folded or name in kept}  # fmt: skip
+    loaded: dict[str, int] = {}
+    stored: dict[str, int] = {}
+    for number, step in enumerate(made.steps):
+        there |= {(row.tensor, row.level) for row in step.traffic if row.written_bits}
+        for row in step.traffic:
+            if row.read_bits and (row.tensor, row.level) not in there:
+                raise BrokenPlan(
+                    "what is read must have been written", got=row.tensor, where=f"step {number}, level {row.level}"
+                )
+            if row.level == made.dram:
+                loaded[row.tensor] = loaded.get(row.tensor, 0) + row.read_bits
+                stored[row.tensor] = stored.get(row.tensor, 0) + row.written_bits
+    used = {access.tensor for place in wanted for access in graph.operators[place].inputs}
+    for name, tensor in tensors.items():
+        if tensor.source == "input" and name in used and not loaded.get(name):
+            raise BrokenPlan("the input must be loaded", got=name, where="plan")
+        if tensor.is_output and tensor.source == "computed" and not stored.get(name) and name not in folded:
+            raise BrokenPlan("the output must be stored", got=name, where="plan")

@@ -1,0 +1,361 @@
+"""The best tile of one product, and of fused products, in the room that a memory leaves.
+
+Both searches take every tile of a fixed grid (`grid`): that many pieces, or as few rows as a piece can have. The grid
+does not depend on the memory, so that whatever fits a small memory is also tried in a larger one: more memory never
+costs more. The cost is the objective's own: DRAM bits, energy, or cycles, of everything that the step moves.
+
+Rejected: arbitrary factorisations, on which peers spend seconds to minutes a product.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwsim.jit import njit, register_jitable
+from hwsim.timing.counts import (
+    A_VIEW,
+    B_BITS,
+    CAUSAL,
+    K,
+    N,
+    PROBLEMS,
+    ROWS,
+    SIZE,
+    SUM_BITS,
+    array_counts,
+    passes,
+    pipeline,
+)
+
+INPUT, WEIGHT, OUTPUT = 0, 1, 2
+
+# what `step` adds to a product's own numbers: places in `par` of a single product
+A_FILL, A_ROW, A_FIX, RAW_ROW, PRE_READ, PRE_WRITE, PRE_CYCLES, NEED_K, NEED_N, OUT_BITS, EXTRA_ROW = range(
+    SIZE, SIZE + 11
+)
+A_SOURCE, B_SOURCE, B_TOTAL = range(SIZE + 11, SIZE + 14)
+SINGLE = SIZE + 14
+
+# of one of several fused products
+MODE, PER_BLOCK, ROW_FACTOR, B_PER_BLOCK, B_COUNT, IN_ROW, IN_CHUNK, OUT_ROW, OUT_CHUNK, FUSED_SOURCE = range(
+    SIZE, SIZE + 10
+)
+FUSED = SIZE + 10
+PLAIN, FIRST, SECOND = 0, 1, 2
+
+# of a step
+LEVEL_IN, LEVEL_W, LEVEL_OUT, ARRAY_IN, ARRAY_W, ARRAY_OUT, POOL_IN, POOL_W, POOL_OUT = range(9)
+DOUBLE_IN, DOUBLE_W, DOUBLE_OUT, OVERLAPS, VECTOR_CYCLES, STORE_BITS, FIRST_ROW_BITS, ROWS_COMMON, BLOCK_ROWS = range(
+    9, 18
+)
+WEIGHT_TRAFFIC, WEIGHT_ENERGY, WEIGHT_TIME, BITS_PER_CYCLE = range(18, 22)
+STEP = 22
+
+
+@lru_cache(maxsize=4096)
+def grid(size: int) -> NDArray[np.float64]:
+    """Lengths of a tile along a side of `size`: 1, 2, 3, 4, 6, 8, 12, 16 .. pieces, down to a length of 1."""
+    lengths, pieces = [size], 2
+    while lengths[-1] > 1:
+        lengths.append(-(-size // pieces))
+        half = pieces & (pieces - 1) == 0
+        pieces = pieces + max(1, pieces // 2) if half and pieces > 2 else (4 if pieces == 3 else pieces * 4 // 3 if
+                                                                          pieces > 3 else 3)  # fmt: skip
+    return np.array(list(dict.fromkeys(lengths)), np.float64)
+
+
+@njit
+def cost_of(
+    reads: NDArray[np.float64],
+    writes: NDArray[np.float64],
+    prices: NDArray[np.float64],
+    first: float,
+    last: float,
+    cycles: float,
+    vector: float,
+    tiles: float,
+    step: NDArray[np.float64],
+) -> tuple[float, float]:
+    """The objective's cost and the latency of a step.
+
+    `prices` has a row a level: pJ of a bit read and written, bits a cycle of its read ports, write ports, of all.
+    """
+    energy, busy = 0.0, cycles
+    for level in range(len(reads)):
+        energy += reads[level] * prices[level, 0] + writes[level] * prices[level, 1]
+        if level:
+            busy = max(
+                busy,
+                reads[level] / prices[level, 2],
+                writes[level] / prices[level, 3],
+                (reads[level] + writes[level]) / prices[level, 4],
+            )
+    pace = step[BITS_PER_CYCLE]
+    load, store = reads[0] / pace, writes[0] / pace
+    if step[OVERLAPS] > 0:
+        latency = pipeline(min(first / pace, load), min(last / pace, store), load, store, busy, vector, tiles)
+    else:
+        latency = load + store + busy + vector
+    traffic = reads[0] + writes[0]
+    cost = step[WEIGHT_TRAFFIC] * traffic + step[WEIGHT_ENERGY] * energy + step[WEIGHT_TIME] * latency
+    return cost, latency
+
+
+@njit
+def single_tile(
+    par: NDArray[np.float64],
+    step: NDArray[np.float64],
+    room: NDArray[np.float64],
+    base_reads: NDArray[np.float64],
+    base_writes: NDArray[np.float64],
+    prices: NDArray[np.float64],
+    grid_m: NDArray[np.float64],
+    grid_n: NDArray[np.float64],
+    grid_k: NDArray[np.float64],
+) -> tuple[float, float, float, float, float, int]:
+    """(cost, latency, rows, columns, depth, order) of the best tile of one product; cost is infinite where none fits."""
+    best = (np.inf, 0.0, 0.0, 0.0, 0.0, 0)
+    need = np.zeros(len(room))
+    reads, writes = np.empty(len(base_reads)), np.empty(len(base_reads))
+    rows_all = par[PROBLEMS] * par[ROWS]
+    a_element = par[A_VIEW] / (rows_all * par[K])
+    input_level, weight_level, output_level = int(step[LEVEL_IN]), int(step[LEVEL_W]), int(step[LEVEL_OUT])
+    for tile_n in grid_n:
+        if par[NEED_N] > 0 and tile_n < par[N]:
+            break
+        for tile_k in grid_k:
+            if par[NEED_K] > 0 and tile_k < par[K]:
+                break
+            pn, pk = np.ceil(par[N] / tile_n), np.ceil(par[K] / tile_k)
+            weight_room = 0.0
+            if par[B_SOURCE] >= 0:
+                weight_room = par[B_BITS] * (tile_n / par[N]) * (tile_k / par[K])
+                if pn * pk * par[PROBLEMS] > 1:
+                    weight_room *= step[DOUBLE_W]
+            if weight_room > room[int(step[POOL_W])]:
+                continue
+            for tile_m in grid_m:
+                tiles = np.ceil(par[ROWS] / tile_m) * par[PROBLEMS]
+                alone = tiles * pn * pk == 1
+                need[:] = 0.0
+                need[int(step[POOL_W])] += weight_room
+                input_room = 0.0
+                if par[A_SOURCE] >= 0:
+                    input_room = (par[A_FIX] + tile_m * par[A_ROW]) * (tile_k / par[K])
+                    if tiles * pk > 1:
+                        input_room *= step[DOUBLE_IN]
+                if par[RAW_ROW] > 0:
+                    input_room += tile_m * tile_k * a_element
+                extra = tile_m * par[EXTRA_ROW] * (tile_n / par[N])
+                need[int(step[POOL_IN])] += input_room + (extra if alone else extra * step[DOUBLE_IN])
+                output_room = tile_m * tile_n * max(par[SUM_BITS], par[OUT_BITS])
+                need[int(step[POOL_OUT])] += output_room if alone else output_room * step[DOUBLE_OUT]
+                fits = True
+                for pool in range(len(room)):
+                    fits &= need[pool] <= room[pool]
+                if not fits:
+                    continue
+                whole = np.floor(par[ROWS] / tile_m)
+                ragged = par[ROWS] - whole * tile_m
+                counted = array_counts(
+                    par,
+                    tiles,
+                    (tile_m, ragged),
+                    (whole * par[PROBLEMS], par[PROBLEMS] if ragged > 0 else 0.0),
+                    tile_n,
+                    tile_k,
+                )
+                share = counted[7] / counted[8]
+                seen = [False, False, False, False]
+                for order in range(6):
+                    pm, _, _, again_a, again_b, visits = passes(par, tile_m, tile_n, tile_k, order)
+                    reads[:] = base_reads
+                    writes[:] = base_writes
+                    if par[A_SOURCE] >= 0:
+                        reads[int(par[A_SOURCE])] += par[A_FILL] * again_a
+                        writes[input_level] += par[A_FILL] * again_a
+                    reads[input_level] += par[PRE_READ] * again_a
+                    writes[input_level] += par[PRE_WRITE] * again_a
+                    if par[B_SOURCE] >= 0:
+                        reads[int(par[B_SOURCE])] += par[B_TOTAL] * again_b
+                        writes[weight_level] += par[B_TOTAL] * again_b
+                    spill = rows_all * par[N] * (visits - 1) * par[SUM_BITS]
+                    reads[0] += spill
+                    writes[0] += spill
+                    reads[output_level] += spill
+                    writes[output_level] += spill
+                    reads[int(step[ARRAY_IN])] += par[A_VIEW] * counted[4] * share
+                    reads[int(step[ARRAY_W])] += par[B_BITS] * counted[5] * share
+                    sums = rows_all * par[N] * par[SUM_BITS] * share
+                    writes[int(step[ARRAY_OUT])] += sums * counted[6]
+                    reads[int(step[ARRAY_OUT])] += sums * (counted[6] - 1)
+                    first = 0.0
+                    if par[A_SOURCE] == 0:
+                        first += (par[A_FIX] + tile_m * par[A_ROW]) * (tile_k / par[K])
+                    if par[B_SOURCE] == 0:
+                        first += par[B_BITS] * (tile_n / par[N]) * (tile_k / par[K])
+                    last = step[STORE_BITS] * (tile_m * tile_n) / (rows_all * par[N])
+                    cost, latency = cost_of(
+                        reads,
+                        writes,
+                        prices,
+                        first,
+                        last,
+                        counted[0],
+                        step[VECTOR_CYCLES] + par[PRE_CYCLES] * again_a,
+                        tiles * pn * pk,
+                        step,
+                    )
+                    if cost < best[0]:
+                        best = (cost, latency, tile_m, tile_n, tile_k, order)
+    return best
+
+
+@njit
+def fused_tile(
+    pars: NDArray[np.float64],
+    step: NDArray[np.float64],
+    room: NDArray[np.float64],
+    base_reads: NDArray[np.float64],
+    base_writes: NDArray[np.float64],
+    prices: NDArray[np.float64],
+    grid_m: NDArray[np.float64],
+    pieces: NDArray[np.float64],
+) -> tuple[float, float, float, float, int]:
+    """(cost, latency, rows, pieces, held) of the best row block of fused products.
+
+    `held` has a bit for each product whose operand b lies on chip whole. `pieces` are in how many columns of an
+    operand b, or for a product behind which the next one accumulates, of the result, are worked on at a time.
+    """
+    best = (np.inf, 0.0, 0.0, 0.0, 0)
+    count = len(pars)
+    need = np.zeros(len(room))
+    reads, writes = np.empty(len(base_reads)), np.empty(len(base_reads))
+    weight_level = int(step[LEVEL_W])
+    outer = step[ROWS_COMMON] / step[BLOCK_ROWS]
+    cycles_of = np.zeros(count)
+    a_of, b_of, sums_of, back_of, stream_of = (
+        np.zeros(count),
+        np.zeros(count),
+        np.zeros(count),
+        np.zeros(count),
+        np.zeros(count),
+    )
+    chunk_of, share_of = np.zeros(count), np.zeros(count)  # of operand b that is worked on at a time
+    for tile_m in grid_m:
+        blocks = np.ceil(step[BLOCK_ROWS] / tile_m)
+        for cut in pieces:
+            fits, parts = True, 1.0
+            for stage in range(count):
+                par = pars[stage]
+                side = par[K] if par[MODE] == SECOND else par[N]
+                chunk = np.ceil(side / cut)
+                chunk_of[stage], share_of[stage] = chunk, chunk / side
+                parts = max(parts, np.ceil(side / chunk))
+                need[:] = 0.0
+                share = share_of[stage]
+                need[int(step[POOL_IN])] += tile_m * (par[IN_ROW] + par[IN_CHUNK] * share)
+                need[int(step[POOL_OUT])] += tile_m * (par[OUT_ROW] + par[OUT_CHUNK] * share) * step[DOUBLE_OUT]
+                for pool in range(len(room)):
+                    fits &= need[pool] <= room[pool]
+            if not fits:
+                continue
+            for stage in range(count):
+                counted, stream = fused_counts(pars[stage], tile_m, blocks, outer, chunk_of[stage])
+                cycles_of[stage] = counted[0]
+                shown = counted[7] / counted[8]
+                a_of[stage] = pars[stage, A_VIEW] * counted[4] * shown
+                b_of[stage] = pars[stage, B_BITS] * counted[5] * shown
+                sums = pars[stage, PROBLEMS] * pars[stage, ROWS] * pars[stage, N] * pars[stage, SUM_BITS] * shown
+                sums_of[stage], back_of[stage] = sums * counted[6], sums * (counted[6] - 1)
+                stream_of[stage] = stream
+            for held in range(1 << count):
+                held_room, useless = 0.0, False
+                for stage in range(count):
+                    if held >> stage & 1:
+                        par = pars[stage]
+                        useless |= par[FUSED_SOURCE] < 0
+                        one = par[B_BITS] * par[B_PER_BLOCK]
+                        held_room += one * (step[DOUBLE_W] if par[B_COUNT] > par[B_PER_BLOCK] else 1.0)
+                if useless or held_room > room[int(step[POOL_W])]:
+                    continue
+                fits = True
+                for stage in range(count):
+                    par = pars[stage]
+                    streamed_room = 0.0
+                    if not held >> stage & 1 and par[FUSED_SOURCE] >= 0:
+                        streamed_room = par[B_BITS] * share_of[stage] * step[DOUBLE_W]
+                    need[:] = 0.0
+                    need[int(step[POOL_W])] += held_room + streamed_room
+                    need[int(step[POOL_IN])] += tile_m * (par[IN_ROW] + par[IN_CHUNK] * share_of[stage])
+                    need[int(step[POOL_OUT])] += (
+                        tile_m * (par[OUT_ROW] + par[OUT_CHUNK] * share_of[stage]) * step[DOUBLE_OUT]
+                    )
+                    for pool in range(len(room)):
+                        fits &= need[pool] <= room[pool]
+                if not fits:
+                    continue
+                reads[:] = base_reads
+                writes[:] = base_writes
+                cycles, first = 0.0, step[FIRST_ROW_BITS] * tile_m
+                for stage in range(count):
+                    par = pars[stage]
+                    if par[FUSED_SOURCE] >= 0:
+                        fill = par[B_BITS] * par[B_COUNT] if held >> stage & 1 else stream_of[stage]
+                        reads[int(par[FUSED_SOURCE])] += fill
+                        writes[weight_level] += fill
+                        if stage == 0 and par[FUSED_SOURCE] == 0:
+                            first += par[B_BITS] * (par[B_PER_BLOCK] if held & 1 else share_of[0])
+                    reads[int(step[ARRAY_IN])] += a_of[stage]
+                    reads[int(step[ARRAY_W])] += b_of[stage]
+                    writes[int(step[ARRAY_OUT])] += sums_of[stage]
+                    reads[int(step[ARRAY_OUT])] += back_of[stage]
+                    cycles += cycles_of[stage]
+                last = step[STORE_BITS] * tile_m / step[ROWS_COMMON]
+                cost, latency = cost_of(
+                    reads, writes, prices, first, last, cycles, step[VECTOR_CYCLES], outer * blocks * parts, step
+                )
+                if cost < best[0]:
+                    best = (cost, latency, tile_m, cut, held)
+    return best
+
+
+@register_jitable
+def fused_counts(par: Any, tile_m: Any, blocks: Any, outer: Any, chunk: Any) -> Any:
+    """Counts of one of several fused products, and the bits of operand b that pass where it is streamed.
+
+    Args:
+        par: the product.
+        tile_m: common rows of a block.
+        blocks: row blocks of one sequence of common rows, of which there are `outer`.
+        chunk: columns (or depth, where it accumulates) that are worked on at a time.
+    """
+    sequence = par[PROBLEMS] * par[ROWS] // (outer * par[PER_BLOCK] * par[ROW_FACTOR])
+    last = sequence - (blocks - 1) * tile_m
+    units = outer * par[PER_BLOCK]
+    if par[MODE] == SECOND:
+        tile_n, tile_k = par[N], chunk
+    else:
+        tile_n, tile_k = chunk, par[K]
+    counted = array_counts(
+        par,
+        units * blocks,
+        (tile_m * par[ROW_FACTOR], last * par[ROW_FACTOR]),
+        (units * (blocks - 1), units),
+        tile_n,
+        tile_k,
+    )
+    stream = outer * blocks * par[B_PER_BLOCK] * par[B_BITS]
+    if par[CAUSAL] > 0:  # a masked triangle: a row block reads as far as its last row sees
+        side = par[N] if par[CAUSAL] == 1 else par[K]
+        behind = side - par[ROWS] if side > par[ROWS] else side * 0
+        seen = (blocks - 1) * behind + tile_m * ((blocks - 1) * blocks // 2) + side
+        stream = -(-stream * seen // (blocks * side))
+    return counted, stream
+
+
+__all__ = ["fused_counts", "fused_tile", "grid", "single_tile"]
