@@ -164,7 +164,7 @@ class _Recorder(ProductMode):  # type: ignore[no-untyped-call]
                 self.recorded[name] += one.product.macs * one.product.counted
             places.append(self.writer.count)
             self._store(one)
-        self.places = places
+        self.places = tuple(places)
         return result
 
     def after(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:

@@ -216,7 +216,7 @@ class GraphRecorder:
 
 
 def _memory(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)
 
 
 def _kind(short: str, args: Any) -> str:

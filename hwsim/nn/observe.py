@@ -185,7 +185,7 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     follows_backward = True
     graph: GraphRecorder | None = None
-    places: Sequence[int] = ()
+    places: tuple[int, ...] = ()
     """Where `on_call` put the records of the products that it saw last."""
     roles: Roles
     layers: Layers
@@ -238,7 +238,7 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             seen = tuple(self._locate(call, _tensors((args, kwargs))))
             self.places = ()
             result = self.on_call(name, call, seen, lambda: func(*args, **kwargs))
-            products = [(one.shape, one.product.of, at) for one, at in zip(seen, self.places, strict=False)]
+            products = [(one.shape, one.product.of, at) for one, at in zip(seen, self.places, strict=len(self.places) > 0)]
         if self.graph is not None and wanted and self.layers.running:
             self.graph.record(name, self.layers.current, args, kwargs, result, products)
         self.after(packet, args, kwargs, result)

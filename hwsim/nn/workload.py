@@ -91,5 +91,5 @@ class _Counter(ProductMode):  # type: ignore[no-untyped-call]
             places.append(len(self.shapes))
             if one.product.macs:
                 self.shapes.append(one.shape)
-        self.places = places
+        self.places = tuple(places)
         return compute()

@@ -59,7 +59,7 @@ def _operator(plain: dict[str, Any]) -> Operator:
 
 
 def _access(plain: dict[str, Any]) -> Access:
-    window = plain["window"]
-    if window is not None:
-        window = Window(**{key: tuple(value) if isinstance(value, list) else value for key, value in window.items()})
-    return Access(**{**plain, "window": window})
+    sizes: dict[str, Any] | None = plain["window"]
+    if sizes is not None:
+        sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()}
+    return Access(**{**plain, "window": None if sizes is None else Window(**sizes)})
