@@ -238,8 +238,9 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             seen = tuple(self._locate(call, _tensors((args, kwargs))))
             self.places = ()
             result = self.on_call(name, call, seen, lambda: func(*args, **kwargs))
-            located = zip(seen, self.places, strict=bool(self.places)) if self.places else ()
-            products = [(one.shape, one.product.of, place) for one, place in located]
+            products = []
+            if self.places:
+                products = [(one.shape, one.product.of, at) for one, at in zip(seen, self.places, strict=True)]
         if self.graph is not None and wanted and self.layers.running:
             self.graph.record(name, self.layers.current, args, kwargs, result, products)
         self.after(packet, args, kwargs, result)
