@@ -50,7 +50,7 @@ class Bounds:
                 if name in given and name not in seen:
                     seen.add(name)
                     least += cost
-            stage_least.append(least)
+            stage_least.append(least + sum(self.stores[name] for name in part.stage.writes if name in staged.outputs))
         for name, bits in smallest.items():
             if name not in given:
                 self.loads[name] = bits * (read + min(fill[t.INPUT], fill[t.WEIGHT]))

@@ -85,9 +85,11 @@ class Search:
             DesignError: a stage does not fit the memories.
         """
         bounds = Bounds(self.staged, self.parts, self.wires, aim)
-        found = None
+        found, least = None, bounds.ahead(0, ())
         for width in (NARROW, STATES):
-            limit = inf if found is None else found[0] * (1 + SLACK)
+            if found is not None and found[0] <= least * (1 + SLACK):
+                break
+            limit = inf if found is None else found[0] * (1 - SLACK)
             better = self._walk(aim, bounds, width, limit)
             if better is not None and (found is None or better[0] < found[0]):
                 found = better
@@ -204,7 +206,7 @@ class Search:
                         loads.add(name)
                 if is_made and (where == DRAM or name in staged.outputs):
                     stores.add(name)
-                    floor += bounds.stores[name]
+                    floor += 0.0 if name in staged.outputs else bounds.stores[name]
             key = tuple(sorted(keep.items()))
             ahead = bounds.ahead(span.end, key)
             if min(left) < 0 or floor + ahead > limit:
