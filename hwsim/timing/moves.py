@@ -79,6 +79,7 @@ def prepare(
             problem = part.problem
             sums = int(problem[c.PROBLEMS] * problem[c.ROWS] * problem[c.N] * problem[c.SUM_BITS])
             flows.append(Flow(layer, f"{layer}:partial", sums, (wires.array[t.OUTPUT],)))
+            flows += inner_flows(part, wires)
         if how is not None and part.problem is not None:
             narrow = int(part.problem[c.A_VIEW])
             if part.a_source in inside:
@@ -121,6 +122,7 @@ def prepare(
         wires.bits_per_cycle,
         sum(least_energy(part, wires) for part in parts),
         sum(least_cycles(part) for part in parts),
+        *wires.registers[:2],
     ]
     pars = []
     if how is None:
@@ -131,6 +133,51 @@ def prepare(
         for place, part in enumerate(parts):
             pars.append(_fused(part, how, place, places, wires, table[place]))
     return Group(parts, how, flows, pars, step, places)
+
+
+def inner_flows(part: Part, wires: Wiring) -> list[Flow]:
+    """What passes between levels on chip inside the outermost, and in the registers of the units.
+
+    Every boundary is tiled alone, for the whole product, so that the fewest bits pass it; a product whose tile on the
+    level above is smaller than that passes more, which is left out. A register is read once a multiplication.
+    """
+    problem, layer = part.problem, part.stage.layer
+    assert problem is not None
+    flows: list[Flow] = []
+    partial = f"{layer}:partial"
+    rows_all = problem[c.PROBLEMS] * problem[c.ROWS]
+    sums = int(rows_all * problem[c.N] * problem[c.SUM_BITS])
+    operands = (
+        (part.a_source, int(problem[c.A_VIEW])),
+        (part.b_source, int(problem[c.B_BITS] * problem[c.PROBLEMS])),
+        (partial, sums),
+    )
+    for depth in range(max(len(levels) for levels in wires.inner)):
+        rooms = [
+            wires.capacities[levels[depth]] / wires.double[operand] if depth < len(levels) else inf
+            for operand, levels in enumerate(wires.inner)
+        ]
+        _, *times = t.inner_passes(
+            np.array(problem, np.float64), np.array(rooms), *(t.grid(int(problem[side])) for side in (c.ROWS, c.N, c.K))
+        )
+        for operand, levels in enumerate(wires.inner):
+            if depth >= len(levels):
+                continue
+            above, level = (wires.outer[operand], *levels)[depth], levels[depth]
+            name, bits = operands[operand]
+            if operand == t.OUTPUT:
+                again = bits * (int(times[operand]) - 1)
+                flows += [Flow(layer, name, again, (level,), (above,)), Flow(layer, name, again, (above,), (level,))]
+            else:
+                flows.append(Flow(layer, name, bits * int(times[operand]), (above,), (level,)))
+    steps = int(rows_all * problem[c.N])
+    for operand, level in enumerate(wires.registers):
+        name, bits = operands[operand]
+        each = (rows_all * problem[c.K], problem[c.PROBLEMS] * problem[c.N] * problem[c.K], steps)[operand]
+        if level >= 0:
+            every = -(-bits * steps * int(problem[c.K]) // int(each))
+            flows.append(Flow(layer, name, every, (level,), (level,) if operand == t.OUTPUT else ()))
+    return flows
 
 
 def least_cycles(part: Part) -> float:
@@ -365,6 +412,9 @@ def _array(par: list[Any], part: Part, counted: Any, staged: Staged, wires: Wiri
         Flow(layer, f"{layer}:partial", seen(sums * (visits - 1)), (wires.array[t.OUTPUT],)),
         Flow(layer, f"{layer}:partial", seen(sums * visits), (), (wires.array[t.OUTPUT],)),
     ]
+    for operand, index in ((t.INPUT, 0), (t.WEIGHT, 1)):
+        if wires.registers[operand] >= 0:
+            flows.append(Flow(layer, flows[index].tensor, flows[index].bits, (), (wires.registers[operand],)))
     place = part.stage.product
     assert place is not None
     operator = staged.graph.operators[place]

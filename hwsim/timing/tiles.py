@@ -53,6 +53,7 @@ DOUBLE_IN, DOUBLE_W, DOUBLE_OUT, OVERLAPS, VECTOR_CYCLES, STORE_BITS, FIRST_ROW_
     9, 18
 )
 WEIGHT_TRAFFIC, WEIGHT_ENERGY, WEIGHT_TIME, BITS_PER_CYCLE, LEAST_ENERGY, LEAST_CYCLES = range(18, 24)
+REGISTERS_IN, REGISTERS_W = 24, 25
 
 
 @lru_cache(maxsize=4096)
@@ -240,6 +241,10 @@ def single_tile(
                     writes[output_level] += spill
                     reads[int(step[ARRAY_IN])] += par[A_VIEW] * counted[4] * share
                     reads[int(step[ARRAY_W])] += par[B_BITS] * counted[5] * share
+                    if step[REGISTERS_IN] >= 0:
+                        writes[int(step[REGISTERS_IN])] += par[A_VIEW] * counted[4] * share
+                    if step[REGISTERS_W] >= 0:
+                        writes[int(step[REGISTERS_W])] += par[B_BITS] * counted[5] * share
                     sums = rows_all * par[N] * par[SUM_BITS] * share
                     writes[int(step[ARRAY_OUT])] += sums * counted[6]
                     reads[int(step[ARRAY_OUT])] += sums * (counted[6] - 1)
@@ -262,6 +267,44 @@ def single_tile(
                     )
                     if cost < best[0]:
                         best = (cost, latency, tile_m, tile_n, tile_k, order)
+    return best
+
+
+@njit
+def inner_passes(
+    par: NDArray[np.float64],
+    rooms: NDArray[np.float64],
+    grid_m: NDArray[np.float64],
+    grid_n: NDArray[np.float64],
+    grid_k: NDArray[np.float64],
+) -> tuple[float, float, float, float]:
+    """(bits, a, b, visits): how often the operands of a product pass into the next level inside the chip, least bits.
+
+    `rooms` are of one buffer of that level for each operand, infinite for one that does not pass it.
+    """
+    best = (np.inf, 1.0, 1.0, 1.0)
+    rows_all = par[PROBLEMS] * par[ROWS]
+    counts_a, counts_b, counts_out = rooms[0] < np.inf, rooms[1] < np.inf, rooms[2] < np.inf
+    for tile_n in grid_n:
+        for tile_k in grid_k:
+            if par[B_BITS] * (tile_n / par[N]) * (tile_k / par[K]) > rooms[1]:
+                continue
+            for tile_m in grid_m:
+                if par[A_VIEW] / rows_all * tile_m * (tile_k / par[K]) > rooms[0]:
+                    continue
+                if tile_m * tile_n * par[SUM_BITS] > rooms[2]:
+                    continue
+                for order in range(6):
+                    _, _, _, a, b, visits = passes(par, tile_m, tile_n, tile_k, order)
+                    moved = 0.0
+                    if counts_a:
+                        moved += a * par[A_VIEW]
+                    if counts_b:
+                        moved += b * par[B_BITS] * par[PROBLEMS]
+                    if counts_out:
+                        moved += 2 * (visits - 1) * rows_all * par[N] * par[SUM_BITS]
+                    if moved < best[0]:
+                        best = (moved, a, b, visits)
     return best
 
 
@@ -379,6 +422,10 @@ def fused_tile(
                             first += par[B_BITS] * (par[B_PER_BLOCK] if held & 1 else share_of[0])
                     reads[int(step[ARRAY_IN])] += a_of[stage]
                     reads[int(step[ARRAY_W])] += b_of[stage]
+                    if step[REGISTERS_IN] >= 0:
+                        writes[int(step[REGISTERS_IN])] += a_of[stage]
+                    if step[REGISTERS_W] >= 0:
+                        writes[int(step[REGISTERS_W])] += b_of[stage]
                     writes[int(step[ARRAY_OUT])] += sums_of[stage]
                     reads[int(step[ARRAY_OUT])] += back_of[stage]
                     cycles += cycles_of[stage]
@@ -430,4 +477,4 @@ def streamed_bits(par: Any, tile_m: Any, blocks: Any, outer: Any) -> Any:
     return stream
 
 
-__all__ = ["fused_counts", "fused_tile", "grid", "single_tile", "streamed_bits"]
+__all__ = ["fused_counts", "fused_tile", "grid", "inner_passes", "single_tile", "streamed_bits"]
