@@ -17,7 +17,7 @@ import csv
 import io
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from hwsim.cost import fitted
@@ -28,6 +28,8 @@ from hwsim.cost.gates import flip_flop
 from hwsim.errors import ArgumentError
 from hwsim.evaluation.calibration.arithmetics import arithmetics
 from hwsim.evaluation.calibration.designs import sweep, whole_units
+from hwsim.evaluation.calibration.records import Calibration
+from hwsim.evaluation.calibration.report import report_text
 from hwsim.evaluation.calibration.samples import Sample, measure
 from hwsim.gates.liberty import DEFAULT_LIBERTY
 from hwsim.gates.simulator import Delay
@@ -44,32 +46,6 @@ WHOLE = ("dot.fused", "dot.grouped")
 """Families of whole units, whose parts were not synthesised apart."""
 
 UNITS = {"area": "um2", "energy": "fJ"}
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Fits of one library and delay model.
-
-    Attributes:
-        area, energy: fits by family.
-        flipflop: cell, area in um², and fJ of a clock cycle and of a flip.
-        pann_fj: energies of a flip in PANN's units, by multiply-accumulate unit.
-        samples: what the energies were fitted to.
-        trace: name of the trace.
-    """
-
-    library: str
-    liberty: str
-    tool: str
-    delay: Delay
-    node_nm: int
-    voltage: float
-    trace: str
-    area: Mapping[str, Fit]
-    energy: Mapping[str, Fit]
-    flipflop: tuple[str, float, float, float]
-    pann_fj: Mapping[str, float]
-    samples: tuple[Sample, ...]
 
 
 def calibrate(
@@ -263,8 +239,6 @@ def write(
     Raises:
         MissingExtra: Yosys is not installed. ToolError: it refused a circuit.
     """
-    from hwsim.evaluation.calibration.report import report_text
-
     recorded = load_trace(trace)
     gemms = list(recorded.gemms("forward"))
     out.mkdir(parents=True, exist_ok=True)
