@@ -21,8 +21,8 @@ LAYERS = (
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
 DOORS = {  # outside package -> the rooms it may enter
-    "numba": {"jit"},
-    "torch": {"nn"},
+    "numba": {"jit", "verify"},
+    "torch": {"nn", "verify"},
     "safetensors": {"nn", "trace"},
     "optuna": {"search"},
     "pandas": {"cost", "search"},
@@ -33,6 +33,10 @@ DOORS = {  # outside package -> the rooms it may enter
     "scipy": set(),
     "simpy": {"timing"},
     "sklearn": {"search"},
+    "cuda": {"verify"},
+    "mmasim": {"verify"},
+    "ml_dtypes": {"verify"},
+    "torchao": {"verify"},
 }
 
 

@@ -103,16 +103,18 @@ def array_counts(par: Any, tiles: Any, fm_rows: Any, fm_tiles: Any, tile_n: Any,
             if par[CAUSAL] > 0:
                 shown, of = visible(par[ROWS], n if par[CAUSAL] == 1 else k, mask)
             cycles = -(-steps * par[PACE] * -(-folds // par[ARRAYS]) * shown // (folds * of))
+            if best[0] >= 0 and cycles >= best[0]:
+                break  # fewer rows or columns never take fewer steps
             if par[OVERLAP] == FILL:
                 cycles += edge
             elif par[OVERLAP] == NONE:
                 cycles += -(-folds * shown // (of * par[ARRAYS])) * edge
             if best[0] < 0 or cycles < best[0]:
                 best = (cycles, folds, used_r, used_c, a, b, visits, shown, of)
-            if used_c == 1:
+            if used_c == 1 or par[OVERLAP] == IDEAL:
                 break
             used_c = used_c // 2
-        if used_r == 1:
+        if used_r == 1 or par[OVERLAP] == IDEAL or (used_c == par[SIDE_C] and cycles >= best[0]):
             break
         used_r = used_r // 2
     return best

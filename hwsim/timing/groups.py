@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING
 
 from hwsim.arch.units import storage_bits
 from hwsim.timing import counts as c
-from hwsim.timing import tiles as t
 from hwsim.timing.stages import REDUCING_KINDS, Stage, Staged, vector_cycles
 from hwsim.trace.graph import Access, Operator
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
-    from hwsim.timing.wiring import Wiring
 
 DRAM = -1
 
