@@ -8,20 +8,23 @@ a b_i 2^i, keeps the bits of a from dropped - i on. So the error of a row that a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim import quant
 from hwsim.cost import features, pann
 from hwsim.cost.blocks import Blocks, Component, Registers, WidthFlips
 from hwsim.cost.coefficients import Coefficients
+from hwsim.cost.designs import Design
 from hwsim.cost.features import Features
 from hwsim.cost.fitted import area
-from hwsim.cost.words import adder, held_sums, without
-from hwsim.datapaths.base import Driven, Gates, Price, Unscaled, check_range
+from hwsim.cost.words import adder, flips, held_sums, without
+from hwsim.datapaths.base import Arithmetic, Calibration, Driven, Gates, Price, Unscaled, check_range
 from hwsim.datapaths.exact import wrapping_matmul
 from hwsim.datapaths.operands import integer_start, integer_values, values_of, wrapped
 from hwsim.datapaths.streams import driven_sum, masked
@@ -118,8 +121,13 @@ class Truncated(Unscaled):
 
     @property
     def price(self) -> Price:
-        """By the coefficients of whole multiply-accumulate units."""
+        """By coefficients of its own."""
         return TruncatedPrice(self)
+
+    @classmethod
+    def calibration(cls) -> Calibration:
+        """What ``hwsim calibrate --unit`` fits them to."""
+        return Calibration(designs, arithmetics, lambda: iter(()))
 
 
 _PRODUCT = """\
@@ -188,25 +196,27 @@ class TruncatedGates(Gates):
         return driven_sum(stream)
 
 
+TABLE = Path(__file__).with_name("truncated.csv")
+"""Made by ``hwsim calibrate TRACE --unit docs/truncated.py:Truncated --out FOLDER``."""
+
+
 @dataclass(frozen=True)
 class TruncatedPrice(Price):
-    """A row array with fewer partial products; its coefficients are those of whole arrays."""
+    """A truncated array by coefficients of its own, and the accumulator of integer units."""
 
     unit: Truncated
 
-    parts: ClassVar[Mapping[str, str]] = dict.fromkeys(
-        ("multiplicand", "multiplier", "partials", "ripples", "partials_by_rows", "carries_by_rows"), "products"
-    )
+    parts: ClassVar[Mapping[str, str]] = dict.fromkeys(("a", "b", "rows", "product", "product_by_rows"), "products")
 
     @property
-    def kept(self) -> int:
-        """Partial products that are built."""
-        return self.unit.bits**2 - self.unit.dropped * (self.unit.dropped + 1) // 2
+    def table(self) -> str:
+        """Beside this file."""
+        return str(TABLE)
 
     @property
     def update(self) -> str:
-        """That of signed multiply-accumulate units."""
-        return "mac.signed"
+        """``truncated``."""
+        return "truncated"
 
     @property
     def registers(self) -> Registers:
@@ -214,33 +224,52 @@ class TruncatedPrice(Price):
         return Registers(self.unit.bits, self.unit.bits, self.unit.acc_bits, 0, float(self.unit.bits))
 
     def blocks(self, held: Coefficients) -> Blocks:
-        """The array's area less the cells that are left out."""
-        sizes = dict(features.multiplier(self.unit.bits, self.unit.bits)) | {"partial_products": float(self.kept)}
-        array = area(held, "multiplier.signed.array", sizes)
+        """Product and accumulation."""
+        array = area(held.with_table(self.table), "truncated", sizes(self.unit.bits, self.unit.dropped))
         adds = area(held, "accumulator.signed.wrap", features.accumulator(2 * self.unit.bits, self.unit.acc_bits))
         return (Component("products", array, None), Component("accumulation", adds, None)), ()
 
     def update_flips(self, stream: Stream) -> Features:
-        """Those of an integer unit, in the part of the array that is there."""
-        from hwsim.datapaths import integer
-
+        """Of operands, of the rows that are added, of the product, and in the adder."""
         unit = self.unit
-        whole = integer(unit.bits, unit.bits, unit.acc_bits).price.update_flips(stream)
-        product = np.asarray(
-            sum(
-                a.astype(np.int64) * b
-                for a, b in unit.rows(
-                    values_of(stream.a[:, 0], unit.bits, True), values_of(stream.b[:, 0], unit.bits, True)
-                )
-            )
-        )
-        own = adder(held_sums(stream), masked(product, unit.acc_bits), unit.acc_bits, 2 * unit.bits)
-        share = self.kept / unit.bits**2
-        moved = {name: value * share for name, value in whole.items() if name in self.parts or "partials" in name}
-        return dict(whole) | moved | without(own, "addend")
+        x, w = (values_of(words[:, 0], unit.bits, True) for words in (stream.a, stream.b))
+        rows = [masked(np.asarray(a.astype(np.int64) * b), 2 * unit.bits) for a, b in unit.rows(x, w)]
+        product = masked(np.sum([row.view(np.int64) for row in rows], axis=0), 2 * unit.bits)
+        signed = product.view(np.int64) << 64 - 2 * unit.bits >> 64 - 2 * unit.bits
+        sums = adder(held_sums(stream), masked(signed, unit.acc_bits), unit.acc_bits, 2 * unit.bits)
+        return {
+            "a": flips(stream.a) * unit.bits,
+            "b": flips(stream.b) * unit.bits,
+            "rows": sum(map(flips, rows)),
+            "product": flips(product),
+            "product_by_rows": flips(product) * unit.bits,
+            **without(sums, "addend"),
+        }
 
     def width_flips(self, additions: float | None = None) -> WidthFlips:
-        """The formulas of whole arrays, in proportion."""
+        """PANN's formulas of a whole array, in proportion to the cells that are built."""
         bits = self.unit.bits
-        products = pann.multiplier_flips(bits, bits) * self.kept / bits**2
-        return WidthFlips(products, pann.accumulator_flips(bits, bits, self.unit.acc_bits))
+        kept = sizes(bits, self.unit.dropped)["partial_products"] / bits**2
+        return WidthFlips(
+            pann.multiplier_flips(bits, bits) * kept, pann.accumulator_flips(bits, bits, self.unit.acc_bits)
+        )
+
+
+def sizes(bits: int, dropped: int) -> Features:
+    """What the area of a truncated array is linear in: cells that are built, and operand bits."""
+    return {"partial_products": bits**2 - dropped * (dropped + 1) / 2, "operand_bits": 2 * bits, "constant": 1}
+
+
+def designs(quick: bool) -> Iterator[Design]:
+    """Products of every width and depth of truncation."""
+    for bits in range(3, 9):
+        for dropped in range(0, bits, 1 if bits < 7 else 2):
+            circuit = Truncated(bits, dropped).gates.circuits()["unit"]
+            yield Design("truncated", f"{circuit.top}_product", sizes(bits, dropped), circuit.verilog)
+
+
+def arithmetics() -> Iterator[Arithmetic]:
+    """Units on integers of their own width."""
+    for bits, dropped, acc in ((4, 0, 16), (4, 3, 16), (6, 2, 20), (6, 5, 20), (8, 0, 24), (8, 4, 24), (8, 7, 24)):
+        scheme = quant.get(f"int{bits}.channel")
+        yield Arithmetic(scheme, scheme, Truncated(bits, dropped, acc))

@@ -103,6 +103,11 @@ class Price(ABC):
     is not here."""
 
     @property
+    def table(self) -> str | None:
+        """Path of the family's own coefficients (``hwsim calibrate --unit``), where the package's sets lack them."""
+        return None
+
+    @property
     @abstractmethod
     def update(self) -> str:
         """Family of the coefficients that price an update, ``<update>.energy.<feature>``."""

@@ -228,7 +228,8 @@ def _circuits_follow_streams(unit: Datapath, rng: np.random.Generator) -> Iterat
 
 
 def _prices(unit: Datapath, rng: np.random.Generator) -> Iterator[str]:
-    price, held = unit.price, load_coefficients()
+    price = unit.price
+    held = load_coefficients().with_table(price.table)
     if min(price.registers) < 0 or min(price.width_flips()) < 0:
         yield f"registers and flips by widths must not be negative: {price.registers}, {price.width_flips()}"
     own, shared = price.blocks(held)

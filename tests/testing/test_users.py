@@ -8,11 +8,16 @@ from typing import Any
 import pytest
 
 import hwsim
-from hwsim import datapaths
-from hwsim.arch import Accelerator, load_accelerator
+from hwsim import datapaths, quant
+from hwsim.arch import Accelerator, Numerics, load_accelerator
+from hwsim.cost import load_coefficients
 from hwsim.datapaths.base import Datapath
+from hwsim.datapaths.pricing import compose, unit_logic, update_energy
 from hwsim.errors import ArgumentError, DesignError
 from hwsim.evaluation import Evaluator, Memo
+from hwsim.evaluation.calibration.samples import statistics
+from hwsim.evaluation.counting import count_by_dataflow
+from hwsim.evaluation.simulation import gate_energy
 from hwsim.rtl import tools
 from hwsim.search.space import space_from_dict
 from hwsim.testing import check_datapath, missing_views
@@ -37,7 +42,7 @@ def machine(made: Datapath) -> Accelerator:
 def test_a_users_unit_conforms(bits: int, dropped: int) -> None:
     made = unit(bits, dropped)
     assert check_datapath(made, vectors=300) == []
-    assert missing_views(made) == ["calibration"]
+    assert missing_views(made) == []
 
 
 def test_products_by_hand() -> None:
@@ -51,6 +56,28 @@ def _codes(value: int) -> Any:
     import numpy as np
 
     return np.array([[value]], np.int8)
+
+
+@needs_yosys
+@pytest.mark.parametrize("dropped", [1, 5])
+def test_its_own_coefficients_are_near_the_gates(dropped: int) -> None:
+    """Units and operands that its fit has not seen; the bounds are about twice the fit's 95th percentiles."""
+    made, scheme = unit(8, dropped), quant.get("int8.channel")
+    held, cells = compose(made, load_coefficients()), unit_logic(made)
+    assert sum(block.area.value for block in held.components) == pytest.approx(cells.unit.value, rel=0.15)
+    numerics, product = Numerics(scheme, scheme, made), statistics(seed=7)[1]
+    for flow, counted in count_by_dataflow(product, numerics).items():
+        fitted = sum(part.value for part in update_energy(made, counted, load_coefficients())[0].values())
+        assert fitted == pytest.approx(gate_energy(product, numerics, flow).update_fj, rel=0.2), flow  # type: ignore[arg-type]
+
+
+def test_a_table_of_another_library_is_refused(tmp_path: Path) -> None:
+    held = load_coefficients()
+    assert held.with_table(None) is held
+    table = tmp_path / "mine.csv"
+    table.write_text((FILE.parent / "truncated.csv").read_text().replace("delay_model = zero", "delay_model = unit"))
+    with pytest.raises(ArgumentError, match=r"a table of one's own must be of the delay_model of hwsim45, zero, got"):
+        held.with_table(table)
 
 
 @pytest.mark.parametrize("energy", ["pann", "trace", pytest.param("gates", marks=needs_yosys)])
