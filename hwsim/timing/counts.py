@@ -77,6 +77,7 @@ def array_counts(par: Any, tiles: Any, fm_rows: Any, fm_tiles: Any, tile_n: Any,
     used_r = par[SIDE_R]
     while True:
         used_c = par[SIDE_C]
+        hopeless = False
         while True:
             unit = used_r * wide
             if par[FLOW] == WS:
@@ -103,7 +104,8 @@ def array_counts(par: Any, tiles: Any, fm_rows: Any, fm_tiles: Any, tile_n: Any,
             if par[CAUSAL] > 0:
                 shown, of = visible(par[ROWS], n if par[CAUSAL] == 1 else k, mask)
             cycles = -(-steps * par[PACE] * -(-folds // par[ARRAYS]) * shown // (folds * of))
-            if best[0] >= 0 and cycles >= best[0]:
+            if best[0] >= 0 and cycles >= best[0] and par[CAUSAL] == 0:
+                hopeless = used_c == par[SIDE_C]
                 break  # fewer rows or columns never take fewer steps
             if par[OVERLAP] == FILL:
                 cycles += edge
@@ -111,10 +113,10 @@ def array_counts(par: Any, tiles: Any, fm_rows: Any, fm_tiles: Any, tile_n: Any,
                 cycles += -(-folds * shown // (of * par[ARRAYS])) * edge
             if best[0] < 0 or cycles < best[0]:
                 best = (cycles, folds, used_r, used_c, a, b, visits, shown, of)
-            if used_c == 1 or par[OVERLAP] == IDEAL:
+            if used_c == 1 or (par[OVERLAP] == IDEAL and par[CAUSAL] == 0):
                 break
             used_c = used_c // 2
-        if used_r == 1 or par[OVERLAP] == IDEAL or (used_c == par[SIDE_C] and cycles >= best[0]):
+        if used_r == 1 or (par[OVERLAP] == IDEAL and par[CAUSAL] == 0) or hopeless:
             break
         used_r = used_r // 2
     return best
