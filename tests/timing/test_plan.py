@@ -25,7 +25,8 @@ from hwsim.trace.graph import Graph
 
 def _builders() -> Any:
     spec = importlib.util.spec_from_file_location("plan_builders", Path(__file__).with_name("builders.py"))
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -141,8 +142,8 @@ def test_the_channel_takes_what_passes_it() -> None:
 
 def test_masked_blocks_are_skipped() -> None:
     """Scores of 256 x 256 in columns of 32: of 8 blocks, 8 + 7 + .. + 1 of 8 x 8 are computed."""
-    full, half = (plan(make.attention(1, 256, 32, causal=causal), make.three_memories(64, 64, 64, overlap="ideal", objective="energy"), PRICES)
-                  for causal in (False, True))  # fmt: skip
+    machine = make.three_memories(64, 64, 64, overlap="ideal", objective="energy")
+    full, half = (plan(make.attention(1, 256, 32, causal=causal), machine, PRICES) for causal in (False, True))
     cycles = [[product.compute_cycles for step in made.steps for product in step.products] for made in (full, half)]
     assert cycles == [[8 * 256, 8 * 256], [36 * 32, 36 * 32]]
 
@@ -270,12 +271,12 @@ def properties(seed: int, count: int) -> None:
         graph = random_graph(draw)
         kib = [draw.choice([1, 2, 4, 8, 16, 32, 64, 128]) for _ in range(3)]
         aim = draw.choice(["traffic", "time", "energy"])
-        fields: dict[str, Any] = dict(
-            rows=draw.choice([1, 2, 3, 8, 16, 32]), cols=draw.choice([1, 2, 5, 8, 16, 32]),
-            flow=draw.choice(["ws", "os", "is"]), overlap=draw.choice(["none", "fill", "ideal"]),
-            port=draw.choice([32, 128, 512]), gbyte_s=draw.choice([1.0, 12.8, 100.0]),
-            output_bits=draw.choice([8, 16, 32]), objective=aim,
-        )  # fmt: skip
+        fields: dict[str, Any] = {
+            "rows": draw.choice([1, 2, 3, 8, 16, 32]), "cols": draw.choice([1, 2, 5, 8, 16, 32]),
+            "flow": draw.choice(["ws", "os", "is"]), "overlap": draw.choice(["none", "fill", "ideal"]),
+            "port": draw.choice([32, 128, 512]), "gbyte_s": draw.choice([1.0, 12.8, 100.0]),
+            "output_bits": draw.choice([8, 16, 32]), "objective": aim,
+        }  # fmt: skip
         made = plan(graph, make.three_memories(*kib, **fields))  # asserts that nothing is read before it is written
         told = (graph.operators[0].gemm, kib, fields)
         compulsory = sum(8 * t.elements for t in graph.tensors if t.source != "computed") + sum(
