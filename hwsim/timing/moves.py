@@ -88,7 +88,8 @@ def prepare(
                     flows += [Flow(layer, part.a_source, raw, (), (level_in,)),
                               Flow(layer, part.a_source, raw, (level_in,)),
                               Flow(layer, part.a_source, narrow, (), (level_in,))]  # fmt: skip
-                else:
+                elif part.a_source not in seen:
+                    seen.add(part.a_source)
                     flows.append(Flow(layer, part.a_source, narrow, (), (level_in,)))
             else:
                 home = places.home[part.a_source]
@@ -332,7 +333,7 @@ def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, 
             tile_n,
             tile_k,
         )
-        pm, pn, pk, again_a, again_b, visits = c.passes(par, tile_m, tile_n, tile_k, order)
+        _pm, pn, pk, again_a, again_b, visits = c.passes(par, tile_m, tile_n, tile_k, order)
         flows += _single_flows(par, part, again_a, again_b, visits, wires)
         array_flows, product = _array(par, part, counted, staged, wires)
         flows += array_flows
@@ -355,7 +356,8 @@ def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, 
         blocks, outer = -(-how.block // tile_m), how.common // how.block
         first = step[t.FIRST_ROW_BITS] * tile_m
         parts_of = 1
-        kept, streamed = [], []
+        kept: list[str] = []
+        streamed: list[str] = []
         for place, part in enumerate(group.parts):
             par = group.pars[place]
             side = par[c.K] if par[t.MODE] == t.SECOND else par[c.N]
@@ -413,7 +415,7 @@ def _array(par: list[Any], part: Part, counted: Any, staged: Staged, wires: Wiri
     layer = part.stage.layer
 
     def seen(bits: int) -> int:
-        return -(-bits * shown // of)
+        return int(-(-bits * shown // of))
 
     rows, n, k = par[c.PROBLEMS] * par[c.ROWS], par[c.N], par[c.K]
     sums = rows * n * par[c.SUM_BITS]

@@ -186,10 +186,11 @@ def buffer_machine(kib: float, *, fused: bool = True, objective: str = "traffic"
         "dram", "dram", float("inf"), ("input", "weight", "output"), None, technology="lpddr4", gbyte_s=12.8
     )
     glb = Memory("glb", "sram", kib, ("input", "weight", "output"), "dram", (Port(512),), double_buffered=False)
-    fields: dict[str, Any] = dict(
-        name="buffer", policy=int8(8), arrays=(Array(1, 1, dataflow("os"), "ideal"),), memories=(dram, glb),
-        vector=VectorUnit(), output_bits=8, objective=objective, fused=fused,
-    )  # fmt: skip
+    fields: dict[str, Any] = {
+        "name": "buffer", "policy": int8(8),
+        "arrays": (Array(1, 1, dataflow("os"), "ideal"),), "memories": (dram, glb),
+        "vector": VectorUnit(), "output_bits": 8, "objective": objective, "fused": fused,
+    }  # fmt: skip
     return Accelerator(**(fields | more))
 
 
@@ -207,8 +208,9 @@ def three_memories(
         Memory("weight", "sram", weight, ("weight",), "dram", ports),
         Memory("output", "sram", output, ("output",), "dram", ports),
     )
-    fields: dict[str, Any] = dict(
-        name="three", policy=int8(), arrays=(Array(rows, cols, dataflow(flow), overlap),), memories=memories,  # type: ignore[arg-type]
-        vector=VectorUnit(), output_bits=16, objective="traffic",
-    )  # fmt: skip
+    fields: dict[str, Any] = {
+        "name": "three", "policy": int8(),
+        "arrays": (Array(rows, cols, dataflow(flow), overlap),), "memories": memories,  # type: ignore[arg-type]
+        "vector": VectorUnit(), "output_bits": 16, "objective": "traffic",
+    }  # fmt: skip
     return Accelerator(**(fields | more))

@@ -10,14 +10,17 @@ import importlib.util
 import random
 import sys
 from dataclasses import replace
+from itertools import pairwise
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hwsim.arch import load_accelerator
 from hwsim.arch.plan import Plan, Traffic
 from hwsim.errors import DesignError, HwsimError
-from hwsim.timing import PlanPrices, plan
+from hwsim.timing import PlanPrices, moves, plan, schedule
 from hwsim.timing.planning import BrokenPlan, check
 from hwsim.trace.gemm import Workload
 from hwsim.trace.graph import Graph
@@ -25,7 +28,8 @@ from hwsim.trace.graph import Graph
 
 def _builders() -> Any:
     spec = importlib.util.spec_from_file_location("plan_builders", Path(__file__).with_name("builders.py"))
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -141,8 +145,8 @@ def test_the_channel_takes_what_passes_it() -> None:
 
 def test_masked_blocks_are_skipped() -> None:
     """Scores of 256 x 256 in columns of 32: of 8 blocks, 8 + 7 + .. + 1 of 8 x 8 are computed."""
-    full, half = (plan(make.attention(1, 256, 32, causal=causal), make.three_memories(64, 64, 64, overlap="ideal", objective="energy"), PRICES)
-                  for causal in (False, True))  # fmt: skip
+    machine = make.three_memories(64, 64, 64, overlap="ideal", objective="energy")
+    full, half = (plan(make.attention(1, 256, 32, causal=causal), machine, PRICES) for causal in (False, True))
     cycles = [[product.compute_cycles for step in made.steps for product in step.products] for made in (full, half)]
     assert cycles == [[8 * 256, 8 * 256], [36 * 32, 36 * 32]]
 
@@ -231,6 +235,60 @@ def test_sizes_of_zero_and_memories_too_small_are_one_clear_error() -> None:
         plan(Workload("none", ()), make.three_memories(8, 8, 8))
 
 
+def _runs(tiles: int, totals: tuple[int, int, int, int], first: int, last: int) -> list[schedule.Run]:
+    """Tiles of a step: the first load and the last store as they are, all else shared evenly."""
+    load, compute, vector, store = totals
+    if tiles == 1:
+        return [schedule.Run(1, totals)]
+    rest = tiles - 1
+
+    def tile(at: int) -> tuple[int, int, int, int]:
+        loads = first if at == 0 else (load - first) // rest + (at - 1 < (load - first) % rest)
+        stores = last if at == rest else (store - last) // rest + (at < (store - last) % rest)
+        return (loads, compute // tiles + (at < compute % tiles), vector // tiles + (at < vector % tiles), stores)
+
+    borders = {0, 1, rest, tiles, compute % tiles, vector % tiles, 1 + (load - first) % rest, (store - last) % rest}
+    ordered = sorted(border for border in borders if border <= tiles)
+    return [schedule.Run(end - at, tile(at)) for at, end in pairwise(ordered)]
+
+
+@pytest.mark.parametrize("aim", ["traffic", "energy", "time"])
+def test_latency_is_the_recurrences(aim: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pipeline of equal tiles against the recurrence over the same tiles in whole cycles: within 3 %."""
+    seen: list[float] = []
+    original = moves._timeline
+
+    def compared(flows: Any, first: Any, last: Any, cycles: Any, vector: int, tiles: int, wires: Any) -> Any:
+        made = original(flows, first, last, cycles, vector, tiles, wires)
+        load, store = (
+            ceil(sum(f.bits for f in flows if 0 in side(f)) / wires.bits_per_cycle)
+            for side in (lambda f: f.read, lambda f: f.written)
+        )
+        busy = max(made.compute, *(cycles for _, cycles in made.ports))
+        runs = _runs(tiles, (load, busy, vector, store), min(load, made.first_load), min(store, made.last_store))
+        seen.append(schedule.latency(runs).latency / made.latency)
+        return made
+
+    monkeypatch.setattr(moves, "_timeline", compared)
+    for graph in (make.gpt(1), make.mlp(100, 64, 128), make.gemm(300, 200, 100), make.attention(2, 100, 32)):
+        for kib in (16, 128):
+            plan(graph, make.three_memories(kib, kib, kib, objective=aim), PRICES)
+    assert len(seen) >= 16
+    assert all(0.97 <= ratio <= 1.03 for ratio in seen), sorted(seen)
+
+
+def test_levels_inside_the_chip_are_filled_from_the_level_above() -> None:
+    """Eyeriss: filters pass from DRAM into their memory, then into the scratchpads; inputs are read by each unit."""
+    machine = load_accelerator("eyeriss")
+    prices = PlanPrices(
+        {level.name: 1.0 for level in machine.memories}, {level.name: 1.0 for level in machine.memories}
+    )
+    table = rows_of(plan(make.gemm(64, 48, 80), machine, prices))
+    assert table["w", "dram"][0] == table["w", "filters"][1] == 48 * 80 * 16
+    assert table["w", "filters"][0] == table["w", "filter-spad"][1] == 48 * 80 * 16
+    assert table["x", "input-spad"][0] == 64 * 48 * 80 * 16  # a register is read once a multiplication
+
+
 def test_huge_products_are_exact() -> None:
     """2^24 cubed: 2^72 products; a visit of the 2^48 sums writes 2^53 bits, and what is read back is what was written
     but for the last visit, which the requantisation reads."""
@@ -270,12 +328,12 @@ def properties(seed: int, count: int) -> None:
         graph = random_graph(draw)
         kib = [draw.choice([1, 2, 4, 8, 16, 32, 64, 128]) for _ in range(3)]
         aim = draw.choice(["traffic", "time", "energy"])
-        fields: dict[str, Any] = dict(
-            rows=draw.choice([1, 2, 3, 8, 16, 32]), cols=draw.choice([1, 2, 5, 8, 16, 32]),
-            flow=draw.choice(["ws", "os", "is"]), overlap=draw.choice(["none", "fill", "ideal"]),
-            port=draw.choice([32, 128, 512]), gbyte_s=draw.choice([1.0, 12.8, 100.0]),
-            output_bits=draw.choice([8, 16, 32]), objective=aim,
-        )  # fmt: skip
+        fields: dict[str, Any] = {
+            "rows": draw.choice([1, 2, 3, 8, 16, 32]), "cols": draw.choice([1, 2, 5, 8, 16, 32]),
+            "flow": draw.choice(["ws", "os", "is"]), "overlap": draw.choice(["none", "fill", "ideal"]),
+            "port": draw.choice([32, 128, 512]), "gbyte_s": draw.choice([1.0, 12.8, 100.0]),
+            "output_bits": draw.choice([8, 16, 32]), "objective": aim,
+        }  # fmt: skip
         made = plan(graph, make.three_memories(*kib, **fields))  # asserts that nothing is read before it is written
         told = (graph.operators[0].gemm, kib, fields)
         compulsory = sum(8 * t.elements for t in graph.tensors if t.source != "computed") + sum(
