@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hwsim import datapaths, formats, quant, timing
+    from hwsim import datapaths, formats, quant, timing, verify
     from hwsim.arch import load_accelerator
     from hwsim.evaluation import evaluate
     from hwsim.nn import capture, emulate
@@ -31,13 +31,14 @@ _HOME = {
     "explore": "hwsim.search",
     "write_report": "hwsim.report",
 }
-_ROOMS = ("datapaths", "formats", "quant", "timing")
+_ROOMS = ("datapaths", "formats", "quant", "timing", "verify")
 
 __all__ = [  # noqa: RUF022  (in the order of the straight line)
     "formats",
     "quant",
     "datapaths",
     "timing",
+    "verify",
     "quantize",
     "fake_quantize",
     "capture",

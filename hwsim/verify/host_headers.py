@@ -9,6 +9,7 @@ block scales, and are no evidence about those.
 from __future__ import annotations
 
 import ctypes
+import importlib.metadata
 import os
 import shutil
 import subprocess
@@ -22,9 +23,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim import formats
 from hwsim.errors import ArgumentError, MissingExtra
 from hwsim.formats import Rounding
+from hwsim.verify.subject import Subject
 
 PATTERNS = 1 << 32
 """How many float32 words there are."""
@@ -104,14 +105,24 @@ def _function(index: int, conversion: Conversion) -> str:
 def cuda_include() -> Path | None:
     """The include folder of a CUDA toolkit with these headers.
 
-    Looked for in ``$CUDA_HOME``, ``$CUDA_PATH``, beside ``nvcc`` on the path, and ``/usr/local/cuda``, in this order.
+    Looked for in ``$CUDA_HOME``, ``$CUDA_PATH``, beside ``nvcc`` on the path, ``/usr/local/cuda``, and in the wheel
+    nvidia-cuda-runtime, in this order.
     """
     nvcc = shutil.which("nvcc")
     homes = [os.environ.get("CUDA_HOME"), os.environ.get("CUDA_PATH"), nvcc and Path(nvcc).resolve().parent.parent]
-    for home in (*homes, "/usr/local/cuda"):
+    for home in (*homes, "/usr/local/cuda", _wheel()):
         if home and (Path(home) / "include" / "cuda_fp4.h").is_file():
             return Path(home) / "include"
     return None
+
+
+def _wheel() -> Path | None:
+    """The folder above ``include`` of the wheel nvidia-cuda-runtime."""
+    try:
+        files = importlib.metadata.files("nvidia-cuda-runtime") or []
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return next((Path(str(file.locate())).parent.parent for file in files if file.name == "cuda_fp4.h"), None)
 
 
 class HostHeaders:
@@ -124,7 +135,7 @@ class HostHeaders:
     def __init__(self) -> None:
         include, compiler = cuda_include(), shutil.which("g++")
         if include is None:
-            raise MissingExtra("a CUDA toolkit with cuda_fp4.h", install="CUDA 12.8 or later, then set CUDA_HOME")
+            raise MissingExtra("a CUDA toolkit with cuda_fp4.h", install="pip install hwsim[dev]")
         if compiler is None:
             raise MissingExtra("g++", install="the package g++ of your system")
         functions = "".join(_function(index, conversion) for index, conversion in enumerate(CONVERSIONS))
@@ -149,7 +160,14 @@ class HostHeaders:
         function(*numbers, ctypes.c_void_p(result.ctypes.data))
         return result
 
-    def mismatches(self, conversion: Conversion, start: int = 0, count: int = PATTERNS, stride: int = 1) -> list[int]:
+    def mismatches(
+        self,
+        conversion: Conversion,
+        start: int = 0,
+        count: int = PATTERNS,
+        stride: int = 1,
+        subject: Subject | None = None,
+    ) -> list[int]:
         """Words for which `hwsim.formats` gives another code, the first sixteen; empty if all agree.
 
         Args:
@@ -157,13 +175,15 @@ class HostHeaders:
             start: the first word.
             count: how many words.
             stride: distance between words; an odd one reaches every lower half.
+            subject: what is compared; hwsim if None.
         """
-        form = formats.get(conversion.format)
+        checked = subject or Subject()
 
         def compare(first: int) -> list[int]:
             number = min(_PIECE, count - first)
             words = (start + stride * (first + np.arange(number, dtype=np.uint64))).astype(np.uint32)
-            ours = form.encode(words.view(np.float32), conversion.rounding, saturate=conversion.saturate)
+            values = words.view(np.float32)
+            ours = checked.encode(conversion.format, values, conversion.rounding, conversion.saturate)
             differ = ours != self.codes(conversion, start + stride * first, number, stride)
             return [int(word) for word in words[differ][:16]] if differ.any() else []
 

@@ -1,0 +1,54 @@
+"""The table as files, and the claims that a README may make from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hwsim.errors import StorageError
+from hwsim.verify.table import Table
+
+CLAIMS = (  # what, words of the operation or the oracle that belong to it
+    ("element formats", ("float32 to", "to float32"), "NVIDIA's headers on the host, ml_dtypes, numpy"),
+    ("tensor cores of every architecture", ("tensor-core units",), "mmasim 2.1.1"),
+    ("whole products, K in any length", ("whole products of",), "the unit's own dot products"),
+    ("FP4 units", ("exact fractions",), "their rule in exact fractions"),
+    ("tensor cores", ("recorded on",), "dot products recorded on silicon"),
+    ("tensor-core circuits", ("Verilog in Icarus",), "Verilog, simulated"),
+    ("CUDA kernels", ("kernels compile",), "the machine code that NVRTC makes of them"),
+    ("NVFP4 casts", ("quantize",), "torchao"),
+)
+
+
+def claims(table: Table) -> str:
+    """A Markdown table of what was compared with what, one line a kind; kinds without a comparison are left out."""
+    lines = ["| what | against | how far |", "|---|---|---|"]
+    for what, marks, against in CLAIMS:
+        rows = [
+            row
+            for row in table.rows
+            if row.differences is not None
+            and not row.bound
+            and any(mark in f"{row.operation} {row.oracle}" for mark in marks)
+        ]
+        if rows:
+            cases, wrong = sum(row.cases for row in rows), sum(row.differences or 0 for row in rows)
+            verdict = "all bit-equal" if not wrong else f"{wrong:,} differ"
+            unit = "opcodes" if what == "CUDA kernels" else "cases"
+            lines.append(f"| {what} | {against} | {cases:,} {unit}, {verdict} |")
+    return "\n".join(lines)
+
+
+def write(table: Table, folder: Path) -> list[Path]:
+    """``verify.json`` and ``verify.md`` in `folder`.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    paths = [folder / "verify.json", folder / "verify.md"]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        paths[0].write_text(table.to_json(), encoding="utf-8")
+        paths[1].write_text(f"{table.to_markdown()}\n## Claims\n\n{claims(table)}\n", encoding="utf-8")
+    except OSError as error:
+        raise StorageError("the report must be writable", got=str(error), where=str(folder)) from None
+    return paths
