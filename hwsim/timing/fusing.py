@@ -9,7 +9,7 @@ from hwsim.timing import tiles as t
 from hwsim.timing.groups import DRAM, STATISTIC_BITS, Part, Places
 from hwsim.timing.stages import Staged
 
-LONGEST = 6
+LONGEST = 4
 """Stages of a group, at most."""
 
 
