@@ -5,7 +5,7 @@ group: it chooses which of its results, and of what it read and others read late
 room that is left. The cost is what the plan reports. What promises least is followed first, the promise being the
 cost on a machine whose memories hold everything and the DRAM accesses that are decided already: it is never more than
 the truth, so that the first whole plan is the best. A larger memory allows every state and every tile of a smaller
-one. Only where more than `TILED` groups were tiled does the search hurry to an end.
+one. Where that takes more than `TILED` tilings, a beam over the stages finds a plan instead.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from hwsim.timing.tiles import INPUT, WEIGHT
 if TYPE_CHECKING:
     from hwsim.timing.wiring import Wiring
 
-TILED = 4000
-"""Moves that are tiled before the search hurries to an end with the best that it has."""
+TILED = 400
+"""Moves that a best-first search tiles before a beam takes its place."""
 
-HURRY = 1e30
-"""What a stage is worth then."""
+WIDTH, MOVES = 6, 16
+"""States that the beam follows at every stage, and moves of each."""
 
 UNLIMITED = 1 << 62
 """Room of a memory that holds everything, bits."""
@@ -43,6 +43,10 @@ COMBINATIONS = 128
 """Places of the tensors of one group that are tried, at most."""
 
 Residents = tuple[tuple[str, int], ...]
+
+
+State = tuple[int, Residents]
+"""A stage, and what lies on chip before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,10 @@ class Move:
     places: Places
     choice: Choice
     residents: Residents
+
+
+Found = tuple[float, tuple[Move, ...]]
+"""The cost of a plan, and its moves."""
 
 
 class Search:
@@ -96,22 +104,27 @@ class Search:
             DesignError: a stage does not fit the memories.
         """
         bounds = self._bounds(aim)
-        least: dict[tuple[int, Residents], float] = {(0, ()): 0.0}
-        came: dict[tuple[int, Residents], tuple[tuple[int, Residents], Move]] = {}
-        queue: list[tuple[float, int, int, tuple[int, Residents], Move | None]] = [
-            (bounds.ahead(0, ()), 0, 0, (0, ()), None)
-        ]
+        found = self._best_first(aim, bounds) or self._beam(aim, bounds)
+        if found is None:
+            raise DesignError(
+                "memories must hold a tile of every stage", got=self._stuck(aim, bounds), where="memory"
+            )
+        return found
+
+    def _best_first(self, aim: Objective, bounds: Bounds) -> Found | None:
+        """The cheapest plan, or None where it takes more than `TILED` tilings to know."""
+        least: dict[State, float] = {(0, ()): 0.0}
+        came: dict[State, tuple[State, Move]] = {}
+        queue: list[tuple[float, int, int, State, Move | None]] = [(bounds.ahead(0, ()), 0, 0, (0, ()), None)]
         pushed, tiled, last = 0, 0, len(self.parts)
-        while queue:
+        while queue and tiled < TILED:
             _, _, _, node, move = heappop(queue)
             if move is None:
                 if node[0] == last:
                     return least[node], self._moves_to(node, came)
                 for one, floor in self._moves(node, aim, bounds):
                     pushed += 1
-                    promise = least[node] + floor
-                    depth = -one.span.end
-                    heappush(queue, (depth * HURRY + promise if tiled > TILED else promise, depth, pushed, node, one))
+                    heappush(queue, (least[node] + floor, -one.span.end, pushed, node, one))
                 continue
             made = self._choice(move.span, move.places, aim)
             tiled += 1
@@ -121,15 +134,37 @@ class Search:
                 least[there] = cost
                 came[there] = (node, Move(move.span, move.places, made, move.residents))
                 pushed += 1
-                promise = cost + bounds.ahead(*there)
-                heappush(
-                    queue, (-there[0] * HURRY + promise if tiled > TILED else promise, -there[0], pushed, there, None)
-                )
-        raise DesignError("memories must hold a tile of every stage", got=self._stuck(aim, bounds), where="memory")
+                heappush(queue, (cost + bounds.ahead(*there), -there[0], pushed, there, None))
+        return None
 
-    def _moves_to(
-        self, node: tuple[int, Residents], came: dict[tuple[int, Residents], tuple[tuple[int, Residents], Move]]
-    ) -> tuple[Move, ...]:
+    def _beam(self, aim: Objective, bounds: Bounds) -> Found | None:
+        """Forward over the stages with the `WIDTH` states that promise most, of each the `MOVES` moves that do; None
+        where no whole plan is found."""
+        front: list[dict[State, float]] = [{} for _ in range(len(self.parts) + 1)]
+        came: dict[State, tuple[State, Move]] = {}
+        front[0][0, ()] = 0.0
+        for at in range(len(self.parts)):
+            promise = {state: cost + bounds.ahead(*state) for state, cost in front[at].items()}
+            for state in sorted(promise, key=promise.__getitem__)[:WIDTH]:
+                tried = 0
+                for move, _ in sorted(self._moves(state, aim, bounds), key=lambda one: one[1]):
+                    made = self._choice(move.span, move.places, aim)
+                    if made.cost == inf:
+                        continue
+                    there = (move.span.end, move.residents)
+                    cost = front[at][state] + made.cost
+                    if cost < front[there[0]].get(there, inf):
+                        front[there[0]][there] = cost
+                        came[there] = (state, Move(move.span, move.places, made, move.residents))
+                    tried += 1
+                    if tried == MOVES:
+                        break
+        if not front[-1]:
+            return None
+        end = min(front[-1], key=front[-1].__getitem__)
+        return front[-1][end], self._moves_to(end, came)
+
+    def _moves_to(self, node: State, came: dict[State, tuple[State, Move]]) -> tuple[Move, ...]:
         moves = []
         while node in came:
             node, move = came[node]
