@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TILED = 400
 """Moves that a best-first search tiles before a beam takes its place."""
 
-WIDTH, MOVES = 6, 16
+WIDTH, MOVES = 12, 48
 """States that the beam follows at every stage, and moves of each."""
 
 UNLIMITED = 1 << 62
