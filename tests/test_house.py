@@ -20,9 +20,6 @@ LAYERS = (
 )  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
-ABOVE = {"cost/area.py": "evaluation", "cost/energy.py": "evaluation"}
-"""Prices of whole machines, which stand as high as this room."""
-
 DOORS = {  # outside package -> the rooms it may enter
     "numba": {"jit", "verify"},
     "torch": {"nn", "verify"},
@@ -49,9 +46,6 @@ def _modules() -> list[Path]:
 
 
 def _room(path: Path) -> str:
-    inside = path.relative_to(PACKAGE).as_posix()
-    if inside in ABOVE:
-        return ABOVE[inside]
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 

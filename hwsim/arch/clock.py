@@ -1,4 +1,4 @@
-"""How fast a machine can be clocked: the deepest circuit of the units that its policy names.
+"""How fast a machine can be clocked: the deepest of the units that its policy names.
 
 Rejected: a limit a node. An 8-bit multiplier and a fused dot product of 64 elements differ by several times, and
 pipeline stages (`Array.stages`) move both.
@@ -27,22 +27,14 @@ def f_max(machine: Accelerator) -> Quantity:
         MissingView: a unit without circuits.
         ArgumentError: a node that is not known, or a supply at which its delay is not.
     """
-    limits = [
-        f_max_ghz(depth, machine.node_nm, machine.voltage)
-        for numerics in machine.policy.numerics
-        for depth in depths(numerics.datapath, machine.array.stages)
-    ]
+    units = dict.fromkeys(numerics.datapath for numerics in machine.policy.numerics)
+    limits = [f_max_ghz(unit_depth(unit, machine.array.stages), machine.node_nm, machine.voltage) for unit in units]
     return min(limits, key=lambda limit: limit.value)
 
 
 @lru_cache(maxsize=512)
-def depths(datapath: Datapath, stages: int) -> tuple[Depth, ...]:
-    """Depths of a unit's circuits, by the table of synthesised ones or by the rule of their family.
-
-    The rule takes the whole unit's area, so that of a unit of several circuits it is on the slow side.
-    """
-    held = load_coefficients(DEFAULT)
-    own, shared = datapath.price.blocks(held)
-    registers = datapath.price.registers.sum_bits * held["flipflop.area"].value
-    area_um2 = sum(block.area.value for block in (*own, *shared)) + registers
-    return tuple(estimate(circuit, area_um2, stages) for circuit in datapath.gates.circuits().values())
+def unit_depth(unit: Datapath, stages: int) -> Depth:
+    """Depth of a unit in so many pipeline stages, by the table of synthesised ones or by the rule of its family."""
+    own, shared = unit.price.blocks(load_coefficients(DEFAULT))
+    area_um2 = sum(block.area.value for block in (*own, *shared))
+    return estimate(unit.gates.whole(), area_um2, stages)

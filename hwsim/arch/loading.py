@@ -81,8 +81,12 @@ def load_accelerator(name_or_path: str | Path) -> Accelerator:
         ArgumentError: no file at that path.
         DesignError: the file is not TOML, or describes no machine; the message holds the field's path and its line.
     """
-    published = str(name_or_path) in workbench.names("dse/machines/published", ".toml")
-    path = workbench.find("dse/machines/published" if published else "dse/machines", name_or_path, ".toml")
+    published = workbench.names("dse/machines/published", ".toml")
+    folder = "dse/machines/published" if str(name_or_path) in published else "dse/machines"
+    try:
+        path = workbench.find(folder, name_or_path, ".toml")
+    except UnknownName as error:
+        raise UnknownName("machine", error.name, [*error.known, *published]) from None
     try:
         text = path.read_text(encoding="utf-8")
         tables = tomllib.loads(text)

@@ -83,9 +83,10 @@ def calibrate(
     out: Out,
     liberty: Liberty = None,
     node_nm: Annotated[int, typer.Option(help="technology node of the library, nm")] = 45,
+    unit: Annotated[str | None, typer.Option(help="one family, or path/to/file.py:Class, alone")] = None,
 ) -> None:
     """Fit areas and energies to synthesised circuits and a trace in their gates; needs Yosys."""
     from hwsim.evaluation.calibration.calibrate import write
     from hwsim.gates.liberty import DEFAULT_LIBERTY
 
-    typer.echo(str(write(trace, out, liberty or DEFAULT_LIBERTY, node_nm, typer.echo)))
+    typer.echo(str(write(trace, out, liberty or DEFAULT_LIBERTY, node_nm, typer.echo, unit)))

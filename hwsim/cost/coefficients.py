@@ -7,7 +7,7 @@ coefficient that a set does not hold is an error, since a silent guess would loo
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -50,6 +50,22 @@ class Coefficients:
 
     def __contains__(self, name: str) -> bool:
         return name in self.entries
+
+    def with_table(self, path: str | Path | None) -> Coefficients:
+        """This set with the coefficients of a table of one's own, as ``hwsim calibrate --unit`` writes it for one
+        family; itself without a path.
+
+        Raises:
+            ArgumentError: no such table, or one of another library or delay model.
+        """
+        if path is None:
+            return self
+        own = load_coefficients(path)
+        for fact in ("library", "delay_model", "node_nm"):
+            if getattr(own, fact) != getattr(self, fact):
+                rule = f"a table of one's own must be of the {fact} of {self.name}, {getattr(self, fact)}"
+                raise ArgumentError(rule, got=getattr(own, fact), where=str(path))
+        return replace(self, entries=MappingProxyType(dict(own.entries) | dict(self.entries)))
 
     def value(self, name: str) -> float:
         """The number of a coefficient."""

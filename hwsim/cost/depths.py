@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from hwsim.cost.quantity import Quantity
 from hwsim.cost.tables import FOLDER, read
 from hwsim.errors import ArgumentError, UnknownName
 from hwsim.gates.critical_path import SIZED_ERROR, critical_path, pipeline
@@ -28,6 +29,9 @@ STAGES = (1, 2, 3, 4, 6, 8)
 """Numbers of stages in the table; a cut of another number is that of the next smaller one."""
 
 TABLE = FOLDER / "depths.csv"
+CAUSE = "critical path"
+"""Cause of the errors of depths: sizing and mapping, which units share."""
+
 COLUMNS = (
     "unit", "family", "stages", "depth_fo4", "loop_fo4", "levels", "register_bits", "area_um2", "small_area_um2",
 )  # fmt: skip
@@ -59,6 +63,11 @@ class Depth:
     small_area_um2: float
     error_factor: float
     source: str
+
+    @property
+    def quantity(self) -> Quantity:
+        """The longest stage in FO4, with its error."""
+        return Quantity(self.depth_fo4, "FO4", f"{self.unit}: {self.source}", errors={CAUSE: self.error_factor})
 
 
 @cache

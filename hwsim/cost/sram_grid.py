@@ -14,6 +14,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 from itertools import product
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from typing import NamedTuple
 from hwsim.cost import sram_table
 from hwsim.cost.quantity import Quantity
 from hwsim.cost.sram_nodes import scale
-from hwsim.cost.sram_table import BANKS, KIB, WIDTHS, Kind, between_banks, place
+from hwsim.cost.sram_table import BANKS, KIB, PORTS, WIDTHS, Kind, between_banks, place
 from hwsim.cost.technology import energy_factor, fo4_ps, leakage_mw_per_mm2, logic_area_um2
 
 AREA_FACTOR = {"1rw": 2.5, "2rw": 2.5, "1r1w": 1.3}
@@ -86,19 +87,20 @@ def _grid(node_nm: int, ports: str, device: str, banks: int) -> dict[tuple[int, 
     to = scale(node_nm)
     raw: dict[tuple[int, int], list[float]] = {}
     for kib, width in product(KIB, WIDTHS):
-        own = sram_table.macro(kib, width, Kind(to.table_nm, ports, device, banks))
+        kind = Kind(to.table_nm, ports, device, banks)
+        own = sram_table.macro(kib, width, kind)
         small = SMALL_FACTOR if kib <= SMALL_KIB and width <= SMALL_BITS else 1.0
         base = sram_table.macro(kib, width)
         # the floor at 22 nm for one low-standby-power bank; its other configurations as CACTI's ratio has them
         read = max(base.read_pj * small, FLOOR_PJ_PER_BIT * width) * own.read_pj / base.read_pj
         write = max(base.write_pj * small, FLOOR_PJ_PER_BIT * width) * own.write_pj / base.write_pj
         # a second port never makes it smaller
-        area = max(_published(kib, width, to.table_nm, which, device, banks) for which in {"1rw", ports})
+        area = max(_area(kib, width, replace(kind, ports=one), AREA_FACTOR[one]) for one in {"1rw", ports})
         raw[kib, width] = [
             read * to.energy,
             write * to.energy,
             area * to.area,
-            own.area_mm2 * to.area,
+            _area(kib, width, kind, 1.0) * to.area,
             own.leakage_mw * to.leakage,
             own.cycle_ns * to.delay,
             own.access_ns * to.delay,
@@ -111,10 +113,15 @@ def _grid(node_nm: int, ports: str, device: str, banks: int) -> dict[tuple[int, 
     return {knot: MacroCost(*values) for knot, values in raw.items()}
 
 
-def _published(kib: float, width: float, table_nm: float, ports: str, device: str, banks: int) -> float:
-    """Area with the published factor, which is of cells and periphery: wires that join banks stay as they are."""
-    own, single = (sram_table.macro(kib, width, Kind(table_nm, ports, device, n)).area_mm2 for n in (banks, 1))
-    return min(own, single) * AREA_FACTOR[ports] + max(own - single, 0.0)
+def _area(kib: float, width: float, kind: Kind, factor: float) -> float:
+    """Area, mm², with a factor on cells and their periphery. Tracks that join banks stay as CACTI has them; they grow
+    with the side of the memory, and are there for each port that both reads and writes."""
+    single = sram_table.macro(kib, width, replace(kind, banks=1)).area_mm2
+    plain = sram_table.macro(kib, width, replace(kind, banks=1, ports="1rw")).area_mm2
+    joined = sram_table.macro(kib, width, replace(kind, ports="1rw")).area_mm2
+    if joined <= plain:
+        return single * factor * joined / plain
+    return single * factor + (joined - plain) * math.sqrt(single / plain) * max(PORTS[kind.ports][0], 1)
 
 
 def _word(width: float, node_nm: int, device: str) -> MacroCost:

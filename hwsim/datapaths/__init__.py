@@ -35,6 +35,7 @@ __all__ = [
     "tensor_core",
     "ternary_lut",
     "unit_families",
+    "unit_family",
 ]
 
 FAMILIES: dict[str, Callable[..., Any]] = {
@@ -52,6 +53,22 @@ values of ``dot``."""
 def unit_families() -> list[type[Datapath]]:
     """The classes of dot-product units in the catalogue."""
     return [made for made in FAMILIES.values() if isinstance(made, type) and issubclass(made, Datapath)]
+
+
+def unit_family(name: str) -> type[Datapath]:
+    """The class of a family of the catalogue, or of a user's ``path/to/file.py:Class``.
+
+    Raises:
+        UnknownName: no such family. ArgumentError: no such file or class.
+    """
+    if ":" in name:
+        from hwsim.datapaths.users import class_in
+
+        return class_in(name)
+    known = {made.family: made for made in unit_families()}
+    if name not in known:
+        raise UnknownName("family", name, known)
+    return known[name]
 
 
 def from_spec(spec: Mapping[str, Any], where: str = "datapath") -> Datapath:

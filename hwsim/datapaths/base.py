@@ -103,6 +103,11 @@ class Price(ABC):
     is not here."""
 
     @property
+    def table(self) -> str | None:
+        """Path of the family's own coefficients (``hwsim calibrate --unit``), where the package's sets lack them."""
+        return None
+
+    @property
     @abstractmethod
     def update(self) -> str:
         """Family of the coefficients that price an update, ``<update>.energy.<feature>``."""
@@ -342,8 +347,12 @@ class Datapath(ABC):
         raise MissingView(self.name, "addends")
 
     def sum_words(self, result: NDArray[Any]) -> NDArray[Any]:
-        """Words of the accumulator's register of what `matmul` returns, unsigned integers of the same shape."""
-        return unsigned(result)
+        """Words of the accumulator's register of what `matmul` returns, unsigned integers of the same shape: integers
+        by their low bits, floats as they are."""
+        words = unsigned(result)
+        if result.dtype.kind != "i":
+            return words
+        return words.astype(np.uint64) & np.uint64((1 << self.accumulator_bits) - 1)
 
     def running_sums(
         self, a: NDArray[Any], b: NDArray[Any], scale_a: NDArray[Any] | None, scale_b: NDArray[Any] | None

@@ -61,13 +61,14 @@ def update_energy(
     price = datapath.price
     if not toggles.inner:
         raise ArgumentError("toggles must hold the inner flips of a unit", got=toggles.layer, where="cost.toggles")
+    own = held.with_table(price.table)
     by_part: dict[str, dict[str, float]] = {}
     for name, value in toggles.inner.items():
         by_part.setdefault(price.parts.get(name, "accumulation"), {})[name] = value
-    parts = {part: fitted.energy(held, price.update, own) for part, own in by_part.items()}
+    parts = {part: fitted.energy(own, price.update, flips) for part, flips in by_part.items()}
     if not toggles.rebuilt or price.rebuild is None:
         return parts, None
-    return parts, fitted.energy(held, price.rebuild, toggles.rebuilt)
+    return parts, fitted.energy(own, price.rebuild, toggles.rebuilt)
 
 
 def packed(netlist: Netlist, driven: Driven) -> Stimulus:

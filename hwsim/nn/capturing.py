@@ -24,6 +24,7 @@ from torch.utils.flop_counter import flop_registry
 
 import hwsim
 from hwsim.errors import ArgumentError, CaptureError, ModelError
+from hwsim.nn.graphing import GraphRecorder
 from hwsim.nn.models import ModelFile, check_finite, run
 from hwsim.nn.observe import ProductMode, Seen, observing
 from hwsim.nn.products import Call
@@ -98,7 +99,7 @@ def capture(
 
 def _record(
     network: nn.Module,
-    step: Callable[[nn.Module, Any, _Recorder], None],
+    step: Callable[[nn.Module, Any, _Recorder], Any],
     batches: Iterable[Any],
     writer: TraceWriter,
     max_rows: int | None,
@@ -110,18 +111,23 @@ def _record(
         for count, batch in enumerate(batches, start=1):
             torch.manual_seed(seed + count)  # each time, as making a batch may draw or set a seed
             recorder = _Recorder(writer, count - 1, max_rows)
+            if count == 1 and step is _forward_step:  # steps repeat each other
+                recorder.graph = GraphRecorder(dict((*network.named_parameters(), *network.named_buffers())))
+                recorder.graph.inputs(batch)
             with observing(network, recorder):
-                step(network, batch, recorder)
+                result = step(network, batch, recorder)
             recorder.check()
+            if recorder.graph is not None:
+                writer.write_graph(recorder.graph.graph(result))
     if count == 0:
         raise CaptureError("there must be at least one batch", where=type(network).__name__)
     return count
 
 
-def _forward_step(network: nn.Module, batch: Any, recorder: _Recorder) -> None:
+def _forward_step(network: nn.Module, batch: Any, recorder: _Recorder) -> Any:
     network.eval()
     with torch.no_grad():
-        run(network, batch)
+        return run(network, batch)
 
 
 def _training_step(file: ModelFile | None) -> Callable[[nn.Module, Any, _Recorder], None]:
@@ -152,10 +158,13 @@ class _Recorder(ProductMode):  # type: ignore[no-untyped-call]
 
     def on_call(self, name: str, call: Call, seen: tuple[Seen, ...], compute: Callable[[], Any]) -> Any:
         result = compute()
+        places = []
         for one in seen:
             if call.counted:
                 self.recorded[name] += one.product.macs * one.product.counted
+            places.append(self.writer.count)
             self._store(one)
+        self.places = tuple(places)
         return result
 
     def after(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
@@ -197,6 +206,8 @@ class _Recorder(ProductMode):  # type: ignore[no-untyped-call]
             k,
             Operand(a_values, seen.a_role, batch * m),
             Operand(b_values, seen.b_role, batch * n),
+            seen.shape.groups,
+            seen.shape.causal,
         )
         self.writer.append(gemm, dtype=_DTYPES[a.dtype] if a.dtype == b.dtype else "float32")
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -27,17 +27,19 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from hwsim.errors import CaptureError
+from hwsim.nn.graphing import COMPOSITES, GraphRecorder
 from hwsim.nn.products import Call, Product, as_call, hides_products
-from hwsim.trace.gemm import Phase, Role
+from hwsim.trace.gemm import GemmShape, Phase, Role
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a product comes from; see `hwsim.trace.GemmShape`."""
+    """Where a product comes from, and whether a masked triangle of it is needed; see `hwsim.trace.GemmShape`."""
 
     layer: str
     op: str
     phase: Phase
+    causal: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,16 @@ class Seen:
     origin: Origin
     a_role: Role
     b_role: Role
+
+    @property
+    def shape(self) -> GemmShape:
+        """The product without its numbers."""
+        product, origin = self.product, self.origin
+        batch, m, k = product.a.shape
+        return GemmShape(
+            origin.layer, origin.op, origin.phase, int(batch), int(m), int(product.b.shape[1]), int(k), self.b_role,
+            groups=int(batch), causal=origin.causal,
+        )  # fmt: skip
 
 
 class Roles:
@@ -132,20 +144,33 @@ class _Attention(TorchFunctionMode):
 
     FUNCTIONS = (nn.functional.scaled_dot_product_attention, nn.functional.multi_head_attention_forward)
 
-    def __init__(self) -> None:
+    def __init__(self, mode: ProductMode) -> None:
         super().__init__()
+        self._mode = mode
         self._open: list[int] = []
+        self._causal: list[bool] = []
 
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        kwargs = kwargs or {}
         if function not in self.FUNCTIONS:
-            return function(*args, **(kwargs or {}))
+            if self._mode.graph is not None and function in COMPOSITES and self._mode.layers.running:
+                with self._mode.graph.composite(COMPOSITES[function], self._mode.layers.current):
+                    return function(*args, **kwargs)
+            return function(*args, **kwargs)
         self._open.append(0)
+        self._causal.append(_is_causal(function, args, kwargs))
         try:
-            return function(*args, **(kwargs or {}))
+            return function(*args, **kwargs)
         finally:
             self._open.pop()
+            self._causal.pop()
+
+    @property
+    def causal(self) -> bool:
+        """Whether the attention under way masks what comes later."""
+        return bool(self._causal) and self._causal[-1]
 
     def next_name(self) -> str | None:
         """``"qk"`` for the product of queries and keys, ``"pv"`` for the other; None outside of attention."""
@@ -159,6 +184,9 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Calls `on_call` for each operator of a model that multiplies matrices. Entered by `observing`."""
 
     follows_backward = True
+    graph: GraphRecorder | None = None
+    places: tuple[int, ...] = ()
+    """Where `on_call` put the records of the products that it saw last."""
     roles: Roles
     layers: Layers
     attention: _Attention
@@ -205,9 +233,16 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 if decomposed is not NotImplemented:
                     return decomposed
             result = func(*args, **kwargs)
+            products: list[tuple[GemmShape, Any, int]] = []
         else:
             seen = tuple(self._locate(call, _tensors((args, kwargs))))
+            self.places = ()
             result = self.on_call(name, call, seen, lambda: func(*args, **kwargs))
+            products = []
+            if self.places:
+                products = [(one.shape, one.product.of, at) for one, at in zip(seen, self.places, strict=True)]
+        if self.graph is not None and wanted and self.layers.running:
+            self.graph.record(name, self.layers.current, args, kwargs, result, products)
         self.after(packet, args, kwargs, result)
         self.roles.pass_on(_tensors((args, kwargs)), _tensors(result))
         return result
@@ -235,7 +270,9 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if b_role == "weight":
             return Origin(layer, "linear", "forward")
         part = self.attention.next_name()
-        return Origin(f"{layer}.{part}".lstrip("."), "attention", "forward") if part else Origin(layer, op, "forward")
+        if not part:
+            return Origin(layer, op, "forward")
+        return Origin(f"{layer}.{part}".lstrip("."), "attention", "forward", self.attention.causal)
 
     def _remember(self, origin: Origin, inputs: list[Tensor]) -> None:
         """Note the origin under the sequence number of the newest autograd node.
@@ -255,6 +292,21 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return Origin(forward.layer, forward.op, product.gradient)
         of_weight = forward.op == "linear" and b_role == "activation"
         return Origin(forward.layer, forward.op, "wgrad" if of_weight else "dgrad")
+
+
+def _is_causal(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a call of attention masks what comes later: it says so, or its mask is that triangle."""
+    if function is not nn.functional.scaled_dot_product_attention:
+        return bool(kwargs.get("is_causal", False))
+    if kwargs.get("is_causal", args[5] if len(args) > 5 else False):
+        return True
+    mask = kwargs.get("attn_mask", args[3] if len(args) > 3 else None)
+    if not isinstance(mask, Tensor) or mask.is_meta or mask.ndim < 2 or mask.shape[-2] < 2:
+        return False
+    shown = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min
+    rows, cols = mask.shape[-2:]
+    triangle = torch.ones(rows, cols, dtype=torch.bool).tril(cols - rows)
+    return bool((shown == triangle.to(mask.device)).all())
 
 
 def _tensors(tree: Any) -> list[Tensor]:
@@ -281,7 +333,7 @@ def observing(model: nn.Module, mode: ProductMode) -> Iterator[None]:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         torch.clear_autocast_cache()  # a weight that was cast before would not be known as one
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        mode.roles, mode.layers, mode.attention = Roles(model), Layers(model), _Attention()
+        mode.roles, mode.layers, mode.attention = Roles(model), Layers(model), _Attention(mode)
         stack.callback(mode.layers.remove)
         stack.enter_context(mode.attention)
         stack.enter_context(mode)

@@ -16,10 +16,11 @@ from torch.utils._pytree import tree_map
 
 from hwsim.errors import ModelError
 from hwsim.nn.capturing import unchanged
+from hwsim.nn.graphing import GraphRecorder
 from hwsim.nn.models import ModelFile, arguments
 from hwsim.nn.observe import ProductMode, Seen, observing
 from hwsim.nn.products import Call
-from hwsim.trace import GemmShape, Workload
+from hwsim.trace import GemmShape, Graph, Workload
 
 
 def meta_workload(
@@ -48,21 +49,29 @@ def meta_workload(
         with torch.device("meta"):
             model = model()
     counter = _Counter()
+    graph: Graph | None = None
     with torch.no_grad(), torch.device("meta"), unchanged(model), observing(model, counter):
         model.eval()
         for batch in batches:
-            _run(model, counter, batch)
-    return Workload(name or type(model).__name__, tuple(counter.shapes))
+            counter.graph = GraphRecorder({}) if graph is None else None
+            result = _run(model, counter, batch)
+            if counter.graph is not None:
+                graph = counter.graph.graph(result)
+    return Workload(name or type(model).__name__, tuple(counter.shapes), graph)
 
 
-def _run(model: nn.Module, counter: _Counter, batch: Any) -> None:
+def _run(model: nn.Module, counter: _Counter, batch: Any) -> Any:
     """One forward with all tensors replaced by their shapes; the model keeps its own."""
     tensors = {key: value.to("meta") for key, value in (*model.named_parameters(), *model.named_buffers())}
-    for tensor in tensors.values():
+    for key, tensor in tensors.items():
         counter.roles.set(tensor, "weight")
+        if counter.graph is not None:
+            counter.graph.know(tensor, key, "weight")
     args, kwargs = tree_map(lambda value: value.to("meta") if isinstance(value, Tensor) else value, arguments(batch))
+    if counter.graph is not None:
+        counter.graph.inputs((args, kwargs))
     try:
-        torch.func.functional_call(model, tensors, args, kwargs)
+        return torch.func.functional_call(model, tensors, args, kwargs)
     except (NotImplementedError, RuntimeError) as error:
         if "meta" not in str(error).lower():
             raise
@@ -77,10 +86,10 @@ class _Counter(ProductMode):  # type: ignore[no-untyped-call]
         self.shapes: list[GemmShape] = []
 
     def on_call(self, name: str, call: Call, seen: tuple[Seen, ...], compute: Callable[[], Any]) -> Any:
+        places = []
         for one in seen:
-            product, origin = one.product, one.origin
-            m, n, k = product.a.shape[1], product.b.shape[1], product.a.shape[2]
-            if product.macs:
-                shape = GemmShape(origin.layer, origin.op, origin.phase, product.batch, m, n, k, one.b_role)
-                self.shapes.append(shape)
+            places.append(len(self.shapes))
+            if one.product.macs:
+                self.shapes.append(one.shape)
+        self.places = tuple(places)
         return compute()

@@ -134,6 +134,7 @@ def _chip_ratios(axes: Axes, rows: Sequence[Row]) -> None:
     for factor in (0.5, 1.0, 2.0):
         axes.axvline(factor, color=MUTED, linewidth=1, linestyle="-" if factor == 1 else ":")
     axes.set_xscale("log", base=2)
+    axes.set_xticks([0.5, 1, 2], ["½", "1", "2"])
     axes.set_yticks([])
     axes.set(xlabel="ours over published")
     axes.set_title("Quantities of published chips")

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hwsim.cost.clocking import Corner, speed, unit_f_max_ghz
+from hwsim.cost.clocking import Corner, unit_f_max_ghz
 from hwsim.cost.depths import depth
+from hwsim.cost.technology import fo4_ps, supply
 
 Kind = Literal["unit", "chip"]
 
@@ -108,7 +109,9 @@ def text() -> str:
         "",
         f"Units alone: ours over theirs {min(ratios):.2f} to {max(ratios):.2f}. No constant was fitted to them;",
         "which width and style of ours stands beside a publication is a choice, and styles differ by up to 1.5.",
-        f"FO4 at nominal supply: {', '.join(f'{node} nm {speed(node).fo4_ps:g} ps' for node in NODES)}.",
+        "FO4: "
+        + ", ".join(f"{node} nm {fo4_ps(node).value:.3g} ps at {supply(node, None):g} V" for node in NODES)
+        + ".",
         "",
     ]
     return "\n".join(lines)

@@ -131,10 +131,7 @@ def fill_rows(
             else:
                 spans.append((narrow, first, stop))
         else:
-            if places.home[part.a_source] == DRAM and part.a_source not in seen:
-                spans.append((double * part.a_bits / common, place, until[part.a_source]))
-                seen.add(part.a_source)
-            elif levels[places.home[part.a_source]] != levels[0] and part.a_source not in seen:
+            if (places.home[part.a_source] == DRAM and part.a_source not in seen) or (levels[places.home[part.a_source]] != levels[0] and part.a_source not in seen):
                 spans.append((double * part.a_bits / common, place, until[part.a_source]))
                 seen.add(part.a_source)
             if part.raw:

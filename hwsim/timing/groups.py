@@ -16,13 +16,11 @@ from typing import TYPE_CHECKING
 
 from hwsim.arch.units import storage_bits
 from hwsim.timing import counts as c
-from hwsim.timing import tiles as t
 from hwsim.timing.stages import REDUCING_KINDS, Stage, Staged, vector_cycles
 from hwsim.trace.graph import Access, Operator
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
-    from hwsim.timing.wiring import Wiring
 
 DRAM = -1
 
@@ -32,7 +30,7 @@ FUSED_TILE = 3
 STATISTIC_BITS = 2 * 32
 """A row's running maximum and sum in float32, while softmax is online."""
 
-FLOWS = {"ws": c.WS, "os": c.OS, "is": c.IS}
+FLOWS = {"ws": c.WS, "os": c.OS, "is": c.IS, "rs": c.PACKED}
 OVERLAPS = {"none": c.NONE, "fill": c.FILL, "ideal": c.IDEAL}
 
 
@@ -152,6 +150,11 @@ def _product_part(
         (c.SIDE_C, array.cols),
     ):
         problem[place] = value
+    if array.dataflow.packs:
+        sizes = {"m": rows, "n": shape.n, "k": -(-shape.k // int(problem[c.WIDE]))}
+        if a.window is not None:
+            sizes |= {"filter_rows": a.window.kernel[0], "output_rows": a.window.outputs[0]}
+        problem[c.FOLDS], problem[c.STEPS], _ = array.dataflow.fold(sizes, array.rows, array.cols)
     a_bits = 0 if a_read is None else a_read.bits
     return Part(
         number,

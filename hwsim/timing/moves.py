@@ -79,6 +79,7 @@ def prepare(
             problem = part.problem
             sums = int(problem[c.PROBLEMS] * problem[c.ROWS] * problem[c.N] * problem[c.SUM_BITS])
             flows.append(Flow(layer, f"{layer}:partial", sums, (wires.array[t.OUTPUT],)))
+            flows += inner_flows(part, wires)
         if how is not None and part.problem is not None:
             narrow = int(part.problem[c.A_VIEW])
             if part.a_source in inside:
@@ -119,6 +120,9 @@ def prepare(
         aim.energy,
         aim.time,
         wires.bits_per_cycle,
+        sum(least_energy(part, wires) for part in parts),
+        sum(least_cycles(part) for part in parts),
+        *wires.registers[:2],
     ]
     pars = []
     if how is None:
@@ -129,6 +133,99 @@ def prepare(
         for place, part in enumerate(parts):
             pars.append(_fused(part, how, place, places, wires, table[place]))
     return Group(parts, how, flows, pars, step, places)
+
+
+def inner_flows(part: Part, wires: Wiring) -> list[Flow]:
+    """What passes between levels on chip inside the outermost, and in the registers of the units.
+
+    Every boundary is tiled alone, for the whole product, so that the fewest bits pass it; a product whose tile on the
+    level above is smaller than that passes more, which is left out. A register is read once a multiplication.
+    """
+    problem, layer = part.problem, part.stage.layer
+    assert problem is not None
+    flows: list[Flow] = []
+    partial = f"{layer}:partial"
+    rows_all = problem[c.PROBLEMS] * problem[c.ROWS]
+    sums = int(rows_all * problem[c.N] * problem[c.SUM_BITS])
+    operands = (
+        (part.a_source, int(problem[c.A_VIEW])),
+        (part.b_source, int(problem[c.B_BITS] * problem[c.PROBLEMS])),
+        (partial, sums),
+    )
+    for depth in range(max(len(levels) for levels in wires.inner)):
+        rooms = [
+            wires.capacities[levels[depth]] / wires.double[operand] if depth < len(levels) else inf
+            for operand, levels in enumerate(wires.inner)
+        ]
+        _, *times = t.inner_passes(
+            np.array(problem, np.float64),
+            np.array(rooms),
+            *(t.grid(int(problem[side])) for side in (c.ROWS, c.N, c.K)),
+        )
+        for operand, levels in enumerate(wires.inner):
+            if depth >= len(levels):
+                continue
+            above, level = (wires.outer[operand], *levels)[depth], levels[depth]
+            name, bits = operands[operand]
+            if operand == t.OUTPUT:
+                again = bits * (int(times[operand]) - 1)
+                flows += [Flow(layer, name, again, (level,), (above,)), Flow(layer, name, again, (above,), (level,))]
+            else:
+                flows.append(Flow(layer, name, bits * int(times[operand]), (above,), (level,)))
+    steps = int(rows_all * problem[c.N])
+    for operand, level in enumerate(wires.registers):
+        name, bits = operands[operand]
+        each = (rows_all * problem[c.K], problem[c.PROBLEMS] * problem[c.N] * problem[c.K], steps)[operand]
+        if level >= 0:
+            every = -(-bits * steps * int(problem[c.K]) // int(each))
+            flows.append(Flow(layer, name, every, (level,), (level,) if operand == t.OUTPUT else ()))
+    return flows
+
+
+def least_cycles(part: Part) -> float:
+    """Cycles of the array at least, whatever the tile."""
+    problem = part.problem
+    return 0.0 if problem is None else float(_least(problem)[3])
+
+
+def least_energy(part: Part, wires: Wiring) -> float:
+    """pJ of what passes between the array and the memories beside it at least, its results' way out not counted."""
+    problem = part.problem
+    if problem is None:
+        return 0.0
+    a, b, visits, _, share = _least(problem)
+    price = wires.prices
+    array_in, array_w, array_out = wires.array
+    sums = problem[c.PROBLEMS] * problem[c.ROWS] * problem[c.N] * problem[c.SUM_BITS]
+    moved = (
+        problem[c.A_VIEW] * a * price[array_in, 0]
+        + problem[c.B_BITS] * b * price[array_w, 0]
+        + sums * (visits * price[array_out, 1] + (visits - 1) * price[array_out, 0])
+    )
+    return float(moved * share)
+
+
+def _least(problem: list[Any]) -> tuple[float, float, float, float, float]:
+    """Least multipliers of a, b and sums (`counts`), least cycles, and the share that a mask leaves at least."""
+    rows, cols, wide = problem[c.SIDE_R], problem[c.SIDE_C], problem[c.WIDE]
+    each, n, k = problem[c.ROWS], problem[c.N], problem[c.K]
+    fn, fk = -(-n // cols), -(-k // (rows * wide))
+    if problem[c.FLOW] == c.WS:
+        a, b, visits, steps = fn, 1, fk, fn * fk * each
+    elif problem[c.FLOW] == c.IS:
+        fm = -(-each // cols)
+        a, b, visits, steps = 1, fm, fk, fm * fk * n
+    elif problem[c.FLOW] == c.PACKED:
+        a, b, visits, steps = 1, 1, 1, problem[c.FOLDS] * problem[c.STEPS]
+    else:
+        fm = -(-each // rows)
+        a, b, visits, steps = fn, fm, 1, fm * fn * -(-k // wide)
+    share = 1.0
+    if problem[c.CAUSAL]:
+        shown, of = c.visible(each, n if problem[c.CAUSAL] == 1 else k, 1)
+        share = shown / of
+    cycles = problem[c.PROBLEMS] * steps * problem[c.PACE] * share / problem[c.ARRAYS]
+    return a, b, visits, cycles, share
 
 
 def _source(home: int, level: int, wires: Wiring) -> int:
@@ -228,7 +325,12 @@ def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, 
         row_tiles = -(-par[c.ROWS] // tile_m) * par[c.PROBLEMS]
         whole, ragged = divmod(par[c.ROWS], tile_m)
         counted = c.array_counts(
-            par, row_tiles, (tile_m, ragged), (whole * par[c.PROBLEMS], par[c.PROBLEMS] if ragged else 0), tile_n, tile_k
+            par,
+            row_tiles,
+            (tile_m, ragged),
+            (whole * par[c.PROBLEMS], par[c.PROBLEMS] if ragged else 0),
+            tile_n,
+            tile_k,
         )
         pm, pn, pk, again_a, again_b, visits = c.passes(par, tile_m, tile_n, tile_k, order)
         flows += _single_flows(par, part, again_a, again_b, visits, wires)
@@ -244,7 +346,9 @@ def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, 
             first += par[c.B_BITS] * share
         last = Fraction(step[t.STORE_BITS] * tile_m * tile_n, par[c.PROBLEMS] * par[c.ROWS] * par[c.N])
         order_words = ("mnk", "mkn", "nmk", "nkm", "kmn", "knm")[order]
-        words = f"tiles of {tile_m} x {tile_n} x {tile_k} of {par[c.ROWS]} x {par[c.N]} x {par[c.K]}, loops {order_words}"
+        words = (
+            f"tiles of {tile_m} x {tile_n} x {tile_k} of {par[c.ROWS]} x {par[c.N]} x {par[c.K]}, loops {order_words}"
+        )
     else:
         how = group.how
         tile_m, cut, held = (int(value) for value in choice.tile)
@@ -257,7 +361,7 @@ def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, 
             side = par[c.K] if par[t.MODE] == t.SECOND else par[c.N]
             chunk = -(-side // cut)
             parts_of = max(parts_of, -(-side // chunk))
-            counted, stream = t.fused_counts(par, tile_m, blocks, outer, chunk)
+            counted = t.fused_counts(par, tile_m, blocks, outer, chunk)
             array_flows, product = _array(par, part, counted, staged, wires)
             flows += array_flows
             products.append(product)
@@ -265,7 +369,7 @@ def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, 
             source = par[t.FUSED_SOURCE]
             if source >= 0:
                 is_held = held >> place & 1
-                fill = par[c.B_BITS] * par[t.B_COUNT] if is_held else stream
+                fill = par[c.B_BITS] * par[t.B_COUNT] if is_held else t.streamed_bits(par, tile_m, blocks, outer)
                 (kept if is_held else streamed).append(part.b_source)
                 flows.append(Flow(part.stage.layer, part.b_source, int(fill), (source,), (wires.outer[t.WEIGHT],)))
                 if place == 0 and source == 0:
@@ -319,6 +423,9 @@ def _array(par: list[Any], part: Part, counted: Any, staged: Staged, wires: Wiri
         Flow(layer, f"{layer}:partial", seen(sums * (visits - 1)), (wires.array[t.OUTPUT],)),
         Flow(layer, f"{layer}:partial", seen(sums * visits), (), (wires.array[t.OUTPUT],)),
     ]
+    for operand, index in ((t.INPUT, 0), (t.WEIGHT, 1)):
+        if wires.registers[operand] >= 0:
+            flows.append(Flow(layer, flows[index].tensor, flows[index].bits, (), (wires.registers[operand],)))
     place = part.stage.product
     assert place is not None
     operator = staged.graph.operators[place]

@@ -2,14 +2,17 @@
 
 A state is what lies on chip between two stages, and in which memory. A transition runs the next few stages as one
 group: it chooses which of its results, and of what it read and others read later, stay. Each group is tiled in the
-room that is left. The cost is what the plan reports. A larger memory allows every state and every tile of a smaller
-one, so that it never costs more; only where more than `STATES` states meet, the dearest are forgotten.
+room that is left. The cost is what the plan reports. What promises least is followed first, the promise being the
+cost on a machine whose memories hold everything and the DRAM accesses that are decided already: it is never more than
+the truth, so that the first whole plan is the best. A larger memory allows every state and every tile of a smaller
+one. Only where more than `TILED` groups were tiled does the search hurry to an end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from itertools import product
 from math import inf
 from typing import TYPE_CHECKING
@@ -25,11 +28,16 @@ from hwsim.timing.tiles import INPUT, WEIGHT
 if TYPE_CHECKING:
     from hwsim.timing.wiring import Wiring
 
-STATES, NARROW = 256, 2
-"""States that are kept at a stage; those of the first walk, whose plan bounds the second."""
+TILED = 4000
+"""Moves that are tiled before the search hurries to an end with the best that it has."""
 
-SLACK = 1e-9
-"""Of the bound, relative: costs are sums of rounded numbers."""
+HURRY = 1e30
+"""What a stage is worth then."""
+
+UNLIMITED = 1 << 62
+"""Room of a memory that holds everything, bits."""
+
+UNTILED = Choice(0.0, 0.0, ())
 
 COMBINATIONS = 128
 """Places of the tensors of one group that are tried, at most."""
@@ -76,59 +84,96 @@ class Search:
         self.staged, self.parts, self.wires, self.fused = staged, parts, wires, fused
         self.memo: dict[tuple[object, ...], Choice] = {}
         self.spans = [self._spans_from(first) for first in range(len(parts))]
+        self.first_use = {name: min(number for number, _ in uses) for name, uses in staged.uses.items()}
         self.last_use = {name: max(number for number, _ in uses) for name, uses in staged.uses.items()}
 
     def run(self, aim: Objective) -> tuple[float, tuple[Move, ...]]:
         """The least cost and its moves.
 
+        What promises least is followed first; a move is tiled only when it is its turn.
+
         Raises:
             DesignError: a stage does not fit the memories.
         """
-        bounds = Bounds(self.staged, self.parts, self.wires, aim)
-        found = None
-        for width in (NARROW, STATES):
-            limit = inf if found is None else found[0] * (1 + SLACK)
-            better = self._walk(aim, bounds, width, limit)
-            if better is not None and (found is None or better[0] < found[0]):
-                found = better
-        if found is None:
-            raise DesignError("memories must hold a tile of every stage", got=self._stuck(aim, bounds), where="memory")
-        return found
+        bounds = self._bounds(aim)
+        least: dict[tuple[int, Residents], float] = {(0, ()): 0.0}
+        came: dict[tuple[int, Residents], tuple[tuple[int, Residents], Move]] = {}
+        queue: list[tuple[float, int, int, tuple[int, Residents], Move | None]] = [
+            (bounds.ahead(0, ()), 0, 0, (0, ()), None)
+        ]
+        pushed, tiled, last = 0, 0, len(self.parts)
+        while queue:
+            _, _, _, node, move = heappop(queue)
+            if move is None:
+                if node[0] == last:
+                    return least[node], self._moves_to(node, came)
+                for one, floor in self._moves(node, aim, bounds):
+                    pushed += 1
+                    promise = least[node] + floor
+                    depth = -one.span.end
+                    heappush(queue, (depth * HURRY + promise if tiled > TILED else promise, depth, pushed, node, one))
+                continue
+            made = self._choice(move.span, move.places, aim)
+            tiled += 1
+            cost = least[node] + made.cost
+            there = (move.span.end, move.residents)
+            if made.cost < inf and cost < least.get(there, inf):
+                least[there] = cost
+                came[there] = (node, Move(move.span, move.places, made, move.residents))
+                pushed += 1
+                promise = cost + bounds.ahead(*there)
+                heappush(
+                    queue, (-there[0] * HURRY + promise if tiled > TILED else promise, -there[0], pushed, there, None)
+                )
+        raise DesignError("memories must hold a tile of every stage", got=self._stuck(aim, bounds), where="memory")
+
+    def _moves_to(
+        self, node: tuple[int, Residents], came: dict[tuple[int, Residents], tuple[tuple[int, Residents], Move]]
+    ) -> tuple[Move, ...]:
+        moves = []
+        while node in came:
+            node, move = came[node]
+            moves.append(move)
+        return tuple(reversed(moves))
 
     def _stuck(self, aim: Objective, bounds: Bounds) -> str:
         """The layer of the first stage that does not fit even alone, with all memories empty."""
-        for number, spans in enumerate(self.spans):
-            if not any(True for _ in self._moves(spans[0], (), aim, bounds, inf)):
-                return self.staged.stages[number].layer
-        return self.staged.stages[-1].layer
+        for number, part in enumerate(self.parts):
+            moves = [move for move, _ in self._moves((number, ()), aim, bounds) if move.span.end == number + 1]
+            if all(self._choice(move.span, move.places, aim).cost == inf for move in moves):
+                return part.stage.layer
+        return self.parts[-1].stage.layer
 
-    def _walk(self, aim: Objective, bounds: Bounds, width: int, limit: float) -> tuple[float, tuple[Move, ...]] | None:
-        """Forward over the stages, with the `width` states that promise most, none that cannot stay below `limit`."""
-        front: list[dict[Residents, tuple[float, Residents, Move | None, int]]] = [
-            {} for _ in range(len(self.parts) + 1)
-        ]
-        front[0][()] = (0.0, (), None, -1)
-        for at in range(len(self.parts)):
-            states = front[at]
-            promise = {key: states[key][0] + bounds.ahead(at, key) for key in states}
-            for residents in sorted(states, key=promise.__getitem__)[:width]:
-                cost = states[residents][0]
-                for span in self.spans[at]:
-                    for move in self._moves(span, residents, aim, bounds, limit - cost):
-                        total = cost + move.choice.cost
-                        known = front[span.end].get(move.residents)
-                        if known is None or total < known[0]:
-                            front[span.end][move.residents] = (total, residents, move, at)
-        if not front[-1]:
-            return None
-        key = min(front[-1], key=lambda residents: front[-1][residents][0])
-        least, moves, at = front[-1][key][0], list[Move](), len(self.parts)
-        while at > 0:
-            _, before, move, came = front[at][key]
-            assert move is not None
-            moves.append(move)
-            key, at = before, came
-        return least, tuple(reversed(moves))
+    def _bounds(self, aim: Objective) -> Bounds:
+        """Bounds from a machine whose memories hold everything: every span with all that it shares on chip, what the
+        model is given loaded by the span that reads it first."""
+        room = tuple(UNLIMITED for _ in self.wires.rooms)
+        spans: dict[tuple[int, int], float] = {}
+        for span in (span for spans in self.spans for span in spans):
+            home: dict[str, int] = {}
+            for name in (*span.reads, *span.writes):
+                if name in span.made:
+                    if self._leaves(name, span.end):
+                        home[name] = self._wide_home(name, span.end)
+                elif name not in self.staged.makers and self.first_use[name] >= span.first:
+                    home[name] = DRAM
+                elif self.fused:
+                    in_span = {use for number, use in self.staged.uses[name] if span.first <= number < span.end}
+                    home[name] = WEIGHT if "b" in in_span else INPUT
+                else:
+                    home[name] = DRAM
+            stores = frozenset(
+                name for name in span.made
+                if name in home and (home[name] == DRAM or name in self.staged.outputs)
+            )  # fmt: skip
+            spans[span.first, span.end] = self._choice(span, Places(home, frozenset(), stores, room), aim).cost
+        return Bounds(self.staged, self.parts, self.wires, aim, spans)
+
+    def _wide_home(self, name: str, end: int) -> int:
+        classes = self._classes(name, end) if self.fused and name not in self.staged.made_bits else ()
+        if not classes:
+            return DRAM
+        return min(classes, key=lambda where: self.wires.prices[self.wires.outer[where], 1])
 
     def _spans_from(self, first: int) -> list[Span]:
         spans = []
@@ -150,7 +195,17 @@ class Search:
                 for part in parts
             )
             spans.append(
-                Span(first, end, parts, how, tuple(reads), writes, (*reads, *writes), frozenset(made), (shape, tuple(part.key for part in parts)))
+                Span(
+                    first,
+                    end,
+                    parts,
+                    how,
+                    tuple(reads),
+                    writes,
+                    (*reads, *writes),
+                    frozenset(made),
+                    (shape, tuple(part.key for part in parts)),
+                )
             )
         return spans
 
@@ -164,55 +219,51 @@ class Search:
             return (INPUT,)
         return classes
 
-    def _moves(
-        self, span: Span, residents: Residents, aim: Objective, bounds: Bounds, limit: float
-    ) -> Iterator[Move]:
-        """The moves of a span that may lead to a whole plan below `limit`."""
+    def _moves(self, node: tuple[int, Residents], aim: Objective, bounds: Bounds) -> Iterator[tuple[Move, float]]:
+        """The moves from a state, not tiled yet, each with what it and all behind it cost at least."""
+        at, residents = node
         staged, wires = self.staged, self.wires
         lying = dict(residents)
         room = list(wires.rooms)
         for name, where in residents:
             room[wires.pool[where]] -= staged.bits[name]
-        if min(room) < 0:
-            return
-        fixed = {name: lying[name] for name in span.reads if name in lying}
-        least = bounds.spans(span.first, span.end)
-        free: list[tuple[str, bool, tuple[int, ...]]] = []
-        for name in (*span.reads, *span.writes):
-            is_made = name in span.made
-            if name in lying or (is_made and not self._leaves(name, span.end)):
+        for span in self.spans[at]:
+            fixed = {name: lying[name] for name in span.reads if name in lying}
+            least = bounds.spans[span.first, span.end]
+            if least == inf:
                 continue
-            if not is_made:
-                least += bounds.loads.get(name, 0.0)
-            classes = () if not self.fused or name in staged.made_bits else self._classes(name, span.end)
-            free.append((name, is_made, tuple(k for k in classes if staged.bits[name] <= room[wires.pool[k]])))
-        after = {name: where for name, where in residents if self.last_use[name] >= span.end}
-        if least + bounds.ahead(span.end, ()) - bounds.pending(span.end) > limit:
-            return
-        for count, picked in enumerate(product(*((*classes, DRAM) for _, _, classes in free))):
-            if count >= COMBINATIONS:
-                break
-            left, home, loads, stores = list(room), dict(fixed), set[str](), set[str]()
-            keep, floor = dict(after), least
-            for (name, is_made, _), where in zip(free, picked, strict=True):
-                home[name] = where
-                if where != DRAM:
-                    left[wires.pool[where]] -= staged.bits[name]
-                    if self.last_use.get(name, -1) >= span.end:
-                        keep[name] = where
-                    if not is_made:
-                        loads.add(name)
-                if is_made and (where == DRAM or name in staged.outputs):
-                    stores.add(name)
-                    floor += bounds.stores[name]
-            key = tuple(sorted(keep.items()))
-            ahead = bounds.ahead(span.end, key)
-            if min(left) < 0 or floor + ahead > limit:
-                continue
-            places = Places(home, frozenset(loads), frozenset(stores), tuple(left))
-            choice = self._choice(span, places, aim)
-            if choice.cost + ahead <= limit and choice.cost < inf:
-                yield Move(span, places, choice, key)
+            free: list[tuple[str, bool, tuple[int, ...]]] = []
+            for name in span.names:
+                is_made = name in span.made
+                if name in lying or (is_made and not self._leaves(name, span.end)):
+                    continue
+                if not is_made:
+                    least += bounds.loads.get(name, 0.0) if self.fused else 0.0
+                classes = () if not self.fused or name in staged.made_bits else self._classes(name, span.end)
+                free.append((name, is_made, tuple(k for k in classes if staged.bits[name] <= room[wires.pool[k]])))
+            after = {name: where for name, where in residents if self.last_use[name] >= span.end}
+            for count, picked in enumerate(product(*((*classes, DRAM) for _, _, classes in free))):
+                if count >= COMBINATIONS:
+                    break
+                left, home, loads, stores = list(room), dict(fixed), set[str](), set[str]()
+                keep, floor = dict(after), least
+                for (name, is_made, _), where in zip(free, picked, strict=True):
+                    home[name] = where
+                    if where != DRAM:
+                        left[wires.pool[where]] -= staged.bits[name]
+                        if self.last_use.get(name, -1) >= span.end:
+                            keep[name] = where
+                        if not is_made:
+                            loads.add(name)
+                    if is_made and (where == DRAM or name in staged.outputs):
+                        stores.add(name)
+                        if self.fused and name not in staged.outputs and name not in staged.made_bits:
+                            floor += bounds.stores[name]
+                if min(left) < 0:
+                    continue
+                key = tuple(sorted(keep.items()))
+                places = Places(home, frozenset(loads), frozenset(stores), tuple(left))
+                yield Move(span, places, UNTILED, key), floor + bounds.ahead(span.end, key)
 
     def _leaves(self, name: str, end: int) -> bool:
         return self.last_use.get(name, -1) >= end or name in self.staged.outputs

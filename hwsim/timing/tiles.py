@@ -20,12 +20,12 @@ from hwsim.timing.counts import (
     A_VIEW,
     B_BITS,
     CAUSAL,
-    K,
-    N,
     PROBLEMS,
     ROWS,
     SIZE,
     SUM_BITS,
+    K,
+    N,
     array_counts,
     passes,
     pipeline,
@@ -52,8 +52,8 @@ LEVEL_IN, LEVEL_W, LEVEL_OUT, ARRAY_IN, ARRAY_W, ARRAY_OUT, POOL_IN, POOL_W, POO
 DOUBLE_IN, DOUBLE_W, DOUBLE_OUT, OVERLAPS, VECTOR_CYCLES, STORE_BITS, FIRST_ROW_BITS, ROWS_COMMON, BLOCK_ROWS = range(
     9, 18
 )
-WEIGHT_TRAFFIC, WEIGHT_ENERGY, WEIGHT_TIME, BITS_PER_CYCLE = range(18, 22)
-STEP = 22
+WEIGHT_TRAFFIC, WEIGHT_ENERGY, WEIGHT_TIME, BITS_PER_CYCLE, LEAST_ENERGY, LEAST_CYCLES = range(18, 24)
+REGISTERS_IN, REGISTERS_W = 24, 25
 
 
 @lru_cache(maxsize=4096)
@@ -106,6 +106,32 @@ def cost_of(
 
 
 @njit
+def least_of(
+    reads: NDArray[np.float64], writes: NDArray[np.float64], prices: NDArray[np.float64], step: NDArray[np.float64]
+) -> tuple[float, float]:
+    """Energy of flows that every tile has, with the least of array and memories beside it; bits of DRAM."""
+    energy = step[LEAST_ENERGY]
+    for level in range(len(reads)):
+        energy += reads[level] * prices[level, 0] + writes[level] * prices[level, 1]
+    return energy, reads[0] + writes[0]
+
+
+@njit
+def floor_of(energy: float, traffic: float, step: NDArray[np.float64]) -> float:
+    """What a step costs at least that moves so much."""
+    time = max(traffic / step[BITS_PER_CYCLE], step[LEAST_CYCLES], step[VECTOR_CYCLES])
+    return step[WEIGHT_TRAFFIC] * traffic + step[WEIGHT_ENERGY] * energy + step[WEIGHT_TIME] * time
+
+
+@njit
+def fill_price(source: float, level: int, prices: NDArray[np.float64]) -> tuple[float, float]:
+    """Energy and DRAM bits of one bit that is brought from `source` into a level; nothing where it lies there."""
+    if source < 0:
+        return 0.0, 0.0
+    return prices[int(source), 0] + prices[level, 1], 1.0 if source == 0 else 0.0
+
+
+@njit
 def single_tile(
     par: NDArray[np.float64],
     step: NDArray[np.float64],
@@ -119,11 +145,17 @@ def single_tile(
 ) -> tuple[float, float, float, float, float, int]:
     """(cost, latency, rows, columns, depth, order) of the best tile of one product; cost is infinite where none fits."""
     best = (np.inf, 0.0, 0.0, 0.0, 0.0, 0)
+    none = (-1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     need = np.zeros(len(room))
     reads, writes = np.empty(len(base_reads)), np.empty(len(base_reads))
     rows_all = par[PROBLEMS] * par[ROWS]
     a_element = par[A_VIEW] / (rows_all * par[K])
     input_level, weight_level, output_level = int(step[LEVEL_IN]), int(step[LEVEL_W]), int(step[LEVEL_OUT])
+    energy_base, traffic_base = least_of(base_reads, base_writes, prices, step)
+    a_energy, a_traffic = fill_price(par[A_SOURCE], input_level, prices)
+    b_energy, b_traffic = fill_price(par[B_SOURCE], weight_level, prices)
+    spill_energy = prices[0, 0] + prices[0, 1] + prices[output_level, 0] + prices[output_level, 1]
+    pre_energy = par[PRE_READ] * prices[input_level, 0] + par[PRE_WRITE] * prices[input_level, 1]
     for tile_n in grid_n:
         if par[NEED_N] > 0 and tile_n < par[N]:
             break
@@ -159,20 +191,40 @@ def single_tile(
                     fits &= need[pool] <= room[pool]
                 if not fits:
                     continue
-                whole = np.floor(par[ROWS] / tile_m)
-                ragged = par[ROWS] - whole * tile_m
-                counted = array_counts(
-                    par,
-                    tiles,
-                    (tile_m, ragged),
-                    (whole * par[PROBLEMS], par[PROBLEMS] if ragged > 0 else 0.0),
-                    tile_n,
-                    tile_k,
-                )
-                share = counted[7] / counted[8]
-                seen = [False, False, False, False]
+                done = 0
+                counted = none
                 for order in range(6):
                     pm, _, _, again_a, again_b, visits = passes(par, tile_m, tile_n, tile_k, order)
+                    same = 1 << int((again_a > 1) + 2 * (again_b > 1) + 4 * (visits > 1))
+                    if done & same:
+                        continue
+                    done |= same
+                    spill = rows_all * par[N] * (visits - 1) * par[SUM_BITS]
+                    floor = floor_of(
+                        energy_base
+                        + again_a * (par[A_FILL] * a_energy + pre_energy)
+                        + again_b * par[B_TOTAL] * b_energy
+                        + spill * spill_energy,
+                        traffic_base
+                        + again_a * par[A_FILL] * a_traffic
+                        + again_b * par[B_TOTAL] * b_traffic
+                        + 2 * spill,
+                        step,
+                    )
+                    if floor >= best[0]:
+                        continue
+                    if counted[0] < 0:
+                        whole = np.floor(par[ROWS] / tile_m)
+                        ragged = par[ROWS] - whole * tile_m
+                        counted = array_counts(
+                            par,
+                            tiles,
+                            (tile_m, ragged),
+                            (whole * par[PROBLEMS], par[PROBLEMS] if ragged > 0 else 0.0),
+                            tile_n,
+                            tile_k,
+                        )
+                    share = counted[7] / counted[8]
                     reads[:] = base_reads
                     writes[:] = base_writes
                     if par[A_SOURCE] >= 0:
@@ -183,13 +235,16 @@ def single_tile(
                     if par[B_SOURCE] >= 0:
                         reads[int(par[B_SOURCE])] += par[B_TOTAL] * again_b
                         writes[weight_level] += par[B_TOTAL] * again_b
-                    spill = rows_all * par[N] * (visits - 1) * par[SUM_BITS]
                     reads[0] += spill
                     writes[0] += spill
                     reads[output_level] += spill
                     writes[output_level] += spill
                     reads[int(step[ARRAY_IN])] += par[A_VIEW] * counted[4] * share
                     reads[int(step[ARRAY_W])] += par[B_BITS] * counted[5] * share
+                    if step[REGISTERS_IN] >= 0:
+                        writes[int(step[REGISTERS_IN])] += par[A_VIEW] * counted[4] * share
+                    if step[REGISTERS_W] >= 0:
+                        writes[int(step[REGISTERS_W])] += par[B_BITS] * counted[5] * share
                     sums = rows_all * par[N] * par[SUM_BITS] * share
                     writes[int(step[ARRAY_OUT])] += sums * counted[6]
                     reads[int(step[ARRAY_OUT])] += sums * (counted[6] - 1)
@@ -216,6 +271,44 @@ def single_tile(
 
 
 @njit
+def inner_passes(
+    par: NDArray[np.float64],
+    rooms: NDArray[np.float64],
+    grid_m: NDArray[np.float64],
+    grid_n: NDArray[np.float64],
+    grid_k: NDArray[np.float64],
+) -> tuple[float, float, float, float]:
+    """(bits, a, b, visits): how often the operands of a product pass into the next level inside the chip, least bits.
+
+    `rooms` are of one buffer of that level for each operand, infinite for one that does not pass it.
+    """
+    best = (np.inf, 1.0, 1.0, 1.0)
+    rows_all = par[PROBLEMS] * par[ROWS]
+    counts_a, counts_b, counts_out = rooms[0] < np.inf, rooms[1] < np.inf, rooms[2] < np.inf
+    for tile_n in grid_n:
+        for tile_k in grid_k:
+            if par[B_BITS] * (tile_n / par[N]) * (tile_k / par[K]) > rooms[1]:
+                continue
+            for tile_m in grid_m:
+                if par[A_VIEW] / rows_all * tile_m * (tile_k / par[K]) > rooms[0]:
+                    continue
+                if tile_m * tile_n * par[SUM_BITS] > rooms[2]:
+                    continue
+                for order in range(6):
+                    _, _, _, a, b, visits = passes(par, tile_m, tile_n, tile_k, order)
+                    moved = 0.0
+                    if counts_a:
+                        moved += a * par[A_VIEW]
+                    if counts_b:
+                        moved += b * par[B_BITS] * par[PROBLEMS]
+                    if counts_out:
+                        moved += 2 * (visits - 1) * rows_all * par[N] * par[SUM_BITS]
+                    if moved < best[0]:
+                        best = (moved, a, b, visits)
+    return best
+
+
+@njit
 def fused_tile(
     pars: NDArray[np.float64],
     step: NDArray[np.float64],
@@ -237,6 +330,11 @@ def fused_tile(
     reads, writes = np.empty(len(base_reads)), np.empty(len(base_reads))
     weight_level = int(step[LEVEL_W])
     outer = step[ROWS_COMMON] / step[BLOCK_ROWS]
+    energy_base, traffic_base = least_of(base_reads, base_writes, prices, step)
+    energy_of, traffic_of, held_bits = np.zeros(count), np.zeros(count), np.zeros(count)
+    for stage in range(count):
+        energy_of[stage], traffic_of[stage] = fill_price(pars[stage, FUSED_SOURCE], weight_level, prices)
+        held_bits[stage] = pars[stage, B_BITS] * pars[stage, B_COUNT]
     cycles_of = np.zeros(count)
     a_of, b_of, sums_of, back_of, stream_of = (
         np.zeros(count),
@@ -265,14 +363,8 @@ def fused_tile(
             if not fits:
                 continue
             for stage in range(count):
-                counted, stream = fused_counts(pars[stage], tile_m, blocks, outer, chunk_of[stage])
-                cycles_of[stage] = counted[0]
-                shown = counted[7] / counted[8]
-                a_of[stage] = pars[stage, A_VIEW] * counted[4] * shown
-                b_of[stage] = pars[stage, B_BITS] * counted[5] * shown
-                sums = pars[stage, PROBLEMS] * pars[stage, ROWS] * pars[stage, N] * pars[stage, SUM_BITS] * shown
-                sums_of[stage], back_of[stage] = sums * counted[6], sums * (counted[6] - 1)
-                stream_of[stage] = stream
+                stream_of[stage] = streamed_bits(pars[stage], tile_m, blocks, outer)
+            counted_yet = False
             for held in range(1 << count):
                 held_room, useless = 0.0, False
                 for stage in range(count):
@@ -282,6 +374,13 @@ def fused_tile(
                         one = par[B_BITS] * par[B_PER_BLOCK]
                         held_room += one * (step[DOUBLE_W] if par[B_COUNT] > par[B_PER_BLOCK] else 1.0)
                 if useless or held_room > room[int(step[POOL_W])]:
+                    continue
+                energy, traffic = energy_base, traffic_base
+                for stage in range(count):
+                    fill = held_bits[stage] if held >> stage & 1 else stream_of[stage]
+                    energy += fill * energy_of[stage]
+                    traffic += fill * traffic_of[stage]
+                if floor_of(energy, traffic, step) >= best[0]:
                     continue
                 fits = True
                 for stage in range(count):
@@ -299,6 +398,17 @@ def fused_tile(
                         fits &= need[pool] <= room[pool]
                 if not fits:
                     continue
+                if not counted_yet:
+                    counted_yet = True
+                    for stage in range(count):
+                        counted = fused_counts(pars[stage], tile_m, blocks, outer, chunk_of[stage])
+                        cycles_of[stage] = counted[0]
+                        shown = counted[7] / counted[8]
+                        a_of[stage] = pars[stage, A_VIEW] * counted[4] * shown
+                        b_of[stage] = pars[stage, B_BITS] * counted[5] * shown
+                        rows_all = pars[stage, PROBLEMS] * pars[stage, ROWS]
+                        sums = rows_all * pars[stage, N] * pars[stage, SUM_BITS] * shown
+                        sums_of[stage], back_of[stage] = sums * counted[6], sums * (counted[6] - 1)
                 reads[:] = base_reads
                 writes[:] = base_writes
                 cycles, first = 0.0, step[FIRST_ROW_BITS] * tile_m
@@ -312,6 +422,10 @@ def fused_tile(
                             first += par[B_BITS] * (par[B_PER_BLOCK] if held & 1 else share_of[0])
                     reads[int(step[ARRAY_IN])] += a_of[stage]
                     reads[int(step[ARRAY_W])] += b_of[stage]
+                    if step[REGISTERS_IN] >= 0:
+                        writes[int(step[REGISTERS_IN])] += a_of[stage]
+                    if step[REGISTERS_W] >= 0:
+                        writes[int(step[REGISTERS_W])] += b_of[stage]
                     writes[int(step[ARRAY_OUT])] += sums_of[stage]
                     reads[int(step[ARRAY_OUT])] += back_of[stage]
                     cycles += cycles_of[stage]
@@ -326,7 +440,7 @@ def fused_tile(
 
 @register_jitable
 def fused_counts(par: Any, tile_m: Any, blocks: Any, outer: Any, chunk: Any) -> Any:
-    """Counts of one of several fused products, and the bits of operand b that pass where it is streamed.
+    """`array_counts` of one of several fused products.
 
     Args:
         par: the product.
@@ -341,7 +455,7 @@ def fused_counts(par: Any, tile_m: Any, blocks: Any, outer: Any, chunk: Any) -> 
         tile_n, tile_k = par[N], chunk
     else:
         tile_n, tile_k = chunk, par[K]
-    counted = array_counts(
+    return array_counts(
         par,
         units * blocks,
         (tile_m * par[ROW_FACTOR], last * par[ROW_FACTOR]),
@@ -349,13 +463,18 @@ def fused_counts(par: Any, tile_m: Any, blocks: Any, outer: Any, chunk: Any) -> 
         tile_n,
         tile_k,
     )
+
+
+@register_jitable
+def streamed_bits(par: Any, tile_m: Any, blocks: Any, outer: Any) -> Any:
+    """Bits of operand b of one of several fused products that pass where it is streamed for every row block."""
     stream = outer * blocks * par[B_PER_BLOCK] * par[B_BITS]
     if par[CAUSAL] > 0:  # a masked triangle: a row block reads as far as its last row sees
         side = par[N] if par[CAUSAL] == 1 else par[K]
         behind = side - par[ROWS] if side > par[ROWS] else side * 0
         seen = (blocks - 1) * behind + tile_m * ((blocks - 1) * blocks // 2) + side
         stream = -(-stream * seen // (blocks * side))
-    return counted, stream
+    return stream
 
 
-__all__ = ["fused_counts", "fused_tile", "grid", "single_tile"]
+__all__ = ["fused_counts", "fused_tile", "grid", "inner_passes", "single_tile", "streamed_bits"]

@@ -84,9 +84,9 @@ class GemmShape:
 class Gemm:
     """A product that a model really computed, with the operands it consumed.
 
-    `layer`, `op`, `phase`, `batch`, `m`, `n` and `k` as in `GemmShape`, before sampling; `step` counts the batches
-    of the capture. `a.values` is ``[batch', m', k]`` and `b.values` ``[batch' or 1, n', k]``, with 1 where one
-    operand b serves all batches. Sampled batches are the same in both.
+    `layer`, `op`, `phase`, `batch`, `m`, `n`, `k`, `groups` and `causal` as in `GemmShape`, before sampling; `step`
+    counts the batches of the capture. `a.values` is ``[batch', m', k]`` and `b.values` ``[batch' or 1, n', k]``, with
+    1 where one operand b serves all batches. Sampled batches are the same in both.
     """
 
     layer: str
@@ -99,11 +99,14 @@ class Gemm:
     k: int
     a: Operand
     b: Operand
+    groups: int = 1
+    causal: bool = False
 
     @property
     def shape(self) -> GemmShape:
         """The product without its numbers."""
-        return GemmShape(self.layer, self.op, self.phase, self.batch, self.m, self.n, self.k, self.b.role)
+        sizes = self.batch, self.m, self.n, self.k
+        return GemmShape(self.layer, self.op, self.phase, *sizes, self.b.role, self.groups, self.causal)
 
     @property
     def macs(self) -> int:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hwsim.errors import ArgumentError, TraceError
 from hwsim.trace.files import DTYPES, parse_line, read_manifest, segment_name, widen
 from hwsim.trace.gemm import PHASES, Gemm, GemmShape, Operand, Phase, Workload
+from hwsim.trace.graph_file import read_graph
 
 
 class Trace:
@@ -32,6 +33,7 @@ class Trace:
         self._entries = entries
         self._maps: dict[int, NDArray[np.uint8]] = {}
         self._checked: set[tuple[int, int]] = set()
+        self._workload: Workload | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -66,8 +68,16 @@ class Trace:
 
     @property
     def workload(self) -> Workload:
-        """The shapes of all products."""
-        return Workload(self.name, tuple(_shape(entry) for entry in self._entries))
+        """The shapes of all products, and the graph of operators where the trace holds it.
+
+        Raises:
+            TraceError: the graph is not what was written.
+        """
+        if self._workload is None:
+            digest = self.manifest.get("graph")
+            graph = None if digest is None else read_graph(self.path, digest)
+            self._workload = Workload(self.name, tuple(_shape(entry) for entry in self._entries), graph)
+        return self._workload
 
     def gemms(self, phase: Phase | None = None) -> Iterator[Gemm]:
         """The products in the order of the run, or those of one phase. Each operand's CRC is checked once.
@@ -93,6 +103,8 @@ class Trace:
             shape.k,
             self._operand(entry, "a"),
             self._operand(entry, "b"),
+            shape.groups,
+            shape.causal,
         )
 
     def verify(self) -> None:
@@ -195,4 +207,6 @@ def _read_index(path: Path, segment: int, entries: list[dict[str, Any]], *, last
 
 def _shape(entry: dict[str, Any]) -> GemmShape:
     fields = {name: entry[name] for name in ("layer", "op", "phase", "batch", "m", "n", "k")}
-    return GemmShape(**fields, b_role=entry["b"]["role"])
+    # traces of older versions have no groups: a batch there is of different operands b, as linear layers have none
+    groups, causal = entry.get("groups", entry["batch"]), entry.get("causal", False)
+    return GemmShape(**fields, b_role=entry["b"]["role"], groups=groups, causal=causal)

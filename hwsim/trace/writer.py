@@ -14,6 +14,8 @@ import numpy as np
 from hwsim.errors import ArgumentError
 from hwsim.trace.files import ALIGNMENT, MANIFEST, SCHEMA, format_line, narrow, refused, segment_name, write_manifest
 from hwsim.trace.gemm import Gemm, Operand
+from hwsim.trace.graph import Graph
+from hwsim.trace.graph_file import write_graph
 
 
 class TraceWriter:
@@ -62,6 +64,8 @@ class TraceWriter:
             "m": gemm.m,
             "n": gemm.n,
             "k": gemm.k,
+            "groups": gemm.groups,
+            "causal": gemm.causal,
             "a": self._store(gemm.a, dtype),
             "b": self._store(gemm.b, dtype),
         }
@@ -109,6 +113,10 @@ class TraceWriter:
             if file is not None:
                 file.close()
         self._data = self._index = None
+
+    def write_graph(self, graph: Graph) -> None:
+        """Store the operator graph of the run; the manifest holds its checksum."""
+        self.manifest["graph"] = write_graph(self.path, graph)
 
     def close(self, **facts: Any) -> None:
         """Mark the trace as complete and add `facts` to its manifest."""

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hwsim.arch import Accelerator, Memory, Port, load_accelerator
 from hwsim.arch.places import line_of
@@ -101,6 +103,46 @@ def test_the_short_form_is_three_memories() -> None:
     assert machine.output_bits == 32
 
 
+def test_a_unified_buffer() -> None:
+    """One memory for all operands, whose one port reads or writes."""
+    machine = load_accelerator("edge-unified")
+    (buffer,) = (memory for memory in machine.memories if memory.kind != "dram")
+    for operand in ("input", "weight", "output"):
+        assert machine.levels(operand) == (machine.dram, buffer)  # type: ignore[arg-type]
+    assert (buffer.read_bits, buffer.write_bits, buffer.shares_ports) == (256, 256, True)
+
+
+def test_a_part_with_hbm() -> None:
+    """Two levels of SRAM below an HBM: weights and sums have memories of their own in each of four arrays."""
+    machine = load_accelerator("hbm-int8")
+    assert (machine.dram.name, machine.dram.technology, machine.dram_bits_per_cycle) == ("hbm", "hbm2", 307 * 8)
+    assert [level.name for level in machine.levels("weight")] == ["hbm", "shared", "weights"]
+    assert [level.name for level in machine.levels("output")] == ["hbm", "shared", "sums"]
+    assert [level.name for level in machine.levels("input")] == ["hbm", "shared"]
+    assert machine.memory("weights").read_bits == 4 * 1024
+    assert machine.array.units == 4 * 128 * 128
+
+
+@pytest.mark.parametrize(
+    ("name", "chains"),
+    [
+        ("tpu-v1", (["unified"], ["fifo"], ["unified", "accumulators"])),
+        ("tpu-v4i", (["cmem", "vmem"], ["cmem", "vmem"], ["cmem", "vmem"])),
+        ("eyeriss", (["buffer", "input-spad"], ["filters", "filter-spad"], ["buffer", "sum-spad"])),
+        ("nvdla-2048", (["buffer"], ["buffer"], ["accumulators"])),
+        ("simba", (["global", "inputs"], ["weights"], ["global", "sums"])),
+        ("gemmini", (["scratchpad"], ["scratchpad"], ["accumulator"])),
+        ("vs-quant-int4", (["inputs"], ["weights"], ["sums"])),
+        ("mx-npu-mxfp4", (["scratchpad"], ["scratchpad"], ["scratchpad"])),
+    ],
+)
+def test_published_chips_as_graphs(name: str, chains: tuple[list[str], ...]) -> None:
+    machine = load_accelerator(name)
+    for operand, chain in zip(("input", "weight", "output"), chains, strict=True):
+        assert [level.name for level in machine.levels(operand)] == ["dram", *chain]  # type: ignore[arg-type]
+    assert Accelerator.from_dict(machine.to_dict()) == machine
+
+
 def test_fields_change_by_path() -> None:
     machine = load_accelerator("edge-int8")
     other = machine.changed(
@@ -186,6 +228,33 @@ def test_one_dram() -> None:
     del tables["memory"][0], tables["memory"][-1]
     with pytest.raises(DesignError, match=r"^two-levels.memory: must have exactly one DRAM, got \[\]$"):
         Accelerator.from_dict(tables)
+
+
+sizes = st.floats(1e-3, 1e6)
+widths = st.none() | st.integers(1, 1 << 20)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kib=st.tuples(sizes, sizes, sizes),
+    common=st.integers(1, 1 << 20),
+    own=st.tuples(widths, widths, widths),
+    device=st.sampled_from(["lstp", "lop", "hp"]),
+    gbyte_s=st.floats(1e-3, 1e5),
+)
+def test_any_sizes_survive_a_file(
+    kib: tuple[float, ...], common: int, own: tuple[int | None, ...], device: str, gbyte_s: float
+) -> None:
+    """Capacities and widths of any size, each memory its own; a machine equals what its tables make."""
+    names = ("activation", "weight", "output")
+    fields: dict[str, Any] = {f"memory.{name}_kib": one for name, one in zip(names, kib, strict=True)}
+    fields |= {f"memory.{name}_port_bits": one for name, one in zip(names, own, strict=True)}
+    machine = load_accelerator("edge-int8").changed(
+        **fields, **{"memory.port_bits": common, "memory.sram": device, "memory.dram_gbyte_s": gbyte_s}
+    )
+    assert Accelerator.from_dict(machine.to_dict()) == machine
+    for name, one, width in zip(names, kib, own, strict=True):
+        assert (machine.memory(name).kib, machine.memory(name).ports[0].bits) == (one, width or common)
 
 
 def test_a_message_names_the_line(tmp_path: Path) -> None:

@@ -25,6 +25,22 @@ def accepts(tables: dict[str, Any]) -> bool:
     return bool(jsonschema.Draft202012Validator(SCHEMA).is_valid(tables))
 
 
+def test_the_command_prints_it(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from hwsim.cli import run
+
+    assert run(["schema", "machine"]) == 0
+    assert json.loads(capsys.readouterr().out) == SCHEMA
+    assert run(["schema", "machine", "--out", str(tmp_path / "x.json")]) == 0
+    assert (tmp_path / "x.json").read_text() == (DSE / "machine.schema.json").read_text()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_editors_find_the_schema(path: Path) -> None:
+    first = path.read_text().splitlines()[0]
+    assert first.startswith("#:schema ")
+    assert (path.parent / first.removeprefix("#:schema ")).resolve() == DSE / "machine.schema.json"
+
+
 def test_the_committed_schema_is_current() -> None:
     assert json.loads((DSE / "machine.schema.json").read_text()) == SCHEMA, (
         "remake it: hwsim schema machine --out ..."

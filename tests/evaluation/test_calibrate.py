@@ -11,7 +11,7 @@ import pytest
 from hwsim import datapaths, quant
 from hwsim.arch import Numerics, load_accelerator
 from hwsim.arch.operands import Operands, unit_stream
-from hwsim.cost import Toggles, area_um2, energy_pj, load_coefficients
+from hwsim.cost import Toggles, load_coefficients
 from hwsim.cost.fit import Point, fit, is_held_out
 from hwsim.cost.fitted import area
 from hwsim.cost.gates import default_library, flip_flop, logic_fj
@@ -37,12 +37,9 @@ from hwsim.evaluation.simulation import gate_energy
 from hwsim.gates.simulator import count, stimulus
 from hwsim.gates.synthesis import module_area_um2, synth
 from hwsim.rtl import tools
-from hwsim.timing import activity
-from hwsim.trace import GemmShape
 
 needs_yosys = pytest.mark.skipif(not tools.available("yosys", "yosys-abc"), reason="needs Yosys (apt install yosys)")
 HELD = load_coefficients()
-SHAPE = GemmShape("layer", "linear", "forward", 1, 64, 96, 128, "weight")
 INT4 = Numerics(quant.get("int4.channel"), quant.get("int4.channel"), datapaths.integer(4, 4, 16))
 
 
@@ -153,15 +150,16 @@ MACHINES = ["edge-fp8-hopper", "edge-int4", "edge-int8", "edge-mxfp4", "edge-mxf
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_every_machine_is_priced_by_the_fitted_set(name: str) -> None:
-    machine = load_accelerator(name)
-    done = activity(SHAPE, machine)
-    flips = count_by_dataflow(statistics()[1], machine.policy.default)[machine.dataflow]
-    for energy in (energy_pj(machine, done), energy_pj(machine, done, flips, "trace")):
-        assert all(part.value >= 0 and part.source for part in energy.parts.values())
-        assert 0 < energy.total.relative_error < 1
-    assert area_um2(machine).fidelity == "fitted"
-    assert machine.policy.default.datapath.gates.circuits()
+def test_every_unit_of_a_machine_is_priced_by_the_fitted_set(name: str) -> None:
+    unit = load_accelerator(name).policy.default.datapath
+    counted = count_by_dataflow(statistics()[1], load_accelerator(name).policy.default)
+    for flips in counted.values():
+        update, rebuild = update_energy(unit, flips, HELD)
+        for price in (*update.values(), *([] if rebuild is None else [rebuild])):
+            assert price.value >= 0
+            assert price.source
+            assert price.relative_error > 0
+    assert unit.gates.circuits()
 
 
 @pytest.mark.parametrize(
@@ -274,10 +272,6 @@ def test_what_has_no_circuit(monkeypatch: pytest.MonkeyPatch) -> None:
     tools.yosys_version.cache_clear()
     with pytest.raises(MissingExtra, match="apt install yosys"):
         gate_energy(statistics()[0], Numerics(INT4.activation, INT4.weight, datapaths.integer(4, 4, 17)))
-    machine = load_accelerator("edge-int8")
-    flips = count_by_dataflow(statistics()[0], machine.policy.default)[machine.dataflow]
-    with pytest.raises(ArgumentError, match=r"^energy_pj.gates: must be given for the fidelity gates$"):
-        energy_pj(machine, activity(SHAPE, machine), flips, "gates")
 
 
 @needs_yosys

@@ -102,7 +102,7 @@ def test_a_trace_runs_on_the_units_of_a_machine(gemm):
     machine = load_accelerator("edge-int4")
     (found,) = trace_power([gemm], machine, cycles=100)
     numerics = machine.policy.for_gemm("layer")
-    assert found == gemm_power(gemm, numerics, machine.dataflow, cycles=100)
+    assert found == gemm_power(gemm, numerics, machine.array.dataflow.order, cycles=100)
 
 
 def test_bad_requests_are_refused(gemm, int4):

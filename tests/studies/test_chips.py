@@ -8,8 +8,12 @@ import pytest
 
 from hwsim import studies
 from hwsim.arch import load_accelerator
+from hwsim.arch.row_stationary import passes
+from hwsim.cost import load_coefficients
+from hwsim.cost.memory import sram
+from hwsim.cost.technology import energy_factor
 from hwsim.report.studies import draw
-from hwsim.studies import chips_eyeriss, chips_tpu
+from hwsim.studies import chips_eyeriss, chips_prices, chips_tpu
 from hwsim.studies import chips_networks as networks
 
 
@@ -113,3 +117,46 @@ def test_the_study_from_end_to_end(tmp_path) -> None:  # type: ignore[no-untyped
         assert (row["within"] == "True") == (row["why not"] == "")
     large = next(row for row in rows if row["quantity"].startswith("2048 multipliers"))
     assert 1 / 1.25 < float(large["ours / published"]) < 1.25
+
+
+def test_areas_of_memories_are_those_of_their_tables() -> None:
+    """Gemmini's scratchpad: four banks of 128 bits, 256 KiB, 22 nm; within 1.4 of 0.544 mm²."""
+    machine = load_accelerator("gemmini")
+    alone = sram(256, 128, 22, None, banks=4, ports="1rw")
+    assert chips_prices.price(machine, machine.memory("scratchpad")) == alone
+    rows = {(row["chip"], row["quantity"]): row for row in chips_prices.areas().select({})}
+    assert rows["Gemmini", "scratchpad"]["ours"] == pytest.approx(alone.area_um2.value * 1e-6)
+    assert all(row["within"] or row["why not"] for row in rows.values())
+    for within in (
+        ("Gemmini", "scratchpad"),
+        ("Eyeriss", "buffer and filters"),
+        ("TPUv1", "unified"),
+        ("TPUv4i", "cmem"),
+    ):
+        assert 1 / 1.4 <= rows[within]["ours / published"] <= 1.4
+
+
+def test_power_of_eyeriss_by_hand() -> None:
+    """conv1: 421,660,800 products in 15.4 ms; every one reads a filter word, none is zero but one in 10^4."""
+    row = chips_prices.eyeriss_power().select({"layer": "conv1"})[0]
+    machine = load_accelerator("eyeriss")
+    spad = sram(73.5 / 168, 16, 65, 1.0, ports="1rw")
+    seconds = passes(machine, chips_eyeriss.convolutions()["conv1"], chips_eyeriss.PASSES["conv1"]).cycles / 0.2e9
+    expected = 421_660_800 * 0.9999 * spad.read_pj.value * 1e-9 / seconds
+    assert row["filter spads"] == pytest.approx(expected, rel=1e-6)
+    parts = ("products", "filter spads", "input spads", "sum spads", "buffer", "wires", "clock")
+    assert row["ours"] == pytest.approx(sum(row[part] for part in parts))
+    # 16 + 16 bits of operands, 32 of the product's stage, 32 of the sum, in 168 units every cycle
+    held = load_coefficients("hwsim45")
+    edge = held["flipflop.energy.clock"].value * energy_factor(45, 1.1, 65, 1.0)
+    assert row["clock"] == pytest.approx(168 * 96 * edge * 1e-12 * 0.2e9, rel=1e-9)
+
+
+def test_energies_within_two_and_the_ratio_of_int8_to_int4() -> None:
+    rows = {row["quantity"]: row for row in chips_prices.efficiencies().select({})}
+    assert rows["INT8 over INT4"]["ours"] == pytest.approx(
+        rows["INT8, 39.1 TOPS/W"]["ours"] / rows["INT4, 91.1 TOPS/W"]["ours"]
+    )
+    assert rows["INT8 over INT4"]["within"]
+    assert rows["INT8, 39.1 TOPS/W"]["published"] == pytest.approx(0.0512, abs=1e-4)
+    assert all(row["within"] or row["why not"] for row in rows.values())

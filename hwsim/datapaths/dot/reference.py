@@ -10,15 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
 from hwsim.datapaths.dot.catalogue import REWRITE_K, Rounding
 from hwsim.datapaths.dot.elements import Element, element
-
-if TYPE_CHECKING:
-    from hwsim.datapaths.dot.bits import Dot
+from hwsim.datapaths.dot.rule import Rule
 
 NAN_FP32, NAN_FP16 = 0x7FFFFFFF, 0x7FFF
 
@@ -232,7 +230,7 @@ def _cut_sum(products: Sequence[Number], fraction: int) -> tuple[int, int]:
     return sum(toward_zero(p.significand, p.e - p.fraction - emax + fraction) for p in products), emax
 
 
-def group(unit: Dot, a: Sequence[Number], b: Sequence[Number], c: int, scales: Sequence[Number]) -> int:
+def group(unit: Rule, a: Sequence[Number], b: Sequence[Number], c: int, scales: Sequence[Number]) -> int:
     """The word that one fused group returns for a word c; `scales` holds the product of scales of each element."""
     products = [x.times(y) for x, y in zip(a, b, strict=True)]
     scaled = [p.times(s) for p, s in zip(products, scales, strict=True)] if scales else products
@@ -255,7 +253,7 @@ def group(unit: Dot, a: Sequence[Number], b: Sequence[Number], c: int, scales: S
 
 
 def dot(
-    unit: Dot,
+    unit: Rule,
     a: Sequence[int],
     b: Sequence[int],
     c: float = 0.0,

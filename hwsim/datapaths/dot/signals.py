@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.cost.words import Words, changes, flips, magnitudes, masked
-from hwsim.datapaths.dot.bits import Dot
 from hwsim.datapaths.dot.elements import INF, Element, parts
+from hwsim.datapaths.dot.rule import Rule
 from hwsim.datapaths.dot.verilog.parts import widths
 from hwsim.gates.steps import Stream
 
@@ -42,7 +42,7 @@ class Signals(NamedTuple):
     total: Integers
 
 
-def signals(unit: Dot, stream: Stream) -> Signals:
+def signals(unit: Rule, stream: Stream) -> Signals:
     """Inner numbers of a fused or grouped unit."""
     (a, a_exponent), (b, b_exponent) = (
         _split(form, codes) for form, codes in zip(unit.forms, (stream.a, stream.b), strict=True)
@@ -84,7 +84,7 @@ def signals(unit: Dot, stream: Stream) -> Signals:
     return Signals(products, groups, own, exponents, top, top - exponents, terms, terms.sum(1, keepdims=True))
 
 
-def update_flips(unit: Dot, stream: Stream) -> dict[str, float]:
+def update_flips(unit: Rule, stream: Stream) -> dict[str, float]:
     """What the energy of an update is linear in: flips by kind, weighted by the width of what they move."""
     found, wide = signals(unit, stream), widths(unit)
     a_bits, b_bits = (form.mantissa_bits + 1 for form in unit.forms)
@@ -126,7 +126,7 @@ def update_flips(unit: Dot, stream: Stream) -> dict[str, float]:
     }
 
 
-def _partials(stream: Stream, unit: Dot) -> float:
+def _partials(stream: Stream, unit: Rule) -> float:
     """Flips of all bits of the significands' partial products."""
     a, b = (magnitudes(_split(form, codes)[0]) for form, codes in zip(unit.forms, (stream.a, stream.b), strict=True))
     rows = unit.forms[1].mantissa_bits + 1
@@ -154,7 +154,7 @@ def _float32(words: Words) -> tuple[Integers, Integers]:
     return np.where(words >> 31 == 1, -significand, significand), np.maximum(field, 1) - 127
 
 
-def _block_scales(unit: Dot, stream: Stream) -> tuple[Integers, Integers]:
+def _block_scales(unit: Rule, stream: Stream) -> tuple[Integers, Integers]:
     """Product of the scales' significands, and the sum of their exponents, for each aligned value of a step."""
     form = unit.scale_form
     assert form is not None

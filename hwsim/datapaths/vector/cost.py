@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 
 from hwsim.cost import depths
+from hwsim.cost.gates import DELAY_ERROR, SYNTHESIS_ERROR
 from hwsim.cost.quantity import Quantity
 from hwsim.cost.tables import read
 from hwsim.datapaths.vector.units import names, stream, unit
@@ -32,12 +33,6 @@ DEPTHS = TABLE.with_name("depths.csv")
 """The circuits in pipeline stages, as `hwsim.cost.depths` reads them."""
 STEPS = 8192
 """Operations of a stream; energies of two halves of one differ by less than 2 %."""
-
-AREA_ERROR = 0.1
-"""Cells are summed before placement, and no timing was asked for."""
-
-ENERGY_ERROR = 0.5
-"""The truth lies between the two delay models; without glitches, what a balanced circuit may add."""
 
 NODE_NM, VOLTAGE = 45, 1.1
 
@@ -74,12 +69,14 @@ class UnitPrice:
     @property
     def energy(self) -> Quantity:
         """Energy of one operation with its error."""
-        return Quantity(self.energy_fj, "fJ", f"gates of {self.unit}: {self.source}", ENERGY_ERROR)
+        source = f"gates of {self.unit}: {self.source}"
+        return Quantity(self.energy_fj, "fJ", source, errors={"glitches": 1 + DELAY_ERROR})
 
     @property
     def area(self) -> Quantity:
         """Area with its error."""
-        return Quantity(self.area_um2, "um2", f"{self.unit}: {self.source}", AREA_ERROR)
+        source = f"{self.unit}: {self.source}"
+        return Quantity(self.area_um2, "um2", source, errors={"synthesis": 1 + SYNTHESIS_ERROR})
 
 
 @cache

@@ -17,15 +17,14 @@ element a cycle (``full``).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from hwsim.cost.depths import depth
-from hwsim.cost.quantity import Quantity
-from hwsim.datapaths.vector.cost import AREA_ERROR, DEPTHS, UnitPrice, unit_price
+from hwsim.cost.quantity import Quantity, total
+from hwsim.datapaths.vector.cost import DEPTHS, unit_price
 from hwsim.errors import ArgumentError, UnknownName
-from hwsim.gates.critical_path import SIZED_ERROR
 
 Lane = Literal["shared", "full"]
 
@@ -104,35 +103,28 @@ def operator(
     prices = {name: unit_price(name) for name in uses}
     cuts = {name: depth(name, stages, DEPTHS) for name in uses}
     copies = {name: math.ceil(count - 1e-9) if lane == "full" else 1 for name, count in uses.items()}
-    energy_fj = sum(prices[name].energy_fj * count for name, count in uses.items())
-    spread = sum(prices[name].energy_fj * count * prices[name].energy.relative_error for name, count in uses.items())
     source = " + ".join(f"{count:g} {name}" for name, count in uses.items()) or "no arithmetic"
-    areas = [
-        Quantity(sum(area(prices[name]) * copies[name] for name in uses), "um2", source, AREA_ERROR)
-        for area in (_small, _fast)
-    ]
+
+    def summed(unit: str, parts: Iterable[Quantity]) -> Quantity:
+        return total([Quantity(0.0, unit, source), *parts], source)
+
+    fast = {name: one.area.scaled(one.fast_area_um2 / one.area_um2) for name, one in prices.items()}
+    nothing = Quantity(0.0, "FO4", source)
+    deepest = max((one.quantity for one in cuts.values()), key=lambda one: one.value, default=nothing)
     return Operator(
         kind,
         precision,
         lane,
-        Quantity(energy_fj, "fJ", source, spread / energy_fj if energy_fj else 0.0),
-        areas[0],
-        areas[1],
-        Quantity(max((one.depth_fo4 for one in cuts.values()), default=0.0), "FO4", source, SIZED_ERROR - 1),
+        summed("fJ", (prices[name].energy.scaled(count) for name, count in uses.items())),
+        summed("um2", (prices[name].area.scaled(copies[name]) for name in uses)),
+        summed("um2", (fast[name].scaled(copies[name]) for name in uses)),
+        deepest,
         max((count / copies[name] for name, count in uses.items()), default=0.0),
         sum(prices[name].leakage_nw * copies[name] for name in uses),
         stages,
         sum(cuts[name].register_bits * copies[name] for name in uses),
         uses,
     )
-
-
-def _small(one: UnitPrice) -> float:
-    return one.area_um2
-
-
-def _fast(one: UnitPrice) -> float:
-    return one.fast_area_um2
 
 
 def recipe(kind: str, precision: str) -> Recipe:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hwsim.cost.quantity import Quantity, total
-from hwsim.datapaths.vector.cost import AREA_ERROR, unit_price
+from hwsim.datapaths.vector.cost import unit_price
 from hwsim.datapaths.vector.price import Operator, operator, recipe
 from hwsim.errors import UnknownName
 
@@ -78,8 +78,7 @@ def lane_area_um2(precision: str, softmax: str, schemes: tuple[Scheme, ...]) -> 
     for scheme in schemes:
         for part in requantize(scheme).uses:
             uses.setdefault(part)
-    errors = {"vector unit": 1 + AREA_ERROR}
-    areas = [Quantity(unit_price(name).area_um2, "um2", name, errors=errors) for name in uses]
+    areas = [unit_price(name).area for name in uses]
     return total(areas, f"a lane of {len(areas)} circuits, {precision}, softmax {softmax}")
 
 

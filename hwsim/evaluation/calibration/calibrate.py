@@ -16,8 +16,8 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from hwsim.cost import fitted
@@ -25,9 +25,13 @@ from hwsim.cost.coefficients import Coefficients, load_coefficients
 from hwsim.cost.designs import Design
 from hwsim.cost.fit import Fit, Point, fit
 from hwsim.cost.gates import flip_flop
+from hwsim.datapaths import unit_family
+from hwsim.datapaths.base import Datapath
 from hwsim.errors import ArgumentError
 from hwsim.evaluation.calibration.arithmetics import arithmetics
 from hwsim.evaluation.calibration.designs import sweep, whole_units
+from hwsim.evaluation.calibration.records import Calibration
+from hwsim.evaluation.calibration.report import report_text
 from hwsim.evaluation.calibration.samples import Sample, measure
 from hwsim.gates.liberty import DEFAULT_LIBERTY
 from hwsim.gates.simulator import Delay
@@ -46,38 +50,13 @@ WHOLE = ("dot.fused", "dot.grouped")
 UNITS = {"area": "um2", "energy": "fJ"}
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Fits of one library and delay model.
-
-    Attributes:
-        area, energy: fits by family.
-        flipflop: cell, area in um², and fJ of a clock cycle and of a flip.
-        pann_fj: energies of a flip in PANN's units, by multiply-accumulate unit.
-        samples: what the energies were fitted to.
-        trace: name of the trace.
-    """
-
-    library: str
-    liberty: str
-    tool: str
-    delay: Delay
-    node_nm: int
-    voltage: float
-    trace: str
-    area: Mapping[str, Fit]
-    energy: Mapping[str, Fit]
-    flipflop: tuple[str, float, float, float]
-    pann_fj: Mapping[str, float]
-    samples: tuple[Sample, ...]
-
-
 def calibrate(
     gemms: Iterable[Gemm],
     trace: str,
     liberty: str | Path = DEFAULT_LIBERTY,
     node_nm: int = 45,
     progress: Callable[[str], None] = SILENT,
+    families: Sequence[type[Datapath]] | None = None,
 ) -> list[Calibration]:
     """Fit areas to the sweep of designs and energies to all units on `gemms`, in each delay model.
 
@@ -89,16 +68,21 @@ def calibrate(
         liberty: the library.
         node_nm: its technology node.
         progress: called with a line for every step.
+        families: units to fit alone; all of the catalogue by default.
 
     Raises:
-        MissingExtra: Yosys is not installed. ToolError: it refused a circuit.
+        MissingExtra: Yosys is not installed. ToolError: it refused a circuit. MissingView: a family states nothing
+            to calibrate on.
     """
     library = library_of(str(Path(liberty).resolve()))
     register = flip_flop(library)
-    designs = list(sweep())
-    synth_all(_modules(designs), liberty, lambda done, total, name: progress(f"circuit {done} of {total}: {name}"))
+    designs = list(sweep(families=families))
+    synth_all(
+        _modules(designs, families), liberty, lambda done, total, name: progress(f"circuit {done} of {total}: {name}")
+    )
     area = fit_areas(designs, liberty)
-    samples = tuple(measure(gemms, liberty=liberty, progress=progress))
+    numerics = arithmetics(families)
+    samples = tuple(measure(gemms, liberty=liberty, numerics=numerics, progress=progress))
     return [
         Calibration(
             library=library.name,
@@ -118,12 +102,14 @@ def calibrate(
     ]
 
 
-def _modules(designs: Iterable[Design]) -> Iterator[tuple[str, str]]:
+def _modules(
+    designs: Iterable[Design], families: Sequence[type[Datapath]] | None = None
+) -> Iterator[tuple[str, str]]:
     """Everything that a calibration synthesises: texts and top modules."""
     yield from ((design.verilog, design.name) for design in designs)
-    for one in arithmetics():
+    for one in arithmetics(families):
         yield from ((circuit.verilog, circuit.top) for circuit in one.datapath.gates.circuits().values())
-    yield from ((unit.verilog, unit.top) for unit, _ in whole_units())
+    yield from ((unit.verilog, unit.top) for unit, _ in whole_units(families))
 
 
 def fit_areas(designs: Iterable[Design], liberty: str | Path = DEFAULT_LIBERTY) -> dict[str, Fit]:
@@ -214,9 +200,10 @@ def csv_text(made: Calibration) -> str:
     writer.writerow(["flipflop.area", f"{area:.6g}", "um2", 0.0, own])
     writer.writerow(["flipflop.energy.clock", f"{clock:.6g}", "fJ/bit", 0.0, f"{own}: both edges of its clock pin"])
     writer.writerow(["flipflop.energy.data", f"{data:.6g}", "fJ/bit", 0.0, f"{own}: data pin and output"])
-    mean, spread = _geometric(made.pann_fj.values())
-    source = f"geometric mean over {len(made.pann_fj)} MACs on uniform operands"
-    writer.writerow(["pann.energy_per_flip", f"{mean:.6g}", "fJ/bit", f"{spread:.3f}", source])
+    if made.pann_fj:
+        mean, spread = _geometric(made.pann_fj.values())
+        source = f"geometric mean over {len(made.pann_fj)} MACs on uniform operands"
+        writer.writerow(["pann.energy_per_flip", f"{mean:.6g}", "fJ/bit", f"{spread:.3f}", source])
     return out.getvalue()
 
 
@@ -247,6 +234,7 @@ def write(
     liberty: Path = DEFAULT_LIBERTY,
     node_nm: int = 45,
     progress: Callable[[str], None] = SILENT,
+    unit: str | None = None,
 ) -> Path:
     """Calibrate on a trace in both delay models, and write the two tables and the report into `out`.
 
@@ -256,6 +244,8 @@ def write(
         liberty: the library; its stem names the tables.
         node_nm: its technology node.
         progress: called with a line for every step.
+        unit: a family of the catalogue, or ``path/to/file.py:Class`` of a user's unit, to fit alone; its coefficients
+            and those of the shared blocks are then in the tables, and nothing else.
 
     Returns:
         The report's path.
@@ -263,15 +253,15 @@ def write(
     Raises:
         MissingExtra: Yosys is not installed. ToolError: it refused a circuit.
     """
-    from hwsim.evaluation.calibration.report import report_text
-
     recorded = load_trace(trace)
     gemms = list(recorded.gemms("forward"))
     out.mkdir(parents=True, exist_ok=True)
-    made = calibrate(gemms, recorded.name, liberty, node_nm, progress)
+    families = None if unit is None else [unit_family(unit)]
+    made = calibrate(gemms, recorded.name, liberty, node_nm, progress, families)
     for one in made:
         (out / f"{liberty.stem}{DELAYS[one.delay]}.csv").write_text(csv_text(one), encoding="utf-8")
-    held = load_coefficients(out / f"{liberty.stem}.csv")
     report = out / "calibration.md"
-    report.write_text(report_text(made, unit_errors(held, liberty)), encoding="utf-8")
+    # a family alone lacks the blocks that its whole units share with others
+    errors = {} if families else unit_errors(load_coefficients(out / f"{liberty.stem}.csv"), liberty)
+    report.write_text(report_text(made, errors), encoding="utf-8")
     return report

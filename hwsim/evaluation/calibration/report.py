@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hwsim.cost.fit import Fit, quantile
 from hwsim.cost.fitted import SHARES
-from hwsim.evaluation.calibration.calibrate import Calibration
+from hwsim.evaluation.calibration.records import Calibration
 
 AREA_BOUNDS = (0.05, 0.15)
 ENERGY_BOUND = 0.10

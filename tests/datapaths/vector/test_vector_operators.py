@@ -132,6 +132,11 @@ def test_a_price_is_the_sum_of_its_circuits():
     assert full.cycles_per_element == 1
     assert full.area_um2.value - one.area_um2.value == pytest.approx(price["add"].area_um2 + price["mul"].area_um2)
     assert full.energy_fj == one.energy_fj
+    # two adders and two multipliers, one of each other circuit
+    twice = [*price.values(), price["add"], price["mul"]]
+    assert full.fast_area_um2.value == pytest.approx(sum(unit.fast_area_um2 for unit in twice))
+    assert one.leakage_nw == pytest.approx(sum(unit.leakage_nw for unit in price.values()))
+    assert full.leakage_nw == pytest.approx(sum(unit.leakage_nw for unit in twice))
 
 
 def test_stages_shorten_and_cost_registers():
@@ -140,6 +145,9 @@ def test_stages_shorten_and_cost_registers():
     assert two.depth_fo4.value == max(found.depth_fo4 for found in circuits) < 0.6 * one.depth_fo4.value
     assert (one.register_bits, two.register_bits) == (0, sum(found.register_bits for found in circuits))
     assert two.energy_fj == one.energy_fj  # the registers' own energy is the machine's
+    full = operator("softmax", "fp16", stages=2, lane="full")
+    second = depth("add_fp16", 2, DEPTHS).register_bits + depth("mul_fp16", 2, DEPTHS).register_bits
+    assert full.register_bits - two.register_bits == second
 
 
 def test_blocks_share_out_their_scale():

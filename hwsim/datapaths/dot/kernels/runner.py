@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +12,8 @@ from hwsim.datapaths.dot.catalogue import REWRITE_K
 from hwsim.datapaths.dot.elements import Element, element, parts, tables
 from hwsim.datapaths.dot.kernels import amd, fused_gemm, fused_layout, general, grouped_gemm, grouped_layout, words
 from hwsim.datapaths.dot.kernels.tiles import J, aligned
+from hwsim.datapaths.dot.rule import Rule
 from hwsim.jit import parallel_rows
-
-if TYPE_CHECKING:
-    from hwsim.datapaths.dot.bits import Dot
 
 AMD_MODELS = {
     "exact": amd.EXACT,
@@ -51,7 +49,7 @@ class Operands:
 
     def __init__(
         self,
-        unit: Dot,
+        unit: Rule,
         a: NDArray[Any],
         b: NDArray[Any],
         scale_a: NDArray[np.uint8] | None,
@@ -159,7 +157,7 @@ def matmul(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
     return _run(operands, c, paired=False)
 
 
-def grouped_fits(unit: Dot) -> bool:
+def grouped_fits(unit: Rule) -> bool:
     """Whether `grouped_gemm` computes the unit: E2M1 in sub-groups of 16 and groups of 64, cut at 35 bits, scales
     whose products with exact sums float32 holds."""
     form = unit.scale_form
@@ -171,7 +169,7 @@ def grouped_fits(unit: Dot) -> bool:
     )
 
 
-def fused_fits(unit: Dot) -> bool:
+def fused_fits(unit: Rule) -> bool:
     """Whether `fused_gemm` computes the unit: terms of at most 27 bits, sums of 16 of which an int32 holds (all of
     them in float32 where 13 fraction bits remain), scales that are powers of two of whole groups."""
     if unit.align != "fused" or unit.fraction_bits > 25 or unit.rule == "rne_fp32":

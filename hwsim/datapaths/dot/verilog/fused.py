@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hwsim.datapaths.dot.bits import Dot
 from hwsim.datapaths.dot.elements import element
+from hwsim.datapaths.dot.rule import Rule
 from hwsim.datapaths.dot.verilog.parts import decode_text, frame, widths
 from hwsim.datapaths.dot.verilog.scales import block_scales
 from hwsim.rtl.unit import fill, join
@@ -102,7 +102,7 @@ _BLOCKS = """\
   endgenerate"""
 
 
-def fused_text(top: str, title: str, unit: Dot) -> str:
+def fused_text(top: str, title: str, unit: Rule) -> str:
     """Module `top` of a fused unit."""
     form_a, form_b = unit.forms
     wide, form = widths(unit), unit.scale_form
@@ -162,7 +162,7 @@ def fused_text(top: str, title: str, unit: Dot) -> str:
     )
 
 
-def lane_text(unit: Dot) -> tuple[str, str]:
+def lane_text(unit: Rule) -> tuple[str, str]:
     """Name and text of the module that multiplies two codes, and of those that decode them."""
     form_a, form_b = unit.forms
     same = unit.a == unit.b
@@ -184,7 +184,7 @@ def lane_text(unit: Dot) -> tuple[str, str]:
     return lane, join(*(decode_text(one, one.word_bits) for one in formed), text)
 
 
-def _nets(unit: Dot) -> str:
+def _nets(unit: Rule) -> str:
     """Declarations of significands and exponents; one line for both sides where their widths are one."""
     a, b = unit.forms
     lines = []

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from hwsim.datapaths.dot.bits import Dot
 from hwsim.datapaths.dot.elements import element
+from hwsim.datapaths.dot.rule import Rule
 from hwsim.datapaths.dot.verilog.fused import lane_text
 from hwsim.datapaths.dot.verilog.parts import decode_text, frame, widths
 from hwsim.datapaths.dot.verilog.scales import block_scales
@@ -121,7 +121,7 @@ endmodule
 """
 
 
-def grouped_text(top: str, title: str, unit: Dot) -> str:
+def grouped_text(top: str, title: str, unit: Rule) -> str:
     """Module `top` of a unit that adds sub-groups exactly."""
     form, wide = unit.scale_form, widths(unit)
     form_a, form_b = unit.forms
@@ -186,7 +186,7 @@ def grouped_text(top: str, title: str, unit: Dot) -> str:
     return join(decode_text(element("fp32"), 32), modules, shared.modules, text)
 
 
-def _fixed_text(name: str, unit: Dot, largest: int) -> str:
+def _fixed_text(name: str, unit: Rule, largest: int) -> str:
     """Modules of an exact sum of a sub-group of any two formats."""
     form_a, form_b = unit.forms
     width = (form_a.fixed_max * form_b.fixed_max).bit_length()

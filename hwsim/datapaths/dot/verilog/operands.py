@@ -9,15 +9,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.datapaths.dot.bits import Dot
 from hwsim.datapaths.dot.elements import Element
+from hwsim.datapaths.dot.rule import Rule
 from hwsim.rtl.unit import Port, Values, edge_words, random_words
 
 SHORT = 16
 """Products that become zero together, where no sub-group says how many."""
 
 
-def operands(rng: np.random.Generator, n: int, ports: tuple[Port, ...], unit: Dot) -> Values:
+def operands(rng: np.random.Generator, n: int, ports: tuple[Port, ...], unit: Rule) -> Values:
     """Random codes; rows with zero groups and cancelling groups; scales and c near each other and at edges."""
     values = {port.name: random_words(rng, port, n) for port in ports}
     for name in ("a", "b"):
@@ -69,7 +69,7 @@ def _powers(form: Element) -> bool:
     return not form.has_zero and not form.mantissa_bits
 
 
-def _scales_of_rows(rng: np.random.Generator, kind: NDArray[np.int64], values: Values, unit: Dot) -> None:
+def _scales_of_rows(rng: np.random.Generator, kind: NDArray[np.int64], values: Values, unit: Rule) -> None:
     """Equal scales where halves cancel; results near the largest and the smallest number."""
     if unit.group <= SHORT:
         return
@@ -89,7 +89,7 @@ def _scales_of_rows(rng: np.random.Generator, kind: NDArray[np.int64], values: V
         values["scale_b"][ends] = np.clip(wanted - scale_a, 0, top - 1)
 
 
-def _tower_over_little(rng: np.random.Generator, rows: NDArray[np.intp], values: Values, unit: Dot) -> None:
+def _tower_over_little(rng: np.random.Generator, rows: NDArray[np.intp], values: Values, unit: Rule) -> None:
     """Rows whose zero terms have large exponents and whose others are small: a zero must not decide what is cut."""
     width = min(unit.block or SHORT, unit.group)
     width = width if unit.group % width == 0 else 1
