@@ -21,11 +21,19 @@ def verify(
         bool, typer.Option("--discover", help="measure the dot units of the GPU, or of --emulated, instead")
     ] = False,
     emulated: Annotated[str | None, typer.Option(help="with --discover: the emulator of an architecture")] = None,
+    compile_to: Annotated[
+        Path | None,
+        typer.Option("--compile", help="write all machine code there, for HWSIM_CUBINS elsewhere; no check"),
+    ] = None,
     mutants: Annotated[bool, typer.Option("--mutants", help="plant faults and show that each is found")] = False,
     seed: Seed = 0,
 ) -> None:
     """Compare every emulated unit with all oracles here; one table, with what could not be checked and why."""
-    if discover:
+    if compile_to is not None:
+        from hwsim.verify.cuda import build
+
+        typer.echo(f"{build.shelve(compile_to)} kernels in {compile_to}")
+    elif discover:
         _discover(emulated, seed)
     elif mutants:
         _hunt(seed)

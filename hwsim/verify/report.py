@@ -32,9 +32,10 @@ def claims(table: Table) -> str:
         ]
         if rows:
             cases, wrong = sum(row.cases for row in rows), sum(row.differences or 0 for row in rows)
-            verdict = "all bit-equal" if not wrong else f"{wrong:,} differ"
-            unit = "opcodes" if what == "CUDA kernels" else "cases"
-            lines.append(f"| {what} | {against} | {cases:,} {unit}, {verdict} |")
+            code = what == "CUDA kernels"
+            equal = "each is the one instruction it names" if code else "all bit-equal"
+            verdict = equal if not wrong else f"{wrong:,} differ"
+            lines.append(f"| {what} | {against} | {cases:,} {'kernels' if code else 'cases'}, {verdict} |")
     return "\n".join(lines)
 
 

@@ -31,7 +31,8 @@ API cuDeviceGetAttribute(int *v, int attribute, int) { *v = attribute == 75 ? 9 
 API cuDevicePrimaryCtxRetain(void **c, int) { *c = (void *)16; return 0; }
 API cuCtxSetCurrent(void *c) { return c == (void *)16 ? 0 : 201; }
 API cuCtxSynchronize() { return 0; }
-API cuModuleLoadData(void **m, const void *image) { *m = (void *)32; return strcmp((const char *)image, "cubin") ? 200 : 0; }
+API cuModuleLoadData(void **m, const void *image) {
+  *m = (void *)32; return strcmp((const char *)image, "cubin") ? 200 : 0; }
 API cuModuleGetFunction(void **f, void *m, const char *name) {
   *f = (void *)48; return m == (void *)32 && !strcmp(name, "kernel") ? 0 : 500; }
 API cuMemAlloc(uint64_t *p, size_t n) { *p = (uint64_t)malloc(n); return 0; }

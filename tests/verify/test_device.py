@@ -30,8 +30,7 @@ def names_for_cubins(monkeypatch):
     """The fake driver runs a kernel by its name, so nothing is compiled."""
     monkeypatch.setattr(build, "cubin", lambda kernel, target: kernel.name.encode())
     monkeypatch.setattr(build, "opcodes", lambda kernel, target: kernel.targets[target])
-    monkeypatch.setattr(build, "nvrtc", lambda: None)
-    monkeypatch.setattr(build, "nvrtc_version", lambda: "13.5")
+    monkeypatch.setattr(build, "compiler", lambda: "NVRTC 13.5")
 
 
 @pytest.mark.parametrize(("target", "name"), PRODUCTS)

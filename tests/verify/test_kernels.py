@@ -101,3 +101,29 @@ def test_unknown_names_are_told():
     assert str(caught.value) == (
         "verify.cuda: target must be one of sm_80, sm_89, sm_90a, sm_100a, sm_120a, got 'sm_91'"
     )
+
+
+def test_machine_code_is_shelved_and_taken_from_the_shelf(tmp_path, monkeypatch):
+    """Of one target here: what a machine without a compiler reads is what was compiled, with its opcodes."""
+    monkeypatch.setattr("hwsim.verify.cuda.kernels.TARGETS", ("sm_80",))
+    made = build.cubin(get("mma.tf32"), "sm_80")
+    assert build.shelve(tmp_path) == 10
+    build.cubin.cache_clear()
+    monkeypatch.setenv("HWSIM_CUBINS", str(tmp_path))
+    monkeypatch.setattr(build, "nvrtc", None)  # nothing is compiled from here on
+    assert build.compiler() == f"NVRTC {build.nvrtc_version()}"
+    assert build.cubin(get("mma.tf32"), "sm_80") == made
+    assert build.opcodes(get("mma.tf32"), "sm_80") == ("HMMA.1688.F32.TF32",)
+    other = dataclasses.replace(get("mma.tf32"), targets={"sm_80": ("QMMA",)})
+    with pytest.raises(build.BuildError) as caught:
+        build.opcodes(other, "sm_80")
+    assert str(caught.value) == "mma.tf32.sm_80: shelved code must be of QMMA, got 'HMMA.1688.F32.TF32'"
+    with pytest.raises(build.BuildError) as caught:
+        build.cubin(get("wgmma.fp16"), "sm_90a")
+    assert str(caught.value) == f"wgmma.fp16.sm_90a: the shelf must hold the kernel, got '{tmp_path}'"
+    monkeypatch.setenv("HWSIM_CUBINS", str(tmp_path / "none"))
+    with pytest.raises(
+        build.BuildError, match="HWSIM_CUBINS must be a folder that hwsim verify --compile has written"
+    ):
+        build.compiler()
+    build.cubin.cache_clear()

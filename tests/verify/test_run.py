@@ -43,6 +43,8 @@ def test_a_table_as_text_markdown_and_json():
 
 
 def test_claims_come_from_rows_that_were_compared():
+    kernels = Table((Row("10 kernels compile for sm_80", "NVRTC", 10, 0),))
+    assert report.claims(kernels).endswith("| 10 kernels, each is the one instruction it names |")
     assert report.claims(TABLE).splitlines() == [
         "| what | against | how far |",
         "|---|---|---|",

@@ -49,8 +49,8 @@ def check(
     """Rows of the device in this machine; recordings go to `folder`."""
     try:
         device = gpu or Gpu()
-        build.nvrtc()
-    except (DeviceError, MissingExtra) as missing:
+        build.compiler()
+    except (DeviceError, MissingExtra, build.BuildError) as missing:
         yield from unchecked(missing)
         return
     if not device.known:
@@ -88,9 +88,8 @@ def _product(
 
 
 def _origin(gpu: Gpu, kernel: Kernel, operand: Any, out: str, opcodes: tuple[str, ...]) -> Origin:
-    arch, compiler = ARCH[gpu.target], f"NVRTC {build.nvrtc_version()}"
-    driver = f"driver {gpu.driver_version}"
-    return Origin(kernel.name, arch, operand, out, gpu.name, gpu.target, driver, compiler, opcodes, today())
+    arch, driver = ARCH[gpu.target], f"driver {gpu.driver_version}"
+    return Origin(kernel.name, arch, operand, out, gpu.name, gpu.target, driver, build.compiler(), opcodes, today())
 
 
 def _record(unit: DeviceUnit, operand: Any, drawn: list[Batch], opcodes: tuple[str, ...], folder: Path) -> None:

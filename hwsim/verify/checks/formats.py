@@ -38,7 +38,7 @@ def headers(subject: Subject, count: int) -> Iterator[Row]:
         sweeps = [(0, count, stride), *((start, 1 << 16, 1 << 16) for start in TIES)]
         wrong = [word for sweep in sweeps for word in compiled.mismatches(conversion, *sweep, subject)]
         cases = count + len(TIES) * (1 << 16)
-        note = f"first of them {wrong[0]:#010x}" if wrong else ""
+        note = f"first of them {wrong[0]:#010x}; at most 16 are counted in each of 4 sweeps" if wrong else ""
         rounding = f"{conversion.rounding}, {'saturating' if conversion.saturate else 'overflowing'}"
         yield Row(f"float32 to {conversion.format}, {rounding}", HEADERS, cases, len(wrong), today(), note)
 

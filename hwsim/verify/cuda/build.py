@@ -4,10 +4,15 @@ The instruction that runs is the one in the machine code, not the one in the sou
 FP8 ``mma.sync`` into conversions and two FP16 instructions, and a conversion that a part does not have becomes a
 page of integer code. So every kernel names the opcodes it must become, and `opcodes` reads them back. The bindings
 alone are used: their wrapper cuda.core brings nothing that one compilation and one launch need.
+
+A machine with a GPU may have no compiler and no way to get one: `shelve` writes all machine code with its opcodes
+into a folder elsewhere, and where ``HWSIM_CUBINS`` names that folder, it is read instead of compiling.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -107,6 +112,8 @@ def cubin(kernel: Kernel, target: str) -> bytes:
         BuildError: the compiler refused it; the message holds its first complaint.
         MissingExtra: there is no NVRTC.
     """
+    if folder := shelf():
+        return _shelved(folder, kernel, target).read_bytes()
     return _compile(source(kernel), target, f"{kernel.name}.{target}")
 
 
@@ -154,6 +161,13 @@ def opcodes(kernel: Kernel, target: str) -> tuple[str, ...]:
     Raises:
         BuildError: the compiler refused it, or they are not the ones that the kernel names for the target.
     """
+    if folder := shelf():
+        _shelved(folder, kernel, target)
+        made = tuple(_index(folder)["opcodes"][f"{target}.{kernel.name}"])
+        if made != tuple(sorted(kernel.targets[target])):
+            rule = f"shelved code must be of {_counted(tuple(sorted(kernel.targets[target])))}"
+            raise BuildError(rule, got=_counted(made), where=f"{kernel.name}.{target}")
+        return made
     found, complaint = _judged(kernel, target, disassemble(cubin(kernel, target))["kernel"])
     if complaint is not None:
         raise complaint
@@ -184,6 +198,67 @@ def _judged(kernel: Kernel, target: str, made: tuple[str, ...]) -> tuple[tuple[s
         return found, None
     rule, where = f"must compile to {_counted(wanted)}", f"{kernel.name}.{target}"
     return found, BuildError(rule, got=_counted(found), where=where)
+
+
+def shelf() -> Path | None:
+    """The folder of machine code that `shelve` has written, by ``HWSIM_CUBINS``; None if nothing is set."""
+    named = os.environ.get("HWSIM_CUBINS")
+    return Path(named) if named else None
+
+
+def compiler() -> str:
+    """What makes the machine code here: ``NVRTC 13.5``, or the same of the shelf.
+
+    Raises:
+        MissingExtra: there is neither NVRTC nor a shelf.
+        BuildError: the shelf is none.
+    """
+    folder = shelf()
+    return f"NVRTC {nvrtc_version()}" if folder is None else str(_index(folder)["compiler"])
+
+
+def shelve(folder: Path) -> int:
+    """Compile every kernel for every target into `folder`, with the opcodes read back; returns how many.
+
+    Raises:
+        BuildError: a kernel did not become its instruction.
+        MissingExtra: there is no NVRTC or no nvdisasm.
+    """
+    from hwsim.verify.cuda.kernels import TARGETS, for_target
+
+    folder.mkdir(parents=True, exist_ok=True)
+    made = {}
+    for target in TARGETS:
+        for kernel, complaint in survey(for_target(target), target).items():
+            if complaint is not None:
+                raise complaint
+            code = _compile(source(kernel), target, f"{kernel.name}.{target}")
+            (folder / f"{target}.{_file(kernel)}.cubin").write_bytes(code)
+            made[f"{target}.{kernel.name}"] = sorted(kernel.targets[target])
+    index = {"compiler": f"NVRTC {nvrtc_version()}", "opcodes": made}
+    (folder / "index.json").write_text(json.dumps(index, indent=1), encoding="utf-8")
+    return len(made)
+
+
+def _file(kernel: Kernel) -> str:
+    return kernel.name.replace("*", "-")
+
+
+def _index(folder: Path) -> dict[str, Any]:
+    try:
+        index: dict[str, Any] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BuildError(
+            "HWSIM_CUBINS must be a folder that hwsim verify --compile has written", got=str(error)
+        ) from None
+    return index
+
+
+def _shelved(folder: Path, kernel: Kernel, target: str) -> Path:
+    path = folder / f"{target}.{_file(kernel)}.cubin"
+    if not path.is_file():
+        raise BuildError("the shelf must hold the kernel", got=str(folder), where=f"{kernel.name}.{target}")
+    return path
 
 
 def _counted(opcodes: tuple[str, ...]) -> str:
