@@ -269,7 +269,7 @@ def _between() -> Iterator[Design]:
 
 
 def _design(unit: Dot, name: str) -> Design:
-    return Design(f"dot.{unit.align}", name, area_features(unit), dot_unit(unit, name).verilog)
+    return Design(f"dot.{unit.align}", name, area_features(unit), dot_unit(unit, name).verilog, whole=True)
 
 
 def arithmetics() -> Iterator[Arithmetic]:
