@@ -24,10 +24,11 @@ from torch.utils.flop_counter import flop_registry
 
 import hwsim
 from hwsim.errors import ArgumentError, CaptureError, ModelError
-from hwsim.nn.graphing import GraphRecorder
-from hwsim.nn.models import ModelFile, check_finite, run
+from hwsim.nn.models import ModelFile, arguments, check_finite, run
 from hwsim.nn.observe import ProductMode, Seen, observing
+from hwsim.nn.patterns import graph_of
 from hwsim.nn.products import Call
+from hwsim.nn.recording import Recorder
 from hwsim.trace import Gemm, Operand, Trace, TraceWriter, holds_trace, load_trace
 
 RUN = 16
@@ -99,7 +100,7 @@ def capture(
 
 def _record(
     network: nn.Module,
-    step: Callable[[nn.Module, Any, _Recorder], Any],
+    step: Callable[[nn.Module, Any, _Recorder], None],
     batches: Iterable[Any],
     writer: TraceWriter,
     max_rows: int | None,
@@ -110,24 +111,24 @@ def _record(
     with unchanged(network), torch.random.fork_rng(devices=[]):
         for count, batch in enumerate(batches, start=1):
             torch.manual_seed(seed + count)  # each time, as making a batch may draw or set a seed
-            recorder = _Recorder(writer, count - 1, max_rows)
-            if count == 1 and step is _forward_step:  # steps repeat each other
-                recorder.graph = GraphRecorder(dict((*network.named_parameters(), *network.named_buffers())))
-                recorder.graph.inputs(batch)
+            recorder = _Recorder(network, writer, count - 1, max_rows)
+            recorder.recorder.feed(arguments(batch))
             with observing(network, recorder):
-                result = step(network, batch, recorder)
+                step(network, batch, recorder)
             recorder.check()
-            if recorder.graph is not None:
-                writer.write_graph(recorder.graph.graph(result))
+            graph = graph_of(recorder.recorder)
+            writer.add_causal(graph)
+            if count == 1:
+                writer.graph = graph
     if count == 0:
         raise CaptureError("there must be at least one batch", where=type(network).__name__)
     return count
 
 
-def _forward_step(network: nn.Module, batch: Any, recorder: _Recorder) -> Any:
+def _forward_step(network: nn.Module, batch: Any, recorder: _Recorder) -> None:
     network.eval()
     with torch.no_grad():
-        return run(network, batch)
+        recorder.recorder.finish(run(network, batch))
 
 
 def _training_step(file: ModelFile | None) -> Callable[[nn.Module, Any, _Recorder], None]:
@@ -141,6 +142,7 @@ def _training_step(file: ModelFile | None) -> Callable[[nn.Module, Any, _Recorde
         value = loss(network, batch)
         one = torch.ones_like(value)
         recorder.roles.set(one, "gradient")
+        recorder.recorder.finish(value)
         wanted = [parameter for parameter in network.parameters() if parameter.requires_grad]
         torch.autograd.grad(value, wanted, one, allow_unused=True)
 
@@ -150,21 +152,22 @@ def _training_step(file: ModelFile | None) -> Callable[[nn.Module, Any, _Recorde
 class _Recorder(ProductMode):  # type: ignore[no-untyped-call]
     """Stores each product, and counts multiplications by operator as torch would."""
 
-    def __init__(self, writer: TraceWriter, step: int, max_rows: int | None) -> None:
+    recorder: Recorder
+
+    def __init__(self, network: nn.Module, writer: TraceWriter, step: int, max_rows: int | None) -> None:
         super().__init__()
+        self.recorder = Recorder(network)
         self.writer, self.step, self.max_rows = writer, step, max_rows
         self.recorded: Counter[str] = Counter()
         self.flops: Counter[str] = Counter()
 
     def on_call(self, name: str, call: Call, seen: tuple[Seen, ...], compute: Callable[[], Any]) -> Any:
         result = compute()
-        places = []
         for one in seen:
             if call.counted:
                 self.recorded[name] += one.product.macs * one.product.counted
-            places.append(self.writer.count)
-            self._store(one)
-        self.places = tuple(places)
+            if not one.folded:
+                self.records.append(self._store(one))
         return result
 
     def after(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
@@ -182,11 +185,12 @@ class _Recorder(ProductMode):  # type: ignore[no-untyped-call]
             found = ", ".join(f"{name}: {mine:,} of {theirs:,}" for name, (mine, theirs) in missed.items())
             raise CaptureError(f"every multiplication must be recorded, recorded of those torch counts: {found}")
 
-    def _store(self, seen: Seen) -> None:
+    def _store(self, seen: Seen) -> int | None:
+        """Store a product; returns its record, None for one that multiplies nothing."""
         product, origin = seen.product, seen.origin
         a, b = product.a.detach(), product.b.detach()
         if 0 in (*a.shape, *b.shape):
-            return  # an empty product multiplies nothing
+            return None  # an empty product multiplies nothing
         wrong = {str(t.dtype) for t in (a, b) if t.dtype not in _DTYPES}
         if wrong:
             raise CaptureError(
@@ -206,10 +210,10 @@ class _Recorder(ProductMode):  # type: ignore[no-untyped-call]
             k,
             Operand(a_values, seen.a_role, batch * m),
             Operand(b_values, seen.b_role, batch * n),
-            seen.shape.groups,
-            seen.shape.causal,
+            seen.groups,
         )
         self.writer.append(gemm, dtype=_DTYPES[a.dtype] if a.dtype == b.dtype else "float32")
+        return self.writer.count - 1
 
 
 def sampled(a: Tensor, b: Tensor, max_rows: int | None) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -274,9 +278,9 @@ def _placed(out: Path) -> Iterator[Path]:
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         yield fresh
-        for old in (out / "manifest.json", *sorted(out.glob("seg-*"))):
+        for old in (out / "manifest.json", *sorted((*out.glob("seg-*"), *out.glob("graph.json")))):
             old.unlink()
-        for new in sorted(fresh.glob("seg-*")):
+        for new in sorted((*fresh.glob("seg-*"), *fresh.glob("graph.json"))):
             new.rename(out / new.name)
         (fresh / "manifest.json").rename(out / "manifest.json")  # last: without it there is no trace
     finally:

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,19 +27,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from hwsim.errors import CaptureError
-from hwsim.nn.graphing import COMPOSITES, GraphRecorder
 from hwsim.nn.products import Call, Product, as_call, hides_products
+from hwsim.nn.recording import Recorder
 from hwsim.trace.gemm import GemmShape, Phase, Role
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a product comes from, and whether a masked triangle of it is needed; see `hwsim.trace.GemmShape`."""
+    """Where a product comes from; see `hwsim.trace.GemmShape`."""
 
     layer: str
     op: str
     phase: Phase
-    causal: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,39 +46,67 @@ class Seen:
     """A product of a model, its operands in the order in which a machine takes them.
 
     Gradients come first and weights second, so a weight is always in b (`Product.swapped` says what was turned).
+    `groups` as in `hwsim.trace.GemmShape`. `folded` says why no array multiplies it (`Roles.folded`), "" for one of
+    the network.
     """
 
     product: Product
     origin: Origin
     a_role: Role
     b_role: Role
+    groups: int = 1
+    folded: str = ""
 
     @property
     def shape(self) -> GemmShape:
         """The product without its numbers."""
         product, origin = self.product, self.origin
-        batch, m, k = product.a.shape
-        return GemmShape(
-            origin.layer, origin.op, origin.phase, int(batch), int(m), int(product.b.shape[1]), int(k), self.b_role,
-            groups=int(batch), causal=origin.causal,
-        )  # fmt: skip
+        m, n, k = product.a.shape[1], product.b.shape[1], product.a.shape[2]
+        return GemmShape(origin.layer, origin.op, origin.phase, product.batch, m, n, k, self.b_role, self.groups)
+
+
+Kind = Literal["activation", "weight", "gradient", "buffer", "constant", "index"]
+"""What `Roles` tells apart: roles, and of weights the buffers, which no training changes; of activations constants
+that the program writes down, and what integers and constants alone lead to, such as positions."""
 
 
 class Roles:
     """What the numbers of a tensor are, by the memory they lie in, so that views share the role of their base."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._known: dict[int, tuple[StorageWeakRef, Role]] = {}  # the reference keeps the key from being reused
+        self._known: dict[int, tuple[StorageWeakRef, Kind]] = {}  # the reference keeps the key from being reused
         self._limit = 1 << 14
-        for tensor in (*model.parameters(), *model.buffers()):
+        for tensor in model.buffers():
+            self.set(tensor, "buffer")
+        for tensor in model.parameters():
             self.set(tensor, "weight")
 
     def of(self, tensor: Tensor) -> Role:
         """The role of a tensor, ``"activation"`` unless something else is known."""
-        known = self._known.get(_storage(tensor)._cdata)
-        return known[1] if known else "activation"
+        kind = self.kind(tensor)
+        return "weight" if kind == "buffer" else ("gradient" if kind == "gradient" else
+                                                  ("weight" if kind == "weight" else "activation"))  # fmt: skip
 
-    def set(self, tensor: Tensor, role: Role) -> None:
+    def kind(self, tensor: Tensor) -> Kind:
+        """What is known of a tensor, ``"index"`` for whole numbers of 32 and 64 bits that are not fed as such."""
+        known = self._known.get(_storage(tensor)._cdata)
+        if known:
+            return known[1]
+        return "index" if tensor.dtype in (torch.int64, torch.int32, torch.bool) else "activation"
+
+    def folded(self, a: Tensor, b: Tensor) -> str:
+        """Why a product is no arithmetic of the network, "" if it is: ``"complex"`` and ``"index"`` products, of
+        ``"positions"`` with fixed buffers, and ``"weight × weight"``, which is done once before inference."""
+        if a.is_complex() or b.is_complex():
+            return "complex"
+        if not a.is_floating_point() and not b.is_floating_point():
+            return "index"
+        kinds = {self.kind(a), self.kind(b)}
+        if kinds <= {"weight", "buffer"}:
+            return "weight × weight"
+        return "positions" if "index" in kinds and kinds <= {"index", "buffer", "constant"} else ""
+
+    def set(self, tensor: Tensor, role: Kind) -> None:
         """Note the role of a tensor's memory."""
         storage = _storage(tensor)
         self._known[storage._cdata] = StorageWeakRef(storage), role  # type: ignore[no-untyped-call]
@@ -88,16 +115,26 @@ class Roles:
             self._known = alive
             self._limit = max(self._limit, 2 * len(self._known))
 
-    def pass_on(self, inputs: list[Tensor], outputs: list[Tensor]) -> None:
+    def forget(self, tensor: Tensor) -> None:
+        """Take a tensor for what its type alone tells."""
+        self._known.pop(_storage(tensor)._cdata, None)
+
+    def pass_on(self, inputs: list[Tensor], outputs: list[Tensor], random: bool) -> None:
         """Give the results of an operator the role that follows from its inputs."""
-        roles = {self.of(tensor) for tensor in inputs}
+        kinds = {self.kind(tensor) for tensor in inputs}
         for tensor in outputs:
-            if "gradient" in roles:
+            if "gradient" in kinds:
                 self.set(tensor, "gradient")
-            elif roles == {"weight"}:
-                self.set(tensor, "weight")
+            elif "activation" in kinds or random:
+                self.forget(tensor)
+            elif kinds <= {"weight", "buffer", "constant"} and kinds != {"constant"} and kinds:
+                self.set(tensor, "weight" if "weight" in kinds else "buffer")
+            elif kinds <= {"constant"}:
+                self.set(tensor, "constant")
+            elif "weight" not in kinds:
+                self.set(tensor, "index")
             else:
-                self._known.pop(_storage(tensor)._cdata, None)
+                self.forget(tensor)
 
 
 def _storage(tensor: Tensor) -> torch.UntypedStorage:
@@ -144,33 +181,30 @@ class _Attention(TorchFunctionMode):
 
     FUNCTIONS = (nn.functional.scaled_dot_product_attention, nn.functional.multi_head_attention_forward)
 
-    def __init__(self, mode: ProductMode) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._mode = mode
         self._open: list[int] = []
         self._causal: list[bool] = []
 
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
         if function not in self.FUNCTIONS:
-            if self._mode.graph is not None and function in COMPOSITES and self._mode.layers.running:
-                with self._mode.graph.composite(COMPOSITES[function], self._mode.layers.current):
-                    return function(*args, **kwargs)
-            return function(*args, **kwargs)
+            return function(*args, **(kwargs or {}))
         self._open.append(0)
-        self._causal.append(_is_causal(function, args, kwargs))
+        place = 5 if function is self.FUNCTIONS[0] else 25
+        causal = args[place] if len(args) > place else (kwargs or {}).get("is_causal", False)
+        self._causal.append(bool(causal))
         try:
-            return function(*args, **kwargs)
+            return function(*args, **(kwargs or {}))
         finally:
             self._open.pop()
             self._causal.pop()
 
     @property
-    def causal(self) -> bool:
-        """Whether the attention under way masks what comes later."""
-        return bool(self._causal) and self._causal[-1]
+    def is_causal(self) -> bool:
+        """Whether an attention is under way that was called as causal."""
+        return bool(self._causal and self._causal[-1])
 
     def next_name(self) -> str | None:
         """``"qk"`` for the product of queries and keys, ``"pv"`` for the other; None outside of attention."""
@@ -184,15 +218,14 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Calls `on_call` for each operator of a model that multiplies matrices. Entered by `observing`."""
 
     follows_backward = True
-    graph: GraphRecorder | None = None
-    places: tuple[int, ...] = ()
-    """Where `on_call` put the records of the products that it saw last."""
+    recorder: Recorder | None = None
     roles: Roles
     layers: Layers
     attention: _Attention
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self.records: list[int | None] = []
         self._forward: dict[int, Origin] = {}
 
     @abstractmethod
@@ -226,6 +259,7 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 where=self.layers.current or "model",
             )
         call = as_call(packet, args, kwargs) if wanted else None
+        seen: tuple[Seen, ...] = ()
         if call is None:
             if composite:  # under inference_mode composite operators arrive whole
                 with self:
@@ -233,19 +267,28 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 if decomposed is not NotImplemented:
                     return decomposed
             result = func(*args, **kwargs)
-            products: list[tuple[GemmShape, Any, int]] = []
         else:
             seen = tuple(self._locate(call, _tensors((args, kwargs))))
-            self.places = ()
+            if self.recorder is not None:
+                groups = self.recorder.groups
+                seen = tuple(replace(one, groups=groups(one.product)) for one in seen)
             result = self.on_call(name, call, seen, lambda: func(*args, **kwargs))
-            products = []
-            if self.places:
-                products = [(one.shape, one.product.of, at) for one, at in zip(seen, self.places, strict=True)]
-        if self.graph is not None and wanted and self.layers.running:
-            self.graph.record(name, self.layers.current, args, kwargs, result, products)
+        if self.recorder is not None and packet is not None:
+            backward = torch._C._current_autograd_node() is not None
+            where: tuple[str, Phase, bool] = (
+                self.layers.current, "dgrad" if backward else "forward", self.attention.is_causal
+            )  # fmt: skip
+            self.recorder.note(func, args, kwargs, result, call, [self._noted(one) for one in seen], where)
         self.after(packet, args, kwargs, result)
-        self.roles.pass_on(_tensors((args, kwargs)), _tensors(result))
+        random = packet is not None and torch.Tag.nondeterministic_seeded in func.tags
+        self.roles.pass_on(_tensors((args, kwargs)), _tensors(result), random)
         return result
+
+    def _noted(self, seen: Seen) -> tuple[Product, GemmShape | None, str, int | None]:
+        """A product as a `Recorder` wants it."""
+        shape = seen.shape if seen.folded not in ("complex", "index") else None
+        folded = seen.folded if shape else ""
+        return seen.product, shape, folded, None if seen.folded else self.records.pop(0)
 
     def _locate(self, call: Call, inputs: list[Tensor]) -> Iterator[Seen]:
         """Turn each product so that gradients come first and weights second, and say where it comes from."""
@@ -253,6 +296,7 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         number = None if node is None else node._sequence_nr()
         for product in call.products:
             roles = self.roles.of(product.of[0]), self.roles.of(product.of[1])
+            folded = self.roles.folded(*product.of)
             if (roles[0] == "weight" != roles[1]) or (roles[1] == "gradient" != roles[0]):
                 product, roles = product.swap(), (roles[1], roles[0])
             if "gradient" in roles:
@@ -261,7 +305,7 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 origin = self._forward_origin(call.op, roles[1])
                 if self.follows_backward:
                     self._remember(origin, inputs)
-            yield Seen(product, origin, *roles)
+            yield Seen(product, origin, *roles, folded=folded)
 
     def _forward_origin(self, op: str, b_role: Role) -> Origin:
         layer = self.layers.current
@@ -270,9 +314,7 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if b_role == "weight":
             return Origin(layer, "linear", "forward")
         part = self.attention.next_name()
-        if not part:
-            return Origin(layer, op, "forward")
-        return Origin(f"{layer}.{part}".lstrip("."), "attention", "forward", self.attention.causal)
+        return Origin(f"{layer}.{part}".lstrip("."), "attention", "forward") if part else Origin(layer, op, "forward")
 
     def _remember(self, origin: Origin, inputs: list[Tensor]) -> None:
         """Note the origin under the sequence number of the newest autograd node.
@@ -292,21 +334,6 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return Origin(forward.layer, forward.op, product.gradient)
         of_weight = forward.op == "linear" and b_role == "activation"
         return Origin(forward.layer, forward.op, "wgrad" if of_weight else "dgrad")
-
-
-def _is_causal(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Whether a call of attention masks what comes later: it says so, or its mask is that triangle."""
-    if function is not nn.functional.scaled_dot_product_attention:
-        return bool(kwargs.get("is_causal", False))
-    if kwargs.get("is_causal", args[5] if len(args) > 5 else False):
-        return True
-    mask = kwargs.get("attn_mask", args[3] if len(args) > 3 else None)
-    if not isinstance(mask, Tensor) or mask.is_meta or mask.ndim < 2 or mask.shape[-2] < 2:
-        return False
-    shown = mask if mask.dtype == torch.bool else mask > torch.finfo(mask.dtype).min
-    rows, cols = mask.shape[-2:]
-    triangle = torch.ones(rows, cols, dtype=torch.bool).tril(cols - rows)
-    return bool((shown == triangle.to(mask.device)).all())
 
 
 def _tensors(tree: Any) -> list[Tensor]:
@@ -333,7 +360,7 @@ def observing(model: nn.Module, mode: ProductMode) -> Iterator[None]:
             stack.enter_context(torch.compiler.set_stance("force_eager"))
         torch.clear_autocast_cache()  # a weight that was cast before would not be known as one
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
-        mode.roles, mode.layers, mode.attention = Roles(model), Layers(model), _Attention(mode)
+        mode.roles, mode.layers, mode.attention = Roles(model), Layers(model), _Attention()
         stack.callback(mode.layers.remove)
         stack.enter_context(mode.attention)
         stack.enter_context(mode)

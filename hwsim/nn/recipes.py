@@ -75,7 +75,7 @@ def policy_of(recipe: str | Policy | Accelerator) -> Policy:
     if name.startswith("pann."):
         return Policy(Numerics(wide.activation, scheme, datapaths.pann(8, scheme.additions, 32)), attention=wide)
     if name.startswith("int"):
-        return Policy(_integer(name, int(name[3])))
+        return Policy(_integer(name, int(name.removeprefix("int").partition(".")[0])))
     raise ArgumentError("recipe must be a scheme that a unit multiplies", got=recipe)
 
 

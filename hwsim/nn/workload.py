@@ -12,21 +12,22 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_leaves, tree_map
 
 from hwsim.errors import ModelError
 from hwsim.nn.capturing import unchanged
-from hwsim.nn.graphing import GraphRecorder
 from hwsim.nn.models import ModelFile, arguments
 from hwsim.nn.observe import ProductMode, Seen, observing
+from hwsim.nn.patterns import graph_of
 from hwsim.nn.products import Call
+from hwsim.nn.recording import Recorder
 from hwsim.trace import GemmShape, Graph, Workload
 
 
 def meta_workload(
     model: nn.Module | str | Callable[[], nn.Module], batches: Iterable[Any] | None = None, name: str | None = None
 ) -> Workload:
-    """The products of a forward of `model`, as shapes.
+    """The products of a forward of `model`, as shapes, and the graph of all operators of its first batch.
 
     Args:
         model: a module, a function that builds one (called with the meta device as default, so that no weight is
@@ -49,33 +50,34 @@ def meta_workload(
         with torch.device("meta"):
             model = model()
     counter = _Counter()
-    graph: Graph | None = None
     with torch.no_grad(), torch.device("meta"), unchanged(model), observing(model, counter):
         model.eval()
         for batch in batches:
-            counter.graph = GraphRecorder({}) if graph is None else None
-            result = _run(model, counter, batch)
-            if counter.graph is not None:
-                graph = counter.graph.graph(result)
-    return Workload(name or type(model).__name__, tuple(counter.shapes), graph)
+            _run(model, counter, batch)
+    return Workload(name or type(model).__name__, tuple(counter.shapes), counter.graph)
 
 
-def _run(model: nn.Module, counter: _Counter, batch: Any) -> Any:
+def _run(model: nn.Module, counter: _Counter, batch: Any) -> None:
     """One forward with all tensors replaced by their shapes; the model keeps its own."""
-    tensors = {key: value.to("meta") for key, value in (*model.named_parameters(), *model.named_buffers())}
-    for key, tensor in tensors.items():
-        counter.roles.set(tensor, "weight")
-        if counter.graph is not None:
-            counter.graph.know(tensor, key, "weight")
+    counter.recorder = None  # what is moved here is no part of the run
+    held = {key: (value, value.to("meta")) for key, value in (*model.named_buffers(), *model.named_parameters())}
     args, kwargs = tree_map(lambda value: value.to("meta") if isinstance(value, Tensor) else value, arguments(batch))
-    if counter.graph is not None:
-        counter.graph.inputs((args, kwargs))
+    counter.recorder = recorder = Recorder(nn.Module())
+    for key, (value, tensor) in held.items():
+        counter.roles.set(tensor, "weight" if isinstance(value, nn.Parameter) else "buffer")
+        recorder.weight(key, tensor, value)
+    for tensor in tree_leaves((args, kwargs)):
+        if isinstance(tensor, Tensor):
+            counter.roles.forget(tensor)
+    tensors = {key: tensor for key, (_, tensor) in held.items()}
+    recorder.feed((args, kwargs))
     try:
-        return torch.func.functional_call(model, tensors, args, kwargs)
+        recorder.finish(torch.func.functional_call(model, tensors, args, kwargs))
     except (NotImplementedError, RuntimeError) as error:
         if "meta" not in str(error).lower():
             raise
         raise ModelError(f"model must run on shapes alone, {error}", where=type(model).__name__) from error
+    counter.keep(graph_of(recorder))
 
 
 class _Counter(ProductMode):  # type: ignore[no-untyped-call]
@@ -84,12 +86,19 @@ class _Counter(ProductMode):  # type: ignore[no-untyped-call]
     def __init__(self) -> None:
         super().__init__()
         self.shapes: list[GemmShape] = []
+        self.graph: Graph | None = None
 
     def on_call(self, name: str, call: Call, seen: tuple[Seen, ...], compute: Callable[[], Any]) -> Any:
-        places = []
         for one in seen:
-            places.append(len(self.shapes))
-            if one.product.macs:
-                self.shapes.append(one.shape)
-        self.places = tuple(places)
+            if not one.folded:
+                self.records.append(len(self.shapes) if one.product.macs else None)
+                if one.product.macs:
+                    self.shapes.append(one.shape)
         return compute()
+
+    def keep(self, graph: Graph) -> None:
+        """Take over from the graph of a batch what only the whole of it tells, and the first graph itself."""
+        for operator in graph.operators:
+            if operator.record is not None and operator.gemm is not None:
+                self.shapes[operator.record] = operator.gemm
+        self.graph = self.graph or graph

@@ -157,11 +157,8 @@ def _efficiencies() -> Iterator[Row]:
     shared = "the chip's units of all precisions are one circuit, most of it a tree that FP8 and FP6 use in part"
     yield Row("MX NPU", "MXFP8 over MXFP4", watts["mxfp4"] / watts["mxfp8"], mx["mxfp8"] / mx["mxfp4"], 1.3, shared)
     yield Row("MX NPU", "MXFP8 over MXFP6", watts["mxfp6"] / watts["mxfp8"], mx["mxfp8"] / mx["mxfp6"], 1.3, shared)
-    # inputs that pass the global buffer once a product: its share is below a percent, and a level less to plan
-    straight = {"memory.global.holds": ["output"], "memory.inputs.parent": "dram"}
     lowest = {"technology.voltage": 0.48, "technology.clock_ghz": 0.2}
-    yield Row("Simba", "INT8, 9.1 TOPS/W at 0.42 V", 2 / 9.1, _on_chip("simba", **straight, **lowest), 2.0,
-              "")  # fmt: skip
+    yield Row("Simba", "INT8, 9.1 TOPS/W at 0.42 V", 2 / 9.1, _on_chip("simba", **lowest), 2.0)
 
 
 def _priced(chip: str, **changes: object) -> Evaluation:

@@ -1,7 +1,7 @@
 """What the rest of a run costs at least, whatever a plan decides.
 
-The stages of a span cost what they cost on a machine whose memories hold everything; a tensor that was written to DRAM
-has to be read from there once more.
+The stages of a span cost what they cost on a machine whose memories hold everything; a tensor that was written to
+DRAM has to be read from there once more.
 """
 
 from __future__ import annotations
@@ -64,4 +64,5 @@ class Bounds:
 
     def ahead(self, at: int, residents: tuple[tuple[str, int], ...]) -> float:
         """Of the stages from `at` on, with these tensors on chip."""
-        return self._least[at] + self._pending[at] - sum(self.loads.get(name, 0.0) for name, _ in residents)
+        saved = sum(self.loads.get(name, 0.0) for name, _ in residents)
+        return float(self._least[at] + self._pending[at] - saved)

@@ -12,6 +12,7 @@ dataflow  folds           streamed steps      reads of a      reads of b        
 ``ws``    fn fk pm        M fn fk             M K fn          N K pm                 fk
 ``is``    fm fk pn        N fm fk             M K pn          N K fm                 fk
 ``os``    fm fn pk        K' fm fn            M K fn          N K fm                 pk
+``rs``    `FOLDS`         `STEPS` each        M K pn          N K `FOLDS` tiles      pk
 ========  ==============  ==================  ==============  =====================  ================
 
 Reads of a and b are elements that leave the memory next to the array; a sum is written at every visit and read back
@@ -29,9 +30,10 @@ from hwsim.jit import register_jitable
 # one product, or one of several fused
 PROBLEMS, ROWS, N, K, WIDE, PACE, FLOW, OVERLAP, ARRAYS, CAUSAL = range(10)
 B_BITS, SUM_BITS, A_VIEW, SIDE_R, SIDE_C = range(10, 15)
-SIZE = 15
+FOLDS, STEPS = 15, 16  # of a whole problem, for a dataflow that packs (`Dataflow.fold`)
+SIZE = 17
 
-WS, OS, IS = 0, 1, 2
+WS, OS, IS, PACKED = 0, 1, 2, 3
 NONE, FILL, IDEAL = 0, 1, 2
 
 
@@ -77,6 +79,7 @@ def array_counts(par: Any, tiles: Any, fm_rows: Any, fm_tiles: Any, tile_n: Any,
     used_r = par[SIDE_R]
     while True:
         used_c = par[SIDE_C]
+        hopeless = False
         while True:
             unit = used_r * wide
             if par[FLOW] == WS:
@@ -92,6 +95,11 @@ def array_counts(par: Any, tiles: Any, fm_rows: Any, fm_tiles: Any, tile_n: Any,
                 a, b, visits = pn, fm, fk
                 edge = 2 * used_r + used_c - 2
                 mask = used_c if par[CAUSAL] == 1 or used_c > unit else unit
+            elif par[FLOW] == PACKED:
+                folds, steps = par[FOLDS] * par[PROBLEMS], par[FOLDS] * par[STEPS] * par[PROBLEMS]
+                a, b, visits = pn, tiles * par[FOLDS], pk
+                edge = used_r + used_c - 2
+                mask = used_c
             else:
                 fn = folds_of(n, tile_n, used_c)
                 fm = fm_tiles[0] * -(-fm_rows[0] // used_r) + fm_tiles[1] * -(-fm_rows[1] // used_r)
@@ -103,7 +111,8 @@ def array_counts(par: Any, tiles: Any, fm_rows: Any, fm_tiles: Any, tile_n: Any,
             if par[CAUSAL] > 0:
                 shown, of = visible(par[ROWS], n if par[CAUSAL] == 1 else k, mask)
             cycles = -(-steps * par[PACE] * -(-folds // par[ARRAYS]) * shown // (folds * of))
-            if best[0] >= 0 and cycles >= best[0]:
+            if best[0] >= 0 and cycles >= best[0] and par[CAUSAL] == 0:
+                hopeless = used_c == par[SIDE_C]
                 break  # fewer rows or columns never take fewer steps
             if par[OVERLAP] == FILL:
                 cycles += edge
@@ -111,10 +120,10 @@ def array_counts(par: Any, tiles: Any, fm_rows: Any, fm_tiles: Any, tile_n: Any,
                 cycles += -(-folds * shown // (of * par[ARRAYS])) * edge
             if best[0] < 0 or cycles < best[0]:
                 best = (cycles, folds, used_r, used_c, a, b, visits, shown, of)
-            if used_c == 1 or par[OVERLAP] == IDEAL:
+            if used_c == 1 or par[FLOW] == PACKED or (par[OVERLAP] == IDEAL and par[CAUSAL] == 0):
                 break
             used_c = used_c // 2
-        if used_r == 1 or par[OVERLAP] == IDEAL or (used_c == par[SIDE_C] and cycles >= best[0]):
+        if used_r == 1 or par[FLOW] == PACKED or (par[OVERLAP] == IDEAL and par[CAUSAL] == 0) or hopeless:
             break
         used_r = used_r // 2
     return best

@@ -9,7 +9,7 @@ from hwsim.timing import tiles as t
 from hwsim.timing.groups import DRAM, STATISTIC_BITS, Part, Places
 from hwsim.timing.stages import Staged
 
-LONGEST = 6
+LONGEST = 4
 """Stages of a group, at most."""
 
 
@@ -72,7 +72,8 @@ def fusion(staged: Staged, parts: tuple[Part, ...]) -> Fusion | None:
     modes = [t.PLAIN] * len(parts)
     for place in range(len(parts) - 1):
         one, two = parts[place], parts[place + 1]
-        assert one.problem is not None and two.problem is not None
+        assert one.problem is not None
+        assert two.problem is not None
         meets = (
             modes[place] == t.PLAIN
             and two.a_source in _outputs(staged, one)
@@ -131,7 +132,8 @@ def fill_rows(
             else:
                 spans.append((narrow, first, stop))
         else:
-            if (places.home[part.a_source] == DRAM and part.a_source not in seen) or (levels[places.home[part.a_source]] != levels[0] and part.a_source not in seen):
+            home = places.home[part.a_source]
+            if (home == DRAM or levels[home] != levels[0]) and part.a_source not in seen:
                 spans.append((double * part.a_bits / common, place, until[part.a_source]))
                 seen.add(part.a_source)
             if part.raw:
@@ -155,7 +157,7 @@ def fill_rows(
             name == other for part in parts for other, _ in part.extra
         ):
             spans.append((staged.bits[name] / common, first, reader))
-    for bits, first, end in spans:
-        for at in range(first, min(end, count - 1) + 1):
-            table[at][0] += bits
+    for held, begin, end in spans:
+        for at in range(begin, min(end, count - 1) + 1):
+            table[at][0] += held
     return table

@@ -30,7 +30,7 @@ FUSED_TILE = 3
 STATISTIC_BITS = 2 * 32
 """A row's running maximum and sum in float32, while softmax is online."""
 
-FLOWS = {"ws": c.WS, "os": c.OS, "is": c.IS}
+FLOWS = {"ws": c.WS, "os": c.OS, "is": c.IS, "rs": c.PACKED}
 OVERLAPS = {"none": c.NONE, "fill": c.FILL, "ideal": c.IDEAL}
 
 
@@ -92,8 +92,12 @@ def part(staged: Staged, number: int, machine: Accelerator, additions: dict[int,
     if stage.product is None:
         first = operators[stage.operators[0]]
         rows = max(1, first.elements // max(1, staged.rows[first.output]))
-        made = Part(number, stage, None, "", "", 0, 0, False, None, 0, sum(vector_cycles(o, width) for o in after), False, reduces,
-                    online, softmax, (*extra, *((read.tensor, read.bits) for read in a_reads)), vector_rows=rows)  # fmt: skip
+        cycles = sum(vector_cycles(operator, width) for operator in after)
+        extra = (*extra, *((read.tensor, read.bits) for read in a_reads))
+        made = Part(
+            number, stage, None, "", "", 0, 0, False, None, 0, cycles, False, reduces, online, softmax, extra,
+            vector_rows=rows,
+        )  # fmt: skip
     else:
         made = _product_part(staged, number, machine, before, after, extra, (additions or {}).get(stage.product))
         made.whole_row, made.online, made.softmax = reduces, online, softmax
@@ -150,6 +154,11 @@ def _product_part(
         (c.SIDE_C, array.cols),
     ):
         problem[place] = value
+    if array.dataflow.packs:
+        sizes = {"m": rows, "n": shape.n, "k": -(-shape.k // int(problem[c.WIDE]))}
+        if a.window is not None:
+            sizes |= {"filter_rows": a.window.kernel[0], "output_rows": a.window.outputs[0]}
+        problem[c.FOLDS], problem[c.STEPS], _ = array.dataflow.fold(sizes, array.rows, array.cols)
     a_bits = 0 if a_read is None else a_read.bits
     return Part(
         number,
@@ -245,7 +254,7 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The best tile of a group: cost and latency as the search saw them, and the tile (`single_tile`, `fused_tile`)."""
+    """The best tile of a group (`single_tile`, `fused_tile`), its cost and latency as the search saw them."""
 
     cost: float
     latency: float

@@ -88,7 +88,8 @@ def prepare(
                     flows += [Flow(layer, part.a_source, raw, (), (level_in,)),
                               Flow(layer, part.a_source, raw, (level_in,)),
                               Flow(layer, part.a_source, narrow, (), (level_in,))]  # fmt: skip
-                else:
+                elif part.a_source not in seen:
+                    seen.add(part.a_source)
                     flows.append(Flow(layer, part.a_source, narrow, (), (level_in,)))
             else:
                 home = places.home[part.a_source]
@@ -158,7 +159,9 @@ def inner_flows(part: Part, wires: Wiring) -> list[Flow]:
             for operand, levels in enumerate(wires.inner)
         ]
         _, *times = t.inner_passes(
-            np.array(problem, np.float64), np.array(rooms), *(t.grid(int(problem[side])) for side in (c.ROWS, c.N, c.K))
+            np.array(problem, np.float64),
+            np.array(rooms),
+            *(t.grid(int(problem[side])) for side in (c.ROWS, c.N, c.K)),
         )
         for operand, levels in enumerate(wires.inner):
             if depth >= len(levels):
@@ -213,6 +216,8 @@ def _least(problem: list[Any]) -> tuple[float, float, float, float, float]:
     elif problem[c.FLOW] == c.IS:
         fm = -(-each // cols)
         a, b, visits, steps = 1, fm, fk, fm * fk * n
+    elif problem[c.FLOW] == c.PACKED:
+        a, b, visits, steps = 1, 1, 1, problem[c.FOLDS] * problem[c.STEPS]
     else:
         fm = -(-each // rows)
         a, b, visits, steps = fn, fm, 1, fm * fn * -(-k // wide)
@@ -321,9 +326,14 @@ def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, 
         row_tiles = -(-par[c.ROWS] // tile_m) * par[c.PROBLEMS]
         whole, ragged = divmod(par[c.ROWS], tile_m)
         counted = c.array_counts(
-            par, row_tiles, (tile_m, ragged), (whole * par[c.PROBLEMS], par[c.PROBLEMS] if ragged else 0), tile_n, tile_k
+            par,
+            row_tiles,
+            (tile_m, ragged),
+            (whole * par[c.PROBLEMS], par[c.PROBLEMS] if ragged else 0),
+            tile_n,
+            tile_k,
         )
-        pm, pn, pk, again_a, again_b, visits = c.passes(par, tile_m, tile_n, tile_k, order)
+        _pm, pn, pk, again_a, again_b, visits = c.passes(par, tile_m, tile_n, tile_k, order)
         flows += _single_flows(par, part, again_a, again_b, visits, wires)
         array_flows, product = _array(par, part, counted, staged, wires)
         flows += array_flows
@@ -337,14 +347,17 @@ def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, 
             first += par[c.B_BITS] * share
         last = Fraction(step[t.STORE_BITS] * tile_m * tile_n, par[c.PROBLEMS] * par[c.ROWS] * par[c.N])
         order_words = ("mnk", "mkn", "nmk", "nkm", "kmn", "knm")[order]
-        words = f"tiles of {tile_m} x {tile_n} x {tile_k} of {par[c.ROWS]} x {par[c.N]} x {par[c.K]}, loops {order_words}"
+        words = (
+            f"tiles of {tile_m} x {tile_n} x {tile_k} of {par[c.ROWS]} x {par[c.N]} x {par[c.K]}, loops {order_words}"
+        )
     else:
         how = group.how
         tile_m, cut, held = (int(value) for value in choice.tile)
         blocks, outer = -(-how.block // tile_m), how.common // how.block
         first = step[t.FIRST_ROW_BITS] * tile_m
         parts_of = 1
-        kept, streamed = [], []
+        kept: list[str] = []
+        streamed: list[str] = []
         for place, part in enumerate(group.parts):
             par = group.pars[place]
             side = par[c.K] if par[t.MODE] == t.SECOND else par[c.N]
@@ -402,7 +415,7 @@ def _array(par: list[Any], part: Part, counted: Any, staged: Staged, wires: Wiri
     layer = part.stage.layer
 
     def seen(bits: int) -> int:
-        return -(-bits * shown // of)
+        return int(-(-bits * shown // of))
 
     rows, n, k = par[c.PROBLEMS] * par[c.ROWS], par[c.N], par[c.K]
     sums = rows * n * par[c.SUM_BITS]

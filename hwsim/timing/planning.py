@@ -1,8 +1,8 @@
 """The plan of a run: what lies where and when, tile by tile, from the model's input to its stored output.
 
 The plan is the cheapest that the search finds for the machine's objective: DRAM bits, energy, cycles, or energy times
-cycles (by a sweep over weighted sums). It is compared with the plan in which every operator runs alone, and never
-costs more. `check` holds for every plan that is returned.
+cycles (by a sweep over weighted sums). Where a product with the vector work around it fits no memory, every operator
+is planned as a stage of its own. `check` holds for every plan that is returned.
 """
 
 from __future__ import annotations

@@ -98,7 +98,9 @@ class Search:
         bounds = self._bounds(aim)
         least: dict[tuple[int, Residents], float] = {(0, ()): 0.0}
         came: dict[tuple[int, Residents], tuple[tuple[int, Residents], Move]] = {}
-        queue: list[tuple[float, int, int, tuple[int, Residents], Move | None]] = [(bounds.ahead(0, ()), 0, 0, (0, ()), None)]
+        queue: list[tuple[float, int, int, tuple[int, Residents], Move | None]] = [
+            (bounds.ahead(0, ()), 0, 0, (0, ()), None)
+        ]
         pushed, tiled, last = 0, 0, len(self.parts)
         while queue:
             _, _, _, node, move = heappop(queue)
@@ -120,10 +122,14 @@ class Search:
                 came[there] = (node, Move(move.span, move.places, made, move.residents))
                 pushed += 1
                 promise = cost + bounds.ahead(*there)
-                heappush(queue, (-there[0] * HURRY + promise if tiled > TILED else promise, -there[0], pushed, there, None))
+                heappush(
+                    queue, (-there[0] * HURRY + promise if tiled > TILED else promise, -there[0], pushed, there, None)
+                )
         raise DesignError("memories must hold a tile of every stage", got=self._stuck(aim, bounds), where="memory")
 
-    def _moves_to(self, node: tuple[int, Residents], came: dict[tuple[int, Residents], tuple[tuple[int, Residents], Move]]) -> tuple[Move, ...]:
+    def _moves_to(
+        self, node: tuple[int, Residents], came: dict[tuple[int, Residents], tuple[tuple[int, Residents], Move]]
+    ) -> tuple[Move, ...]:
         moves = []
         while node in came:
             node, move = came[node]
@@ -189,7 +195,17 @@ class Search:
                 for part in parts
             )
             spans.append(
-                Span(first, end, parts, how, tuple(reads), writes, (*reads, *writes), frozenset(made), (shape, tuple(part.key for part in parts)))
+                Span(
+                    first,
+                    end,
+                    parts,
+                    how,
+                    tuple(reads),
+                    writes,
+                    (*reads, *writes),
+                    frozenset(made),
+                    (shape, tuple(part.key for part in parts)),
+                )
             )
         return spans
 

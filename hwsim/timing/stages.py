@@ -229,9 +229,7 @@ def _is_front(graph: Graph, reader: int, target: int, tensor: str) -> bool:
     return uses == [0] and operator.inputs[0].kind in ("whole", "view")
 
 
-def _finish(
-    graph: Graph, machine: Accelerator, numerics: dict[int, Numerics], groups: list[list[int]]
-) -> Staged:
+def _finish(graph: Graph, machine: Accelerator, numerics: dict[int, Numerics], groups: list[list[int]]) -> Staged:
     tensors = graph.by_name
     owner = {place: number for number, places in enumerate(groups) for place in places}
     made = {graph.operators[place].output: number for place, number in owner.items()}
@@ -333,14 +331,16 @@ def _scheme_bits(tensor: Tensor, operator: Operator, numerics: Numerics, access:
     shape = operator.gemm
     assert shape is not None
     if use == "b":
-        whole, elements = shape.groups * storage_bits(numerics, shape.b_role, shape.n, shape.k), (
-            shape.groups * shape.n * shape.k
+        whole, elements = (
+            shape.groups * storage_bits(numerics, shape.b_role, shape.n, shape.k),
+            (shape.groups * shape.n * shape.k),
         )
     elif access.kind == "window":
         columns = tensor.row_elements
         return storage_bits(numerics, "activation", max(1, access.elements // columns), columns)
     else:
-        whole, elements = storage_bits(numerics, "activation", shape.batch * shape.m, shape.k), (
-            shape.batch * shape.m * shape.k
+        whole, elements = (
+            storage_bits(numerics, "activation", shape.batch * shape.m, shape.k),
+            (shape.batch * shape.m * shape.k),
         )
     return -(-whole * access.elements // elements)

@@ -120,7 +120,7 @@ def least_of(
 def floor_of(energy: float, traffic: float, step: NDArray[np.float64]) -> float:
     """What a step costs at least that moves so much."""
     time = max(traffic / step[BITS_PER_CYCLE], step[LEAST_CYCLES], step[VECTOR_CYCLES])
-    return step[WEIGHT_TRAFFIC] * traffic + step[WEIGHT_ENERGY] * energy + step[WEIGHT_TIME] * time
+    return float(step[WEIGHT_TRAFFIC] * traffic + step[WEIGHT_ENERGY] * energy + step[WEIGHT_TIME] * time)
 
 
 @njit
@@ -143,7 +143,7 @@ def single_tile(
     grid_n: NDArray[np.float64],
     grid_k: NDArray[np.float64],
 ) -> tuple[float, float, float, float, float, int]:
-    """(cost, latency, rows, columns, depth, order) of the best tile of one product; cost is infinite where none fits."""
+    """(cost, latency, rows, columns, depth, order) of the best tile of one product, infinite where none fits."""
     best = (np.inf, 0.0, 0.0, 0.0, 0.0, 0)
     none = (-1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     need = np.zeros(len(room))
@@ -194,7 +194,7 @@ def single_tile(
                 done = 0
                 counted = none
                 for order in range(6):
-                    pm, _, _, again_a, again_b, visits = passes(par, tile_m, tile_n, tile_k, order)
+                    _pm, _, _, again_a, again_b, visits = passes(par, tile_m, tile_n, tile_k, order)
                     same = 1 << int((again_a > 1) + 2 * (again_b > 1) + 4 * (visits > 1))
                     if done & same:
                         continue

@@ -1,6 +1,7 @@
 """The files of a trace: append-only segments of raw operands, and an index that says what is whole.
 
-A folder ``manifest.json`` (where the numbers come from), ``seg-00000.bin`` (operands, little-endian, each at a
+A folder holds ``manifest.json`` (where the numbers come from), ``graph.json`` (the operators of the first step, with
+the CRC-32 that the manifest holds), ``seg-00000.bin`` (operands, little-endian, each at a
 multiple of 64 bytes) and ``seg-00000.jsonl`` (one line a product, written after its operands, with a CRC-32 of every
 operand and of the line itself). A process that dies loses the product in flight and nothing before it: what has no
 whole line does not exist. Reading maps the segments into memory.
@@ -24,8 +25,12 @@ from numpy.typing import NDArray
 from hwsim.errors import ArgumentError, StorageError, TraceError
 from hwsim.trace.gemm import PHASES, ROLES
 
-SCHEMA = 1
+SCHEMA = 2
+READABLE = (1, 2)
+"""Schemas that are read: the first one had no graph, and no groups of operand b."""
+
 MANIFEST = "manifest.json"
+GRAPH = "graph.json"
 ALIGNMENT = 64
 
 DTYPES: dict[str, np.dtype[Any]] = {
@@ -94,13 +99,18 @@ def _check(line: str) -> str:
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """The whole file or none."""
-    temporary = folder / f".{MANIFEST}.{os.getpid()}"
+    write_whole(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """The whole file or none."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, folder / MANIFEST)
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise refused(folder / MANIFEST, error) from error
+        raise refused(path, error) from error
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -112,9 +122,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise TraceError(f"folder of a trace must hold {MANIFEST}", where=str(folder)) from error
     except (OSError, ValueError) as error:
         raise TraceError(f"manifest must be JSON, {error}", where=str(path)) from error
-    if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
+    if not isinstance(manifest, dict) or manifest.get("schema") not in READABLE:
         found = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
-        raise TraceError(f"schema must be {SCHEMA}", got=found, where=str(path))
+        raise TraceError(f"schema must be one of {', '.join(map(str, READABLE))}", got=found, where=str(path))
     return manifest
 
 

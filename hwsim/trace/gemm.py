@@ -105,8 +105,9 @@ class Gemm:
     @property
     def shape(self) -> GemmShape:
         """The product without its numbers."""
-        sizes = self.batch, self.m, self.n, self.k
-        return GemmShape(self.layer, self.op, self.phase, *sizes, self.b.role, self.groups, self.causal)
+        return GemmShape(
+            self.layer, self.op, self.phase, self.batch, self.m, self.n, self.k, self.b.role, self.groups, self.causal
+        )
 
     @property
     def macs(self) -> int:

@@ -1,65 +1,51 @@
-"""The operator graph of a trace as a file: ``graph.json`` beside the index, with its SHA-256 in the manifest."""
+"""A graph as JSON: tensors and operators as rows of their fields, fields of default values left out."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-import os
-from pathlib import Path
 from typing import Any
 
-from hwsim.errors import TraceError
-from hwsim.trace.files import refused
 from hwsim.trace.gemm import GemmShape
 from hwsim.trace.graph import Access, Graph, Operator, Tensor, Window
 
-GRAPH = "graph.json"
+
+def write_graph(graph: Graph) -> bytes:
+    """The JSON of a graph, one line a tensor and an operator."""
+    tensors = ",\n  ".join(_line(tensor) for tensor in graph.tensors)
+    operators = ",\n  ".join(_line(operator) for operator in graph.operators)
+    return f'{{"tensors": [\n  {tensors}\n ],\n "operators": [\n  {operators}\n ]}}\n'.encode()
 
 
-def write_graph(folder: Path, graph: Graph) -> str:
-    """Write the whole file or none; return its SHA-256."""
-    text = json.dumps(dataclasses.asdict(graph), separators=(",", ":"), sort_keys=True) + "\n"
-    temporary = folder / f".{GRAPH}.{os.getpid()}"
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, folder / GRAPH)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise refused(folder / GRAPH, error) from error
-    return hashlib.sha256(text.encode()).hexdigest()
+def read_graph(data: bytes) -> Graph:
+    """What `write_graph` wrote."""
+    held = json.loads(data)
+    tensors = tuple(Tensor(**{**row, "shape": tuple(row["shape"])}) for row in held["tensors"])
+    return Graph(tensors, tuple(_operator(row) for row in held["operators"]))
 
 
-def read_graph(folder: Path, digest: str) -> Graph:
-    """What `write_graph` wrote.
-
-    Raises:
-        TraceError: the file is missing, is not what was written, or holds no graph.
-    """
-    path = folder / GRAPH
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise TraceError("graph must be readable", got=error.strerror, where=str(path)) from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != digest:
-        raise TraceError(f"SHA-256 of the graph must be {digest}", got=found, where=str(path))
-    try:
-        plain = json.loads(data)
-        tensors = tuple(Tensor(**{**one, "shape": tuple(one["shape"])}) for one in plain["tensors"])
-        return Graph(tensors, tuple(_operator(one) for one in plain["operators"]))
-    except (ValueError, TypeError, KeyError) as error:
-        raise TraceError(f"file must hold a graph of operators, {error}", where=str(path)) from error
+def _line(record: Any) -> str:
+    return json.dumps(_fields(record), separators=(",", ":"), ensure_ascii=False)
 
 
-def _operator(plain: dict[str, Any]) -> Operator:
-    inputs = tuple(_access(one) for one in plain["inputs"])
-    gemm = None if plain["gemm"] is None else GemmShape(**plain["gemm"])
-    return Operator(**{**plain, "inputs": inputs, "gemm": gemm})
+def _fields(record: Any) -> Any:
+    if dataclasses.is_dataclass(record):
+        values = ((field, getattr(record, field.name)) for field in dataclasses.fields(record))
+        return {field.name: _fields(value) for field, value in values if value != field.default}
+    return [_fields(item) for item in record] if isinstance(record, tuple) else record
 
 
-def _access(plain: dict[str, Any]) -> Access:
-    sizes: dict[str, Any] | None = plain["window"]
-    if sizes is not None:
-        sizes = {key: tuple(value) if isinstance(value, list) else value for key, value in sizes.items()}
-    return Access(**{**plain, "window": None if sizes is None else Window(**sizes)})
+def _operator(row: dict[str, Any]) -> Operator:
+    inputs = tuple(_access(access) for access in row["inputs"])
+    gemm = GemmShape(**row["gemm"]) if "gemm" in row else None
+    return Operator(**{**row, "inputs": inputs, "gemm": gemm})
+
+
+def _access(row: dict[str, Any]) -> Access:
+    window = row.get("window")
+    if window is None:
+        return Access(**row)
+    sizes: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in window.items()
+    }
+    return Access(**{**row, "window": Window(**sizes)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import warnings
@@ -14,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import ArgumentError, TraceError
-from hwsim.trace.files import DTYPES, parse_line, read_manifest, segment_name, widen
+from hwsim.trace.files import DTYPES, GRAPH, parse_line, read_manifest, segment_name, widen
 from hwsim.trace.gemm import PHASES, Gemm, GemmShape, Operand, Phase, Workload
+from hwsim.trace.graph import Graph
 from hwsim.trace.graph_file import read_graph
 
 
@@ -31,9 +33,9 @@ class Trace:
     def __init__(self, path: Path, manifest: dict[str, Any], entries: list[dict[str, Any]], torn: str) -> None:
         self.path, self.manifest, self.torn = path, manifest, torn
         self._entries = entries
+        self._causal = frozenset(manifest.get("causal", ()))
         self._maps: dict[int, NDArray[np.uint8]] = {}
         self._checked: set[tuple[int, int]] = set()
-        self._workload: Workload | None = None
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -66,18 +68,35 @@ class Trace:
             digest.update(json.dumps({**entry, **held}, sort_keys=True).encode())
         return digest.hexdigest()[:16]
 
-    @property
-    def workload(self) -> Workload:
-        """The shapes of all products, and the graph of operators where the trace holds it.
+    @functools.cached_property
+    def graph(self) -> Graph | None:
+        """All operators of the first step, None in a trace of the first schema or one that is not complete.
 
         Raises:
-            TraceError: the graph is not what was written.
+            TraceError: the file is not what was written.
         """
-        if self._workload is None:
-            digest = self.manifest.get("graph")
-            graph = None if digest is None else read_graph(self.path, digest)
-            self._workload = Workload(self.name, tuple(_shape(entry) for entry in self._entries), graph)
-        return self._workload
+        check, path = self.manifest.get("graph"), self.path / GRAPH
+        if check is None:
+            return None
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise TraceError(f"graph must be readable, {error}", where=str(path)) from error
+        if f"{zlib.crc32(data):08x}" != check:
+            raise TraceError(f"CRC-32 of the graph must be {check}", got=f"{zlib.crc32(data):08x}", where=str(path))
+        return read_graph(data)
+
+    def _shape(self, entry: dict[str, Any]) -> GemmShape:
+        fields = {name: entry[name] for name in ("layer", "op", "phase", "batch", "m", "n", "k")}
+        b = entry["b"]
+        shared = b["role"] == "weight" and entry["op"] != "convolution"  # the first schema does not say
+        groups = entry.get("groups", 1 if shared else entry["batch"])
+        return GemmShape(**fields, b_role=b["role"], groups=groups, causal=entry["record"] in self._causal)
+
+    @property
+    def workload(self) -> Workload:
+        """The shapes of all products, and the graph of the first step."""
+        return Workload(self.name, tuple(self._shape(entry) for entry in self._entries), self.graph)
 
     def gemms(self, phase: Phase | None = None) -> Iterator[Gemm]:
         """The products in the order of the run, or those of one phase. Each operand's CRC is checked once.
@@ -91,7 +110,7 @@ class Trace:
 
     def __getitem__(self, place: int) -> Gemm:
         entry = self._entries[place]
-        shape = _shape(entry)
+        shape = self._shape(entry)
         return Gemm(
             shape.layer,
             shape.op,
@@ -203,10 +222,3 @@ def _read_index(path: Path, segment: int, entries: list[dict[str, Any]], *, last
     if not last:
         raise TraceError("line must be whole, as others follow it", where=f"{path}:{len(lines) + 1}")
     return f"the last line of {path.name} is torn"
-
-
-def _shape(entry: dict[str, Any]) -> GemmShape:
-    fields = {name: entry[name] for name in ("layer", "op", "phase", "batch", "m", "n", "k")}
-    # traces of older versions have no groups: a batch there is of different operands b, as linear layers have none
-    groups, causal = entry.get("groups", entry["batch"]), entry.get("causal", False)
-    return GemmShape(**fields, b_role=entry["b"]["role"], groups=groups, causal=causal)

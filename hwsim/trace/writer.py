@@ -12,7 +12,18 @@ from typing import Any, BinaryIO, Literal
 import numpy as np
 
 from hwsim.errors import ArgumentError
-from hwsim.trace.files import ALIGNMENT, MANIFEST, SCHEMA, format_line, narrow, refused, segment_name, write_manifest
+from hwsim.trace.files import (
+    ALIGNMENT,
+    GRAPH,
+    MANIFEST,
+    SCHEMA,
+    format_line,
+    narrow,
+    refused,
+    segment_name,
+    write_manifest,
+    write_whole,
+)
 from hwsim.trace.gemm import Gemm, Operand
 from hwsim.trace.graph import Graph
 from hwsim.trace.graph_file import write_graph
@@ -28,6 +39,9 @@ class TraceWriter:
         manifest: facts about the origin of the numbers, in JSON's types; ``"model"`` is the trace's name.
         segment_bytes: size at which a new segment begins.
 
+    Attributes:
+        graph: of the first step, to be set before the end; None to store none.
+
     Raises:
         ArgumentError: the folder holds a trace already.
         StorageError: a file cannot be written; all earlier products stay readable.
@@ -37,6 +51,8 @@ class TraceWriter:
         self.path = Path(path)
         self.manifest = {"schema": SCHEMA, "complete": False, **manifest}
         self.count = 0
+        self.graph: Graph | None = None
+        self._causal: set[int] = set()
         self._segment_bytes = segment_bytes
         self._segment = -1
         self._offset = 0
@@ -65,7 +81,6 @@ class TraceWriter:
             "n": gemm.n,
             "k": gemm.k,
             "groups": gemm.groups,
-            "causal": gemm.causal,
             "a": self._store(gemm.a, dtype),
             "b": self._store(gemm.b, dtype),
         }
@@ -114,13 +129,19 @@ class TraceWriter:
                 file.close()
         self._data = self._index = None
 
-    def write_graph(self, graph: Graph) -> None:
-        """Store the operator graph of the run; the manifest holds its checksum."""
-        self.manifest["graph"] = write_graph(self.path, graph)
+    def add_causal(self, graph: Graph) -> None:
+        """Note which products of a step are causal, which only its whole graph tells."""
+        for operator in graph.operators:
+            if operator.gemm is not None and operator.gemm.causal and operator.record is not None:
+                self._causal.add(operator.record)
 
     def close(self, **facts: Any) -> None:
         """Mark the trace as complete and add `facts` to its manifest."""
         self._close_files()
+        if self.graph is not None:
+            data = write_graph(self.graph)
+            write_whole(self.path / GRAPH, data)
+            facts |= {"graph": f"{zlib.crc32(data):08x}", "causal": sorted(self._causal)}
         self.manifest |= {"complete": True, "records": self.count, **facts}
         write_manifest(self.path, self.manifest)
 

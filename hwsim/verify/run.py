@@ -84,7 +84,7 @@ def _section(
     elif name == "device":
         from hwsim.verify.checks import portability
 
-        yield from device.check(subject, 1000 if quick else 100_000, seed, record_to)
+        yield from device.check(subject, 1000 if quick else 20_000, seed, record_to)
         yield from portability.check(subject, 100 if quick else 10_000, seed)
     else:
         yield from libraries.check(subject, quick, seed)

@@ -77,6 +77,7 @@ def test_strips_overlap() -> None:
     found = passes(EYERISS, LAYERS["conv1"], PUBLISHED["conv1"][0])
     assert found.input_reads == 3 * 4 * 3 * (8 * 35) * 227
     assert found.count == 8 * 3 * 3 * 4
+    assert found.dram_weights == 96 * 3 * 121 * 4 * 8  # again for every image and every strip
 
 
 def test_more_buffer_moves_less() -> None:

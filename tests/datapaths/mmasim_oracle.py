@@ -1,70 +1,17 @@
-"""mmasim 2.1.1 as an oracle: the instruction behind each of our units, and operands that are hard for both.
-
-mmasim holds E2M1 of the f8f6f4 kinds in bits 5:2, packs two E2M1 of the FP4 kinds in a byte, and reads the scales of
-one instruction only, so one instruction at a time is compared.
-"""
+"""Operands for comparisons with mmasim 2.1.1 that are hard for both, drawn apart from those of `hwsim verify`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from hwsim.datapaths.dot.elements import element
+from hwsim.verify.mmasim_oracle import instruction, run
 
-NVIDIA = {
-    "volta": "Volta", "turing": "Turing", "ampere": "Ampere", "ada": "Ada Lovelace", "hopper": "Hopper",
-    "blackwell": "Blackwell", "rtx_blackwell": "RTX Blackwell",
-}  # fmt: skip
-PTX = {"fp16": "f16", "fp32": "f32"}
-AMD = {"tf32": "xf32", "fp16": "f16", "bf16": "bf16", "e4m3fnuz": "fp8", "e5m2fnuz": "bf8"}
+__all__ = ["KINDS", "Case", "draw", "instruction", "run"]
+
 KINDS = ("random", "sparse", "narrow", "cancelling", "specials", "tiny", "huge")
-
-
-def instruction(unit) -> tuple[Callable, int]:
-    """The mmasim operation of a unit and its K."""
-    from mmasim import amd, nv_ptx
-
-    a, b = (PTX.get(name, name) for name in (unit.a_format, unit.b_format))
-    d, arch = PTX[unit.out], unit.arch
-    if arch in ("cdna1", "cdna2"):
-        shape = {"fp16": "32x32x8f16", "bf16": "32x32x4bf16", "bf16.1k": "32x32x8bf16_1k"}[unit.operand]
-        suffix = f"f32_{shape}"
-        op = amd.MFMA(arch.upper(), suffix)
-        return op, op.k
-    if arch == "cdna3":
-        a, b = AMD[unit.a_format], AMD[unit.b_format]
-        shape = {"xf32": "16x16x8", "f16": "16x16x16", "bf16": "16x16x16"}.get(a, "16x16x32")
-        op = amd.MFMA("CDNA3", f"f32_{shape}_{a}_{b}" if shape == "16x16x32" else f"f32_{shape}_{a}")
-        return op, op.k
-    name = NVIDIA[arch]
-    if unit.align == "grouped":
-        kind = "mxf4" if unit.operand == "mxfp4" else "mxf4nvf4"
-        scale = "ue4m3" if unit.scale_format == "ue4m3" else "ue8m0"
-        if arch == "blackwell":
-            return nv_ptx.TCGen05MMABlockScale(
-                name, f"m128n8k64.kind::{kind}.block{unit.block}.f32.e2m1.e2m1.{scale}"
-            ), 64
-        return nv_ptx.MMABlockScale(name, f"m16n8k64.kind::{kind}.block{unit.block}.f32.e2m1.e2m1.f32.{scale}"), 64
-    if unit.block:
-        if arch == "blackwell":
-            return nv_ptx.TCGen05MMABlockScale(name, f"m128n8k32.kind::mxf8f6f4.block32.f32.{a}.{b}.ue8m0"), 32
-        return nv_ptx.MMABlockScale(name, f"m16n8k32.kind::mxf8f6f4.block32.f32.{a}.{b}.f32.ue8m0"), 32
-    if arch == "volta":
-        return nv_ptx.MMA(name, f"m8n8k4.{d}.f16.f16.{d}"), 4
-    if arch == "turing":
-        return nv_ptx.MMA(name, f"m16n8k8.{d}.f16.f16.{d}"), 8
-    if arch in ("ampere", "ada") or (arch == "rtx_blackwell" and a in ("f16", "bf16", "tf32")):
-        k = {"f16": 16, "bf16": 16, "tf32": 8}.get(a, 32)
-        return nv_ptx.MMA(name, f"m16n8k{k}.{d}.{a}.{b}.{d}"), k
-    if arch == "rtx_blackwell":
-        return nv_ptx.MMA(name, f"m16n8k32.kind::f8f6f4.{d}.{a}.{b}.{d}"), 32
-    k = {"f16": 16, "bf16": 16, "tf32": 8}.get(a, 32)
-    if arch == "hopper":
-        return nv_ptx.WGMMA(name, f"m64n8k{k}.{d}.{a}.{b}"), k
-    kind = {"f16": "f16", "bf16": "f16", "tf32": "tf32"}.get(a, "f8f6f4")
-    return nv_ptx.TCGen05MMA(name, f"m128n8k{k}.kind::{kind}.{d}.{a}.{b}"), k
 
 
 @dataclass
@@ -169,31 +116,3 @@ def draw(unit, rng, count, kind, k) -> Case:
         if unit.scale_format == "e8m0":
             likely += int(np.median(scale_a)) + int(np.median(scale_b)) - 254
     return Case(a, b, _c(rng, unit.out, count, kind, likely), scale_a, scale_b)
-
-
-def run(unit, op, case) -> np.ndarray:
-    """mmasim's words for a case."""
-    import torch
-
-    dtypes = {
-        "fp16": torch.float16, "bf16": torch.bfloat16, "tf32": torch.float32, "e4m3": torch.float8_e4m3fn,
-        "e5m2": torch.float8_e5m2, "e4m3fnuz": torch.float8_e4m3fnuz, "e5m2fnuz": torch.float8_e5m2fnuz,
-        "ue4m3": torch.float8_e4m3fn, "e8m0": torch.float8_e8m0fnu,
-    }  # fmt: skip
-
-    def operand(codes, name):
-        if unit.align == "grouped":
-            return torch.from_numpy(codes[:, 0::2] | codes[:, 1::2] << 4)
-        if name == "e2m1":
-            return torch.from_numpy(codes << 2)
-        signed = codes.view({1: np.uint8, 2: np.int16, 4: np.int32}[codes.dtype.itemsize]).copy()
-        tensor = torch.from_numpy(signed)
-        return tensor.view(dtypes[name]) if name in dtypes else tensor
-
-    scales = []
-    if case.scale_a is not None:
-        scales = [torch.from_numpy(s.copy()).view(dtypes[unit.scale_format]) for s in (case.scale_a, case.scale_b)]
-    got = op.dpa(
-        operand(case.a, unit.a_format), operand(case.b, unit.b_format), torch.from_numpy(case.c.copy()), *scales
-    )
-    return got.numpy().view(np.uint16 if unit.out == "fp16" else np.uint32)

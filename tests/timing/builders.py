@@ -131,7 +131,9 @@ def layer(heads: int, tokens: int, width: int, hidden: int) -> Graph:
     return b.graph("f2")
 
 
-def gpt(layers: int = 4, tokens: int = 256, width: int = 192, heads: int = 6, hidden: int = 768, words: int = 256) -> Graph:
+def gpt(
+    layers: int = 4, tokens: int = 256, width: int = 192, heads: int = 6, hidden: int = 768, words: int = 256
+) -> Graph:
     """The reference GPT: RMS norms, rotary positions, normalised queries and keys, squared ReLU, no biases."""
     b, size = Builder(), width // heads
     b.tensor("input.0", tokens, dtype="int64")
@@ -141,7 +143,12 @@ def gpt(layers: int = 4, tokens: int = 256, width: int = 192, heads: int = 6, hi
     split = (heads, tokens, size)
     for i in range(layers):
         p = f"blocks.{i}"
-        for name, n, k in (("qkv", 3 * width, width), ("out", width, width), ("up", hidden, width), ("down", width, hidden)):
+        for name, n, k in (
+            ("qkv", 3 * width, width),
+            ("out", width, width),
+            ("up", hidden, width),
+            ("down", width, hidden),
+        ):
             b.weight(f"{p}.{name}.weight", n, k)
         h = b.vector("rmsnorm", f"{p}.norm1", x)
         b.gemm(h, f"{p}.qkv.weight", f"{p}.qkv", tokens, 3 * width, width)
@@ -175,12 +182,15 @@ def int8(acc: int = 32, scheme: Scheme = PLAIN8) -> Policy:
 
 def buffer_machine(kib: float, *, fused: bool = True, objective: str = "traffic", **more: Any) -> Accelerator:
     """One buffer above DRAM, single-buffered, sums as wide as results, one unit: AccelForge's set-up."""
-    dram = Memory("dram", "dram", float("inf"), ("input", "weight", "output"), None, technology="lpddr4", gbyte_s=12.8)
-    glb = Memory("glb", "sram", kib, ("input", "weight", "output"), "dram", (Port(512), ), double_buffered=False)
-    fields: dict[str, Any] = dict(
-        name="buffer", policy=int8(8), arrays=(Array(1, 1, dataflow("os"), "ideal"),), memories=(dram, glb),
-        vector=VectorUnit(), output_bits=8, objective=objective, fused=fused,
-    )  # fmt: skip
+    dram = Memory(
+        "dram", "dram", float("inf"), ("input", "weight", "output"), None, technology="lpddr4", gbyte_s=12.8
+    )
+    glb = Memory("glb", "sram", kib, ("input", "weight", "output"), "dram", (Port(512),), double_buffered=False)
+    fields: dict[str, Any] = {
+        "name": "buffer", "policy": int8(8),
+        "arrays": (Array(1, 1, dataflow("os"), "ideal"),), "memories": (dram, glb),
+        "vector": VectorUnit(), "output_bits": 8, "objective": objective, "fused": fused,
+    }  # fmt: skip
     return Accelerator(**(fields | more))
 
 
@@ -191,13 +201,16 @@ def three_memories(
     """An activation, a weight and an output memory below DRAM."""
     ports = (Port(port, "read"), Port(port, "write"))
     memories = (
-        Memory("dram", "dram", float("inf"), ("input", "weight", "output"), None, technology="lpddr4", gbyte_s=gbyte_s),
+        Memory(
+            "dram", "dram", float("inf"), ("input", "weight", "output"), None, technology="lpddr4", gbyte_s=gbyte_s
+        ),
         Memory("activation", "sram", activation, ("input",), "dram", ports),
         Memory("weight", "sram", weight, ("weight",), "dram", ports),
         Memory("output", "sram", output, ("output",), "dram", ports),
     )
-    fields: dict[str, Any] = dict(
-        name="three", policy=int8(), arrays=(Array(rows, cols, dataflow(flow), overlap),), memories=memories,  # type: ignore[arg-type]
-        vector=VectorUnit(), output_bits=16, objective="traffic",
-    )  # fmt: skip
+    fields: dict[str, Any] = {
+        "name": "three", "policy": int8(),
+        "arrays": (Array(rows, cols, dataflow(flow), overlap),), "memories": memories,  # type: ignore[arg-type]
+        "vector": VectorUnit(), "output_bits": 16, "objective": "traffic",
+    }  # fmt: skip
     return Accelerator(**(fields | more))

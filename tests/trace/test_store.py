@@ -191,7 +191,7 @@ def test_what_is_no_trace_is_said_so(tmp_path, monkeypatch):
     with pytest.raises(TraceError, match=r"manifest\.json: manifest must be JSON"):
         load_trace(tmp_path)
     (tmp_path / "manifest.json").write_text('{"schema": 99}')
-    with pytest.raises(TraceError, match=r"manifest\.json: schema must be 1, got 99$"):
+    with pytest.raises(TraceError, match=r"manifest\.json: schema must be one of 1, 2, got 99$"):
         load_trace(tmp_path)
 
 

@@ -65,7 +65,7 @@ class Gpu:
     def _call(self, function: str, *arguments: Any) -> Any:
         status, *values = getattr(self.driver, function)(*arguments)
         if int(status):
-            raise DeviceError(f"{function} must succeed", got=str(status))
+            raise DeviceError(f"{function} must succeed", got=getattr(status, "name", str(status)))
         return values[0] if len(values) == 1 else values
 
     @cached_property
