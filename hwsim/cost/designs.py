@@ -22,6 +22,8 @@ class Design:
         features: what its area is linear in.
         verilog: the text.
         register_bits: flip-flops of the text, whose area is not part of the family's.
+        whole: whether it is a unit whose parts were not synthesised apart: a second fit, of no negative terms, then
+            says how its area divides into them.
     """
 
     family: str
@@ -29,6 +31,7 @@ class Design:
     features: Features
     verilog: str
     register_bits: int = 0
+    whole: bool = False
 
     def point(self, area_um2: float, flipflop_um2: float) -> Point:
         """The measurement of its logic, registers taken off."""

@@ -108,6 +108,11 @@ class Price(ABC):
         return None
 
     @property
+    def beyond_fit(self) -> float:
+        """Relative error of areas and energies that the fit does not state, for a unit outside of what was fitted."""
+        return 0.0
+
+    @property
     @abstractmethod
     def update(self) -> str:
         """Family of the coefficients that price an update, ``<update>.energy.<feature>``."""

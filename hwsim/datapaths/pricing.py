@@ -65,7 +65,9 @@ def update_energy(
     by_part: dict[str, dict[str, float]] = {}
     for name, value in toggles.inner.items():
         by_part.setdefault(price.parts.get(name, "accumulation"), {})[name] = value
-    parts = {part: fitted.energy(own, price.update, flips) for part, flips in by_part.items()}
+    parts = {
+        part: fitted.energy(own, price.update, flips).scaled(1.0, price.beyond_fit) for part, flips in by_part.items()
+    }
     if not toggles.rebuilt or price.rebuild is None:
         return parts, None
     return parts, fitted.energy(own, price.rebuild, toggles.rebuilt)

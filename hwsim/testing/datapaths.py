@@ -202,7 +202,7 @@ def _streams(unit: Datapath, rng: np.random.Generator) -> Iterator[str]:
             yield f"{dataflow}: {stream.steps} steps, the first must begin a dot product"
         if stream.a.shape != (stream.steps, unit.lanes):
             yield f"{dataflow}: port a must take {unit.lanes} words a step, got {stream.a.shape}"
-        if stream.before[stream.first & ~np.append(False, stream.last[:-1])].any() and dataflow != "os":
+        if stream.before[stream.first & ~np.append(False, stream.last[:-1]), 0].any() and dataflow != "os":
             yield f"{dataflow}: a dot product begins with a sum that is not zero"
 
 

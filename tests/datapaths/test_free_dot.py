@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
 from hwsim import datapaths, formats
+from hwsim.cost import load_coefficients
 from hwsim.datapaths.dot import reference
+from hwsim.datapaths.dot.cost import FREE_ERROR
 from hwsim.datapaths.dot.kernels import runner
 from hwsim.datapaths.dot.verilog import dot_unit
 from hwsim.errors import ArgumentError, UnknownName
@@ -118,8 +122,6 @@ def test_exact_sums_are_rounded_once() -> None:
 
 
 def test_named_values_keep_their_facts() -> None:
-    from dataclasses import replace
-
     nvfp4 = datapaths.tensor_core("blackwell", "nvfp4")
     free = replace(nvfp4, named=None)
     assert free == datapaths.dot(
@@ -155,3 +157,20 @@ def test_what_cannot_be_added_is_refused(fields: dict, error: type[Exception], m
     with pytest.raises(error) as caught:
         datapaths.dot(**fields)
     assert str(caught.value).startswith(message)
+
+
+def test_what_no_fit_has_seen_says_so() -> None:
+    """Coefficients stand on UE4M3 and E8M0 scales in blocks of 16 and 32: other scales carry another error."""
+    held = load_coefficients()
+
+    def error(unit: datapaths.dot) -> float:
+        return max(block.area.relative_error for block in unit.price.blocks(held)[0])
+
+    nvfp4 = datapaths.tensor_core("blackwell", "nvfp4")
+    free = replace(nvfp4, named=None)
+    assert error(free) == error(nvfp4) == pytest.approx(held["dot.grouped.area.constant"].relative_error)
+    both = math.exp(math.hypot(math.log1p(error(free)), math.log1p(FREE_ERROR))) - 1  # causes add in quadrature
+    assert error(replace(free, block=64, scale="ue5m3")) == pytest.approx(both)
+    fused = datapaths.dot("e3m1", group=16)
+    assert error(fused) == pytest.approx(held["dot.fused.area.constant"].relative_error)
+    assert error(replace(fused, block=16, scale="ue4m3")) > error(fused) + 0.2

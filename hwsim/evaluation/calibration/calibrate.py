@@ -44,9 +44,6 @@ SILENT: Callable[[str], None] = lambda line: None  # noqa: E731
 DELAYS: Mapping[Delay, str] = {"zero": "", "unit": "-unit"}
 """Delay models, and what they add to the name of a table."""
 
-WHOLE = ("dot.fused", "dot.grouped")
-"""Families of whole units, whose parts were not synthesised apart."""
-
 UNITS = {"area": "um2", "energy": "fJ"}
 
 
@@ -116,21 +113,18 @@ def fit_areas(designs: Iterable[Design], liberty: str | Path = DEFAULT_LIBERTY) 
     """Area fits by family; circuits come from the cache where they were synthesised before."""
     register = flip_flop(library_of(str(Path(liberty).resolve()))).area_um2
     points: dict[str, list[Point]] = {}
+    wholes: dict[str, None] = {}
     for design in designs:
         area = module_area_um2(design.verilog, design.name, liberty)
         points.setdefault(design.family, []).append(design.point(area, register))
+        if design.whole:
+            wholes[design.family] = None
     # a family of one design has that design's area: nothing could be held out
     alone = {family: [replace(found[0], held_out=False)] for family, found in points.items() if len(found) == 1}
     fits = {family: fit(found) for family, found in (points | alone).items()}
     # the best fit of a whole unit has negative terms; what its parts take is read from one that has none
-    parts = {
-        f"{family}{fitted.SHARES}": fit(points[family], positive=True) for family in points if _has_parts(family)
-    }
+    parts = {f"{family}{fitted.SHARES}": fit(points[family], positive=True) for family in wholes}
     return fits | parts
-
-
-def _has_parts(family: str) -> bool:
-    return family in ("dot.fused", "dot.grouped")
 
 
 def fit_energies(samples: Iterable[Sample], delay: Delay = "zero") -> dict[str, Fit]:
