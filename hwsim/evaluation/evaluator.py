@@ -27,6 +27,7 @@ from hwsim.trace import Workload
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator, Policy
+    from hwsim.arch.plan import Plan
     from hwsim.cost import Toggles
     from hwsim.cost.gates import GateEnergy
     from hwsim.trace import Trace
@@ -71,6 +72,7 @@ class Evaluator:
         self.work = forward_work(trace.workload, where=str(trace.path))
         self.shapes = [trace.workload.gemms[record] for record in self.work.records]
         self._toggles: dict[str, dict[str, list[Toggles]]] = {}
+        self._plans: dict[Accelerator, Plan] = {}
         self._model: str | None = None
 
     @property
@@ -122,7 +124,7 @@ class Evaluator:
             )
             for place, record in enumerate(self.work.records)
         }
-        return price(self.work, accelerator, counted, self.energy_kind, logic)
+        return price(self.work, accelerator, counted, self.energy_kind, logic, self._plans.pop(accelerator, None))
 
     def sqnr_db(self, policy: Policy) -> dict[str, float]:
         """SQNR by layer of a replay of the trace."""
@@ -183,6 +185,24 @@ class Evaluator:
         for key, job in jobs.items():
             with contextlib.suppress(HwsimError):
                 self.memo.put(key, job.result())
+
+    def plan(self, accelerators: Iterable[Accelerator], submit: Submit) -> None:
+        """Plan designs side by side; `submit` starts a call elsewhere.
+
+        A design that cannot run is left to whoever prices it, which then says why.
+        """
+        where = str(self.trace.path.resolve()), self.trace.digest
+        jobs = {}
+        for machine in accelerators:
+            additions = {
+                record: one
+                for record, one in zip(self.work.records, self.additions(machine.policy), strict=True)
+                if one is not None
+            }
+            jobs[machine] = submit(measures.plan_elsewhere, *where, machine, additions)
+        for machine, job in jobs.items():
+            with contextlib.suppress(HwsimError):
+                self._plans[machine] = job.result()
 
     def _key(self, what: str, policy: Policy) -> str:
         return f"{what}:{self.trace.digest}:{policy.key}"

@@ -15,7 +15,8 @@ from hwsim.evaluation.accuracy import replay, rerun
 from hwsim.trace import Trace, load_trace
 
 if TYPE_CHECKING:
-    from hwsim.arch import Policy
+    from hwsim.arch import Accelerator, Policy
+    from hwsim.arch.plan import Plan
 
 
 def count(trace: Trace, policy: Policy) -> list[dict[str, Any]]:
@@ -49,6 +50,16 @@ def replay_elsewhere(path: str, digest: str, policy: Policy) -> dict[str, float]
 def rerun_elsewhere(spec: str, weights: str, policy: Policy, options: dict[str, Any]) -> float:
     """The value of `hwsim.evaluation.rerun`."""
     return rerun(spec, weights, policy, options).value
+
+
+def plan_elsewhere(path: str, digest: str, machine: Accelerator, additions: dict[int, float]) -> Plan:
+    """`hwsim.evaluation.pricing.planned` for the forward pass of the trace at `path`; a clock that is too fast is
+    refused first."""
+    from hwsim.evaluation.prices import machine_prices
+    from hwsim.evaluation.pricing import check_clock, forward_work, planned
+
+    check_clock(machine, machine_prices(machine))
+    return planned(forward_work(_opened(path, digest).workload, path), machine, additions)
 
 
 @lru_cache(maxsize=4)

@@ -93,6 +93,7 @@ def price(
     counted: Mapping[int, Counted],
     fidelity: str,
     synthesized: Mapping[Datapath, Logic] | None = None,
+    chosen: Plan | None = None,
 ) -> Priced:
     """Plan, energy and area.
 
@@ -102,6 +103,7 @@ def price(
         counted: what is known of the operands of each product, by its place among the products of the workload.
         fidelity: of the units' energies.
         synthesized: areas of units as synthesised.
+        chosen: what `planned` gave for this machine, where it is known.
 
     Raises:
         HwsimError: the machine cannot run the pass or cannot be clocked so, or a price of it is unknown.
@@ -109,16 +111,41 @@ def price(
     prices = machine_prices(machine)
     f_max = check_clock(machine, prices)
     made = area(machine, prices, synthesized)
+    if chosen is None:
+        chosen = planned(work, machine, additions_of(counted))
+    return Priced(chosen, energy(chosen, machine, prices, counted, fidelity, _logic_um2(made)), made, f_max)
+
+
+def planned(work: Work, machine: Accelerator, additions: Mapping[int, float]) -> Plan:
+    """The plan that the machine's own prices choose; nothing of it depends on operands but the additions.
+
+    Args:
+        work: the pass.
+        machine: the design.
+        additions: of an element of operand b in an add-only unit, by the product's place in the workload.
+
+    Raises:
+        HwsimError: the machine cannot run the pass.
+    """
+    prices = machine_prices(machine)
+    standing = sum(one.value for _, _, one in prices.per_cycle(_logic_um2(area(machine, prices))))
+    by_place = {
+        place: additions[operator.record]
+        for place, operator in enumerate(work.graph.operators)
+        if operator.record is not None and operator.record in additions
+    }
+    return plan(work.graph, machine, prices.for_plan(standing), by_place)
+
+
+def additions_of(counted: Mapping[int, Counted]) -> dict[int, float]:
+    """Additions of an element of each product that has some."""
+    return {record: known.additions for record, known in counted.items() if known.additions is not None}
+
+
+def _logic_um2(made: Ledger) -> float:
+    """Area of everything but memories."""
     sizes = made.breakdown("level").parts
-    logic = sum(sizes[name].value for name in ("array", "vector", "chip") if name in sizes)
-    standing = sum(price.value for _, _, price in prices.per_cycle(logic))
-    additions = {}
-    for place, operator in enumerate(work.graph.operators):
-        known = None if operator.record is None else counted.get(operator.record)
-        if known is not None and known.additions is not None:
-            additions[place] = known.additions
-    chosen = plan(work.graph, machine, prices.for_plan(standing), additions)
-    return Priced(chosen, energy(chosen, machine, prices, counted, fidelity, logic), made, f_max)
+    return sum(sizes[name].value for name in ("array", "vector", "chip") if name in sizes)
 
 
 def check_clock(machine: Accelerator, prices: MachinePrices) -> float:

@@ -27,7 +27,7 @@ from hwsim.search.workers import Pool, open_pool
 from hwsim.trace import Trace, load_trace
 
 if TYPE_CHECKING:
-    from hwsim.arch import Policy
+    from hwsim.arch import Accelerator
 
 
 Progress = Callable[[int, int, str], None]
@@ -103,15 +103,16 @@ class Explorer:
         return points
 
     def _measure(self, designs: Iterable[Design | HwsimError]) -> None:
-        """Let the pool measure the accuracies that the designs need."""
+        """Let the pool measure the accuracies that the designs need, and plan them."""
         if self.pool is None:
             return
-        wanted: dict[str, list[Policy]] = {name: [] for name in self.evaluators}
+        wanted: dict[str, list[Accelerator]] = {name: [] for name in self.evaluators}
         for design in designs:
             if isinstance(design, Design):
-                wanted[design.model or self.main.trace.name].append(design.accelerator.policy)
-        for name, policies in wanted.items():
-            self.evaluators[name].prepare(policies, self.pool.submit)
+                wanted[design.model or self.main.trace.name].append(design.accelerator)
+        for name, machines in wanted.items():
+            self.evaluators[name].prepare((machine.policy for machine in machines), self.pool.submit)
+            self.evaluators[name].plan(machines, self.pool.submit)
 
 
 def search(explorer: Explorer, trials: int, seed: int, progress: Progress) -> None:
