@@ -28,7 +28,7 @@ from torch.utils._pytree import tree_leaves
 
 from hwsim.errors import CaptureError
 from hwsim.nn.products import Call, Product, as_call, hides_products
-from hwsim.nn.recording import Recorder
+from hwsim.nn.recording import Attention, Recorder
 from hwsim.trace.gemm import GemmShape, Phase, Role
 
 
@@ -202,9 +202,11 @@ class _Attention(TorchFunctionMode):
             self._causal.pop()
 
     @property
-    def is_causal(self) -> bool:
-        """Whether an attention is under way that was called as causal."""
-        return bool(self._causal and self._causal[-1])
+    def under_way(self) -> Attention:
+        """The innermost attention, if any."""
+        if not self._causal:
+            return ""
+        return "causal" if self._causal[-1] else "plain"
 
     def next_name(self) -> str | None:
         """``"qk"`` for the product of queries and keys, ``"pv"`` for the other; None outside of attention."""
@@ -275,8 +277,8 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             result = self.on_call(name, call, seen, lambda: func(*args, **kwargs))
         if self.recorder is not None and packet is not None:
             backward = torch._C._current_autograd_node() is not None
-            where: tuple[str, Phase, bool] = (
-                self.layers.current, "dgrad" if backward else "forward", self.attention.is_causal
+            where: tuple[str, Phase, Attention] = (
+                self.layers.current, "dgrad" if backward else "forward", self.attention.under_way
             )  # fmt: skip
             self.recorder.note(func, args, kwargs, result, call, [self._noted(one) for one in seen], where)
         self.after(packet, args, kwargs, result)
