@@ -149,15 +149,15 @@ class Recorder:
         inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         self._shadow(func, args, kwargs, outputs)
-        written = _written(func, args, kwargs)
+        targets = written(func, args, kwargs)
         if call is not None:
             self._gemms(name, args, inputs, outputs, products, where)
             return
         held = {_key(tensor) for tensor in inputs}
-        if not written and all(_key(tensor) in held for tensor in outputs):
+        if not targets and all(_key(tensor) in held for tensor in outputs):
             return  # views
-        if written:
-            self._write(name, func, args, kwargs, inputs, written, where)
+        if targets:
+            self._write(name, func, args, kwargs, inputs, targets, where)
             return
         if name.removesuffix("_") in RELAYOUTS and self._moved(inputs, outputs):
             return
@@ -360,13 +360,13 @@ class Recorder:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         inputs: list[Tensor],
-        written: list[Tensor],
+        targets: list[Tensor],
         where: tuple[str, Phase, Attention],
     ) -> None:
         """An operator that writes into memory that exists."""
         plain = name.removesuffix("_")
         stores = plain in ("copy", "index_put", "index_copy", "scatter", "slice_scatter", "index_add", "index_fill")
-        for target in written:
+        for target in targets:
             if not target.numel():
                 continue
             known = self._known(target)
@@ -467,7 +467,8 @@ def _is_index(tensor: Tensor) -> bool:
     return tensor.dtype in (torch.int64, torch.int32, torch.bool)
 
 
-def _written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
+def written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
+    """The arguments of an operator that it writes."""
     if not func._schema.is_mutable:
         return []
     found = []

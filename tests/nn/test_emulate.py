@@ -1,5 +1,7 @@
 """Emulation: each product of a forward on the policy's arithmetic, and nothing else changed."""
 
+import copy
+import pickle
 import re
 
 import numpy as np
@@ -304,3 +306,88 @@ def test_a_model_larger_than_memory_has_a_workload():
     workload = meta_workload(Large, [torch.empty(2, 65536)])
     assert workload.macs == 2 * 16 * 65536**2  # 256 GiB of weights
     assert [gemm.layer for gemm in workload.gemms[:2]] == ["layers.0", "layers.1"]
+
+
+class Into(nn.Module):
+    """A product that is written into memory that exists."""
+
+    def __init__(self, write):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(6, 4))
+        self.write = write
+
+    def forward(self, x):
+        return self.write(x, self.weight)
+
+
+WRITES = {
+    "mm": lambda x, w: torch.mm(x, w.T, out=torch.full((5, 6), torch.nan)),
+    "matmul": lambda x, w: torch.matmul(x, w.T, out=torch.empty(0)),
+    "addmm": lambda x, w: torch.addmm(torch.zeros(6), x, w.T, out=torch.full((5, 6), torch.nan)),
+    "bmm": lambda x, w: torch.bmm(x[None], w.T[None], out=torch.full((1, 5, 6), torch.nan))[0],
+    "addmm_": lambda x, w: torch.zeros(5, 6).addmm_(x, w.T),
+    "baddbmm_": lambda x, w: torch.zeros(1, 5, 6).baddbmm_(x[None], w.T[None])[0],
+    "addmv_": lambda x, w: torch.stack([torch.zeros(6).addmv_(w, row) for row in x]),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_product_that_is_written_in_place_is_emulated(name, tmp_path):
+    torch.manual_seed(0)
+    model, x = Into(WRITES[name]), torch.randn(5, 4)
+    plain = Into(lambda x, w: torch.stack([row[None] @ w.T for row in x])[:, 0] if name == "addmv_" else x @ w.T)
+    plain.weight = model.weight
+    with torch.no_grad(), emulate(model, "nvfp4"):
+        found = model(x)
+    with torch.no_grad(), emulate(plain, "nvfp4"):
+        wanted = plain(x)
+    assert torch.equal(found, wanted)
+    assert not torch.equal(found, plain(x))
+    assert capture(model, tmp_path / "t", [x]).workload.macs == 5 * 6 * 4
+
+
+@torch.library.custom_op("hwsim_tests::twice", mutates_args=())
+def twice(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    return torch.mm(x, w.T) * 2
+
+
+@torch.library.custom_op("hwsim_tests::both", mutates_args=())
+def both(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    return torch.cat((twice(x, w), torch.nn.functional.linear(x, w)))
+
+
+@torch.library.custom_op("hwsim_tests::batched", mutates_args=())
+def batched(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    return torch.bmm(x[None], w.T[None])[0]
+
+
+@pytest.mark.parametrize(("operator", "count"), [(twice, 1), (both, 2), (batched, 1)])
+def test_products_inside_a_custom_operator_are_seen(operator, count, tmp_path):
+    torch.manual_seed(0)
+    model, x = Into(operator), torch.randn(5, 4)
+    plain = Into(operator._init_fn if operator is not both else lambda x, w: torch.cat((x @ w.T * 2, x @ w.T)))
+    plain.weight = model.weight
+    with torch.no_grad(), emulate(model, "nvfp4"):
+        found = model(x)
+    with torch.no_grad(), emulate(plain, "nvfp4"):
+        assert torch.equal(found, plain(x))
+    assert not torch.equal(found, model(x))
+    assert capture(model, tmp_path / "t", [x]).workload.macs == count * 5 * 6 * 4
+
+
+COPIES = [copy.deepcopy, torch.optim.swa_utils.AveragedModel, lambda model: pickle.loads(pickle.dumps(model))]
+
+
+@pytest.mark.parametrize("copied", COPIES)
+def test_a_model_can_be_copied_in_the_block(copied, tmp_path):
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)), torch.randn(5, 4)
+    with torch.no_grad(), emulate(model, "nvfp4"):
+        model(x)
+        other = copied(model)
+        torch.save(model, tmp_path / "model")
+        emulated = model(x)
+    with torch.no_grad():
+        assert torch.equal(other(x), model(x))
+        assert not torch.equal(emulated, model(x))
+        assert torch.equal(torch.load(tmp_path / "model", weights_only=False)(x), model(x))
