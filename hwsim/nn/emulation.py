@@ -69,7 +69,7 @@ class _Emulator(ProductMode):  # type: ignore[no-untyped-call]
         self._weights: dict[tuple[str, str, tuple[int, ...]], tuple[bytes, Prepared]] = {}
 
     def wants(self) -> bool:
-        return self.layers.running and torch._C._current_autograd_node() is None
+        return self.layers.forward
 
     def on_call(self, name: str, call: Call, seen: tuple[Seen, ...], compute: Callable[[], Any]) -> Any:
         chosen = [self.policy.for_gemm(one.origin.layer, _role(one)) for one in seen]

@@ -144,6 +144,12 @@ def _storage(tensor: Tensor) -> torch.UntypedStorage:
     return tensor.untyped_storage()
 
 
+def current_node() -> int | None:
+    """Number of the autograd node whose backward is under way, None in a forward."""
+    node = torch._C._current_autograd_node()
+    return None if node is None else node._sequence_nr()
+
+
 class Layers:
     """The stack of modules that are running, by name.
 
@@ -152,6 +158,7 @@ class Layers:
 
     def __init__(self, model: nn.Module) -> None:
         self._stack: list[str] = []
+        self._nodes: list[int | None] = []
         self._names = {module: name for name, module in model.named_modules()}
         self._handles = [
             register_module_forward_pre_hook(self._enter),
@@ -161,15 +168,23 @@ class Layers:
     def _enter(self, module: nn.Module, args: Any) -> None:
         if module in self._names:
             self._stack.append(self._names[module])
+            self._nodes.append(current_node())
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
         if module in self._names:
             self._stack.pop()
+            self._nodes.pop()
 
     @property
     def running(self) -> bool:
         """Whether a forward of the model is under way."""
         return bool(self._stack)
+
+    @property
+    def forward(self) -> bool:
+        """Whether a forward of the model is under way and no backward inside of it: recomputation runs a forward
+        inside of a backward node, which is then the one that the module was entered in."""
+        return bool(self._stack) and self._nodes[-1] == current_node()
 
     @property
     def current(self) -> str:
@@ -310,8 +325,7 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _locate(self, call: Call, inputs: list[Tensor]) -> Iterator[Seen]:
         """Turn each product so that gradients come first and weights second, and say where it comes from."""
-        node = torch._C._current_autograd_node()
-        number = None if node is None else node._sequence_nr()
+        number = current_node()
         for product in call.products:
             roles = self.roles.of(product.of[0]), self.roles.of(product.of[1])
             folded = self.roles.folded(*product.of)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils import checkpoint
 
 from hwsim import load_accelerator, quant
 from hwsim.arch import Policy
@@ -391,3 +392,42 @@ def test_a_model_can_be_copied_in_the_block(copied, tmp_path):
         assert torch.equal(other(x), model(x))
         assert not torch.equal(emulated, model(x))
         assert torch.equal(torch.load(tmp_path / "model", weights_only=False)(x), model(x))
+
+
+def _reentrant(block, x):
+    return checkpoint.checkpoint(block, x, use_reentrant=True)
+
+
+def _preserved(block, x):
+    return checkpoint.checkpoint(block, x, use_reentrant=False)
+
+
+def _segments(block, x):
+    return checkpoint.checkpoint_sequential(block, 2, x, use_reentrant=False)
+
+
+@pytest.mark.parametrize("again", [_reentrant, _preserved, _segments])
+def test_recomputation_is_emulated_like_the_forward(again):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(16, 16)
+            self.block = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 16), nn.Tanh())
+            self.run = lambda block, x: block(x)
+
+        def forward(self, x):
+            return self.run(self.block, self.first(x)).square().mean()
+
+    torch.manual_seed(0)
+    model, x = Net(), torch.randn(5, 16)
+    gradients = []
+    for run in (lambda block, x: block(x), again):
+        model.run = run
+        model.zero_grad()
+        with emulate(model, "nvfp4"):
+            model(x).backward()
+        gradients.append([parameter.grad.clone() for parameter in model.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+    model.zero_grad()
+    model(x).backward()
+    assert not torch.equal(gradients[0][0], model.first.weight.grad)
