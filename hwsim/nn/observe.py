@@ -107,7 +107,7 @@ class Roles:
         kinds = {self.kind(a), self.kind(b)}
         if kinds <= {"weight", "buffer"}:
             return "weight × weight"
-        return "positions" if "index" in kinds and kinds <= {"index", "buffer", "constant"} else ""
+        return "positions" if kinds <= {"index", "buffer", "constant"} else ""
 
     def set(self, tensor: Tensor, role: Kind) -> None:
         """Note the role of a tensor's memory."""

@@ -164,8 +164,8 @@ def test_attention_products_are_quantized_head_by_head():
 
     q, k, v = torch.randn(3, 2, 4, 16, 32)
     numerics = policy_of("mxfp4").default
-    with emulate(Attend(), "mxfp4") as model:
-        found = model(q, k, v)
+    with emulate(Attend(), "mxfp4") as emulation:
+        found = emulation.model(q, k, v)
     for batch in range(2):
         for head in range(4):
             place = batch, head
@@ -431,3 +431,50 @@ def test_recomputation_is_emulated_like_the_forward(again):
     model.zero_grad()
     model(x).backward()
     assert not torch.equal(gradients[0][0], model.first.weight.grad)
+
+
+class Beside(nn.Module):
+    """A linear layer, and arithmetic that is not the network's."""
+
+    def __init__(self, other):
+        super().__init__()
+        self.linear = nn.Linear(8, 8, bias=False)
+        self.register_buffer("fixed", torch.randn(3, 8))
+        self.other = other
+
+    def forward(self, x):
+        return self.linear(x), self.other(self, x)
+
+
+NOT_THE_NETWORKS = {
+    "complex matrix": (
+        "complex",
+        24,
+        lambda m, x: torch.view_as_complex(x.reshape(3, 4, 2)) @ torch.ones(4, 2, dtype=torch.complex64),
+    ),
+    "complex vector": ("complex", 15, lambda m, x: torch.fft.rfft(x) @ torch.ones(5, dtype=torch.complex64)),
+    "complex batch": ("complex", 45, lambda m, x: torch.bmm(torch.fft.rfft(x)[None], torch.fft.rfft(x)[None].mT)),
+    "places": ("index", 24, lambda m, x: (x > 0).long() @ torch.arange(8)),
+    "offsets": ("index", 32, lambda m, x: torch.arange(739, 743)[:, None].expand(4, 8) @ torch.arange(8)),
+    "counts": ("index", 72, lambda m, x: (x > 0).int() @ (x < 1).int().T),
+    "angles": ("positions", 600, lambda m, x: m.fixed[:, :1] @ torch.arange(200)[None].float()),
+    "angles of vectors": ("positions", 24, lambda m, x: m.fixed @ torch.arange(8).float()),
+    "decay": ("positions", 120, lambda m, x: torch.arange(15).reshape(5, 3).to(torch.float32) @ m.fixed),
+    "mixed weights": ("weight × weight", 192, lambda m, x: m.fixed @ m.linear.weight),
+    "norm": ("weight × weight", 64, lambda m, x: m.linear.weight @ m.linear.weight[0]),
+    "gram": ("weight × weight", 512, lambda m, x: m.linear.weight.T @ m.linear.weight),
+}
+
+
+@pytest.mark.parametrize("name", NOT_THE_NETWORKS)
+def test_what_is_not_the_networks_is_left_alone_and_counted(name):
+    reason, macs, other = NOT_THE_NETWORKS[name]
+    torch.manual_seed(0)
+    model, x = Beside(other), torch.randn(3, 8)
+    with torch.no_grad(), emulate(model, "nvfp4") as emulation:
+        linear, found = model(x)
+    assert torch.equal(found, model(x)[1])
+    assert not torch.equal(linear, model(x)[0])
+    assert emulation.model is model
+    assert emulation.coverage.left == {("", reason): macs}
+    assert (emulation.coverage.asked, emulation.coverage.emulated) == (macs + 192, 192)
