@@ -9,7 +9,7 @@ from hwsim.errors import MissingExtra
 
 if TYPE_CHECKING:
     from hwsim.nn.capturing import capture
-    from hwsim.nn.emulation import emulate
+    from hwsim.nn.emulation import Coverage, Emulation, emulate
     from hwsim.nn.metric import Measurement, measure
     from hwsim.nn.models import ModelFile, load_file, load_model
     from hwsim.nn.recipes import policy_of
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "capture": "hwsim.nn.capturing",
+    "Coverage": "hwsim.nn.emulation",
+    "Emulation": "hwsim.nn.emulation",
     "emulate": "hwsim.nn.emulation",
     "Measurement": "hwsim.nn.metric",
     "measure": "hwsim.nn.metric",
@@ -32,6 +34,8 @@ _HOME = {
 }
 
 __all__ = [
+    "Coverage",
+    "Emulation",
     "Measurement",
     "ModelFile",
     "Recipe",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,16 +32,54 @@ class LayerPolicy(Protocol):
         """The arithmetic of a product of `layer`, None for float32."""
 
 
+@dataclass(slots=True)
+class Coverage:
+    """Multiply-accumulates of the forwards so far.
+
+    Attributes:
+        asked: of all products that the model's forwards computed, recomputed ones included.
+        emulated: those that ran on the policy's arithmetic.
+        left: the others, by layer and reason: (``"head"``, ``"policy"``), (``"rotary"``, ``"positions"``).
+    """
+
+    asked: int = 0
+    emulated: int = 0
+    left: dict[tuple[str, str], int] = field(default_factory=dict)
+
+    def add(self, seen: Seen, emulated: bool) -> None:
+        """Count a product."""
+        macs = seen.product.macs
+        self.asked += macs
+        if emulated:
+            self.emulated += macs
+        else:
+            key = seen.origin.layer, seen.folded or "policy"
+            self.left[key] = self.left.get(key, 0) + macs
+
+
+@dataclass(frozen=True, slots=True)
+class Emulation:
+    """A model under emulation, and what of it was emulated."""
+
+    model: nn.Module
+    coverage: Coverage
+
+
 @contextmanager
 def emulate(
     model: nn.Module, recipe: str | Policy | Accelerator | None = None, policy: LayerPolicy | None = None
-) -> Iterator[nn.Module]:
+) -> Iterator[Emulation]:
     """Run `model` on emulated arithmetic inside the block; afterwards it is as before.
 
     Every matrix product of a forward of `model` (linear layers, convolutions, attention, functional products) is
     quantised and multiplied as the policy says for its layer, biases are added in float32, and the result is stored
     in the type that the model asked for. Batched products are taken one by one, each quantised alone. What runs
     outside of the model's forward, such as a loss, is untouched.
+
+    What is no arithmetic of the network stays as it is: products of complex or of whole numbers, of positions with
+    fixed buffers, and of weights with weights (`hwsim.nn.observe.Roles.folded`).
+
+    The block gets an `Emulation`: the model, and how many multiply-accumulates were asked for and emulated.
 
     Gradients pass straight through: a backward pass uses the unquantised operands and runs in float32.
 
@@ -57,7 +96,7 @@ def emulate(
         raise ArgumentError("either recipe or policy must be given", where="emulate")
     mode = _Emulator(policy_of(recipe) if recipe is not None else policy)
     with observing(model, mode):
-        yield model
+        yield Emulation(model, mode.coverage)
 
 
 class _Emulator(ProductMode):  # type: ignore[no-untyped-call]
@@ -66,17 +105,20 @@ class _Emulator(ProductMode):  # type: ignore[no-untyped-call]
     def __init__(self, policy: Any) -> None:
         super().__init__()
         self.policy: LayerPolicy = policy
+        self.coverage = Coverage()
         self._weights: dict[tuple[str, str, tuple[int, ...]], tuple[bytes, Prepared]] = {}
 
     def wants(self) -> bool:
-        return self.layers.running and torch._C._current_autograd_node() is None
+        return self.layers.forward
 
     def on_call(self, name: str, call: Call, seen: tuple[Seen, ...], compute: Callable[[], Any]) -> Any:
-        chosen = [self.policy.for_gemm(one.origin.layer, _role(one)) for one in seen]
-        if call.finish is None or all(numerics is None for numerics in chosen):
-            return compute()
         if not all(one.product.fits and one.product.macs for one in seen):
             return compute()  # nothing to multiply, or a mistake for which torch has the right words
+        chosen = [None if one.folded else self.policy.for_gemm(one.origin.layer, _role(one)) for one in seen]
+        for one, numerics in zip(seen, chosen, strict=True):
+            self.coverage.add(one, numerics is not None and call.finish is not None)
+        if call.finish is None or all(numerics is None for numerics in chosen):
+            return compute()
         return call.finish([self._product(one, numerics) for one, numerics in zip(seen, chosen, strict=True)])
 
     def _product(self, seen: Seen, numerics: Numerics | None) -> Tensor:

@@ -12,6 +12,7 @@ An operand is a ``"gradient"`` if a gradient went into it, a ``"weight"`` if not
 from __future__ import annotations
 
 import sys
+import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,15 +21,17 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch._library.custom_ops import OPDEFS
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from hwsim.errors import CaptureError
 from hwsim.nn.products import Call, Product, as_call, hides_products
-from hwsim.nn.recording import Recorder
+from hwsim.nn.recording import Attention, Recorder, written
 from hwsim.trace.gemm import GemmShape, Phase, Role
 
 
@@ -104,7 +107,7 @@ class Roles:
         kinds = {self.kind(a), self.kind(b)}
         if kinds <= {"weight", "buffer"}:
             return "weight × weight"
-        return "positions" if "index" in kinds and kinds <= {"index", "buffer", "constant"} else ""
+        return "positions" if kinds <= {"index", "buffer", "constant"} else ""
 
     def set(self, tensor: Tensor, role: Kind) -> None:
         """Note the role of a tensor's memory."""
@@ -141,21 +144,36 @@ def _storage(tensor: Tensor) -> torch.UntypedStorage:
     return tensor.untyped_storage()
 
 
+def current_node() -> int | None:
+    """Number of the autograd node whose backward is under way, None in a forward."""
+    node = torch._C._current_autograd_node()
+    return None if node is None else node._sequence_nr()
+
+
 class Layers:
-    """The stack of modules that are running, by name."""
+    """The stack of modules that are running, by name.
+
+    Hooks are torch's global ones: the model itself stays as it is, so that it can be copied and stored meanwhile.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self._stack: list[str] = []
-        self._handles = []
-        for name, module in model.named_modules():
-            self._handles.append(module.register_forward_pre_hook(self._enter(name), prepend=True))
-            self._handles.append(module.register_forward_hook(self._leave, always_call=True))
+        self._nodes: list[int | None] = []
+        self._names = {module: name for name, module in model.named_modules()}
+        self._handles = [
+            register_module_forward_pre_hook(self._enter),
+            register_module_forward_hook(self._leave, always_call=True),
+        ]
 
-    def _enter(self, name: str) -> Callable[..., None]:
-        return lambda module, args: self._stack.append(name)
+    def _enter(self, module: nn.Module, args: Any) -> None:
+        if module in self._names:
+            self._stack.append(self._names[module])
+            self._nodes.append(current_node())
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
-        self._stack.pop()
+        if module in self._names:
+            self._stack.pop()
+            self._nodes.pop()
 
     @property
     def running(self) -> bool:
@@ -163,12 +181,18 @@ class Layers:
         return bool(self._stack)
 
     @property
+    def forward(self) -> bool:
+        """Whether a forward of the model is under way and no backward inside of it: recomputation runs a forward
+        inside of a backward node, which is then the one that the module was entered in."""
+        return bool(self._stack) and self._nodes[-1] == current_node()
+
+    @property
     def current(self) -> str:
         """Dotted name of the innermost module, "" for the model itself."""
         return self._stack[-1] if self._stack else ""
 
     def remove(self) -> None:
-        """Take the hooks off the model."""
+        """Take the hooks off."""
         for handle in self._handles:
             handle.remove()
 
@@ -202,9 +226,11 @@ class _Attention(TorchFunctionMode):
             self._causal.pop()
 
     @property
-    def is_causal(self) -> bool:
-        """Whether an attention is under way that was called as causal."""
-        return bool(self._causal and self._causal[-1])
+    def under_way(self) -> Attention:
+        """The innermost attention, if any."""
+        if not self._causal:
+            return ""
+        return "causal" if self._causal[-1] else "plain"
 
     def next_name(self) -> str | None:
         """``"qk"`` for the product of queries and keys, ``"pv"`` for the other; None outside of attention."""
@@ -258,6 +284,10 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 got=name if packet else str(func),
                 where=self.layers.current or "model",
             )
+        inner = OPDEFS.get(func._schema.name) if wanted and packet is not None else None
+        if inner is not None:  # an operator of the user's own, written in Python
+            with self:
+                return inner._backend_fns.get("cpu", inner._init_fn)(*args, **kwargs)
         call = as_call(packet, args, kwargs) if wanted else None
         seen: tuple[Seen, ...] = ()
         if call is None:
@@ -273,10 +303,13 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 groups = self.recorder.groups
                 seen = tuple(replace(one, groups=groups(one.product)) for one in seen)
             result = self.on_call(name, call, seen, lambda: func(*args, **kwargs))
+            target = written(func, args, kwargs)
+            if target and result is not target[0]:
+                result = target[0].resize_(result.shape).copy_(result)
         if self.recorder is not None and packet is not None:
             backward = torch._C._current_autograd_node() is not None
-            where: tuple[str, Phase, bool] = (
-                self.layers.current, "dgrad" if backward else "forward", self.attention.is_causal
+            where: tuple[str, Phase, Attention] = (
+                self.layers.current, "dgrad" if backward else "forward", self.attention.under_way
             )  # fmt: skip
             self.recorder.note(func, args, kwargs, result, call, [self._noted(one) for one in seen], where)
         self.after(packet, args, kwargs, result)
@@ -292,8 +325,7 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _locate(self, call: Call, inputs: list[Tensor]) -> Iterator[Seen]:
         """Turn each product so that gradients come first and weights second, and say where it comes from."""
-        node = torch._C._current_autograd_node()
-        number = None if node is None else node._sequence_nr()
+        number = current_node()
         for product in call.products:
             roles = self.roles.of(product.of[0]), self.roles.of(product.of[1])
             folded = self.roles.folded(*product.of)
@@ -358,6 +390,8 @@ def observing(model: nn.Module, mode: ProductMode) -> Iterator[None]:
             torch._C._set_mkldnn_enabled(False)
         if "torch._dynamo" in sys.modules:  # else nothing is compiled, and importing it takes seconds
             stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", r"Using `torch\.compile\(module\)` when there are global hooks")
         torch.clear_autocast_cache()  # a weight that was cast before would not be known as one
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         mode.roles, mode.layers, mode.attention = Roles(model), Layers(model), _Attention()

@@ -4,6 +4,7 @@ Each rule takes a chain of operators whose inner results nobody else reads:
 
 - a scale before or behind the scores of an attention is part of its softmax;
 - a mask that hides exactly a triangle makes both products of the attention causal; the softmax reads another one;
+- a bias that is added to what a product made is an operand of the product;
 - x · rsqrt(mean(x²) + e), with or without a weight, is a norm;
 - pairs turned by sines and cosines are rotary positions;
 - x + (round(x) - x), which passes gradients straight through, is round(x); scaling, rounding and clamping in a row
@@ -39,7 +40,7 @@ class _Rewriter:
 
     def graph(self) -> Graph:
         """Rules one after another, then what is left."""
-        rules = (self._straight, self._softmax, self._norm, self._turn, self._requantise)
+        rules = (self._bias, self._straight, self._softmax, self._norm, self._turn, self._requantise)
         for rule in rules:
             for step in self.steps:
                 if not step.dead and not step.folded:
@@ -102,6 +103,8 @@ class _Rewriter:
     def _drop(self, step: Step, source: Access) -> None:
         """Take out an operator: its readers read `source` instead."""
         step.dead = True
+        if step.output in self.recorder.outputs:
+            self.recorder.outputs ^= {step.output, source.tensor}
         for reader in self._users(step.output):
             self._point(reader, step.output, source)
 
@@ -114,6 +117,24 @@ class _Rewriter:
             self._reads(step, access.tensor)
 
     # rules
+
+    def _bias(self, step: Step) -> None:
+        """A bias is added by the product that it follows."""
+        if step.name.removesuffix("_") != "add" or len(step.inputs) != 2:
+            return
+        for made, bias in (step.inputs, step.inputs[::-1]):
+            product, row = self._maker(made.tensor), self.tensors[step.output].shape[-1:]
+            if product is None or product.gemm is None or not self._alone(product) or len(product.inputs) != 2:
+                continue
+            if (
+                self.tensors[bias.tensor].source == "weight"
+                and (bias.elements,) == row
+                and product.phase == "forward"
+            ):
+                product.inputs.append(bias)
+                self._reads(product, bias.tensor)
+                self._drop(step, made)
+                return
 
     def _straight(self, step: Step) -> None:
         if step.kind != "add" or len(step.inputs) != 2:

@@ -326,9 +326,21 @@ def _overlap_add(out: Tensor, x: Tensor, w: Tensor, geometry: _Geometry, extra: 
     return result[(slice(None), slice(None), *inside)]
 
 
+def _inplace(row: Callable[..., Call]) -> Callable[..., Call]:
+    """The row of an operator that writes its first argument: torch does not count its multiplications."""
+
+    def made(*args: Any, **kwargs: Any) -> Call:
+        return replace(row(*args, **kwargs), counted=False)
+
+    return made
+
+
 _TABLE: dict[object, Callable[..., Call]] = {
     aten.mm: _mm,
     aten.addmm: _addmm,
+    aten.addmm_: _inplace(_addmm),
+    aten.baddbmm_: _inplace(_baddbmm),
+    aten.addmv_: _inplace(_addmv),
     aten.bmm: _bmm,
     aten.baddbmm: _baddbmm,
     aten.mv: _mv,

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +26,9 @@ from hwsim.trace.graph import Access, Source, Window
 
 SHADOW_ELEMENTS = 1 << 24
 """Constants up to this size are computed for real where a run has shapes only, so that masks can be read."""
+
+Attention = Literal["", "plain", "causal"]
+"""Whether a function of torch that computes attention is under way, and whether it was called as causal."""
 
 _STATES = ("past", "cache", "state", "hidden")
 
@@ -132,7 +135,7 @@ class Recorder:
         result: Any,
         call: Call | None,
         products: Iterable[tuple[Product, GemmShape | None, str, int | None]],
-        where: tuple[str, Phase, bool],
+        where: tuple[str, Phase, Attention],
     ) -> None:
         """Note an operator that has run.
 
@@ -140,21 +143,21 @@ class Recorder:
             func: the overload, with its arguments and result.
             call: the operator as products, None where it has none.
             products: each with its shape (None: not counted as a product), why it is folded, and its record.
-            where: layer, phase, and whether a causal attention is under way.
+            where: layer, phase, and the attention that is under way.
         """
         name = func._overloadpacket.__name__
         inputs = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
         outputs = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
         self._shadow(func, args, kwargs, outputs)
-        written = _written(func, args, kwargs)
+        targets = written(func, args, kwargs)
         if call is not None:
             self._gemms(name, args, inputs, outputs, products, where)
             return
         held = {_key(tensor) for tensor in inputs}
-        if not written and all(_key(tensor) in held for tensor in outputs):
+        if not targets and all(_key(tensor) in held for tensor in outputs):
             return  # views
-        if written:
-            self._write(name, func, args, kwargs, inputs, written, where)
+        if targets:
+            self._write(name, func, args, kwargs, inputs, targets, where)
             return
         if name.removesuffix("_") in RELAYOUTS and self._moved(inputs, outputs):
             return
@@ -241,9 +244,9 @@ class Recorder:
         inputs: list[Tensor],
         outputs: list[Tensor],
         products: Iterable[tuple[Product, GemmShape | None, str, int | None]],
-        where: tuple[str, Phase, bool],
+        where: tuple[str, Phase, Attention],
     ) -> None:
-        layer, phase, causal = where
+        layer, phase, attention = where
         for (product, shape, folded, record), out in zip(products, outputs, strict=False):
             if not product.macs:
                 continue
@@ -255,11 +258,11 @@ class Recorder:
             layer = shape.layer if shape else layer
             constant = all(self.tensors[access.tensor].constant for access in accesses)
             kind = "gemm" if shape else "other"
-            made = self._make(out, layer, kind, constant and bool(folded), False, True)
+            made = self._make(out, layer, kind, constant and bool(folded), folded == "positions", True)
             self._put(out, made)
             elements = 0 if shape else product.macs
             step = Step(name, layer, kind, shape.phase if shape else phase, accesses, made, elements, shape, record)
-            step.folded, step.causal = folded, causal
+            step.folded, step.causal = folded, attention == "causal"
             self.steps.append(step)
 
     def _operand(self, tensor: Tensor, name: str, args: tuple[Any, ...]) -> Access:
@@ -304,9 +307,11 @@ class Recorder:
         kwargs: dict[str, Any],
         inputs: list[Tensor],
         outputs: list[Tensor],
-        where: tuple[str, Phase, bool],
+        where: tuple[str, Phase, Attention],
     ) -> None:
-        layer, phase, _ = where
+        layer, phase, attention = where
+        if attention and name in ("mul", "div") and self._moved(inputs, outputs):
+            return  # a scale of queries or keys is the softmax's
         outputs = [tensor for tensor in outputs if tensor.numel()]
         accesses = [access for tensor in inputs for access in self._access(tensor)]
         held = [self.tensors[access.tensor] for access in accesses]
@@ -355,13 +360,13 @@ class Recorder:
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         inputs: list[Tensor],
-        written: list[Tensor],
-        where: tuple[str, Phase, bool],
+        targets: list[Tensor],
+        where: tuple[str, Phase, Attention],
     ) -> None:
         """An operator that writes into memory that exists."""
         plain = name.removesuffix("_")
         stores = plain in ("copy", "index_put", "index_copy", "scatter", "slice_scatter", "index_add", "index_fill")
-        for target in written:
+        for target in targets:
             if not target.numel():
                 continue
             known = self._known(target)
@@ -384,7 +389,7 @@ class Recorder:
                 self._places[_key(target)] = place
 
     def _store(
-        self, plain: str, base: Stored, values: list[Tensor], target: Tensor, where: tuple[str, Phase, bool]
+        self, plain: str, base: Stored, values: list[Tensor], target: Tensor, where: tuple[str, Phase, Attention]
     ) -> None:
         """A part of a stored tensor is written: a cache if the tensor outlives the run."""
         layer, phase, _ = where
@@ -462,7 +467,8 @@ def _is_index(tensor: Tensor) -> bool:
     return tensor.dtype in (torch.int64, torch.int32, torch.bool)
 
 
-def _written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
+def written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
+    """The arguments of an operator that it writes."""
     if not func._schema.is_mutable:
         return []
     found = []

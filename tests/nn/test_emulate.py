@@ -1,5 +1,7 @@
 """Emulation: each product of a forward on the policy's arithmetic, and nothing else changed."""
 
+import copy
+import pickle
 import re
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.utils import checkpoint
 
 from hwsim import load_accelerator, quant
 from hwsim.arch import Policy
@@ -161,8 +164,8 @@ def test_attention_products_are_quantized_head_by_head():
 
     q, k, v = torch.randn(3, 2, 4, 16, 32)
     numerics = policy_of("mxfp4").default
-    with emulate(Attend(), "mxfp4") as model:
-        found = model(q, k, v)
+    with emulate(Attend(), "mxfp4") as emulation:
+        found = emulation.model(q, k, v)
     for batch in range(2):
         for head in range(4):
             place = batch, head
@@ -304,3 +307,174 @@ def test_a_model_larger_than_memory_has_a_workload():
     workload = meta_workload(Large, [torch.empty(2, 65536)])
     assert workload.macs == 2 * 16 * 65536**2  # 256 GiB of weights
     assert [gemm.layer for gemm in workload.gemms[:2]] == ["layers.0", "layers.1"]
+
+
+class Into(nn.Module):
+    """A product that is written into memory that exists."""
+
+    def __init__(self, write):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(6, 4))
+        self.write = write
+
+    def forward(self, x):
+        return self.write(x, self.weight)
+
+
+WRITES = {
+    "mm": lambda x, w: torch.mm(x, w.T, out=torch.full((5, 6), torch.nan)),
+    "matmul": lambda x, w: torch.matmul(x, w.T, out=torch.empty(0)),
+    "addmm": lambda x, w: torch.addmm(torch.zeros(6), x, w.T, out=torch.full((5, 6), torch.nan)),
+    "bmm": lambda x, w: torch.bmm(x[None], w.T[None], out=torch.full((1, 5, 6), torch.nan))[0],
+    "addmm_": lambda x, w: torch.zeros(5, 6).addmm_(x, w.T),
+    "baddbmm_": lambda x, w: torch.zeros(1, 5, 6).baddbmm_(x[None], w.T[None])[0],
+    "addmv_": lambda x, w: torch.stack([torch.zeros(6).addmv_(w, row) for row in x]),
+}
+
+
+@pytest.mark.parametrize("name", WRITES)
+def test_a_product_that_is_written_in_place_is_emulated(name, tmp_path):
+    torch.manual_seed(0)
+    model, x = Into(WRITES[name]), torch.randn(5, 4)
+    plain = Into(lambda x, w: torch.stack([row[None] @ w.T for row in x])[:, 0] if name == "addmv_" else x @ w.T)
+    plain.weight = model.weight
+    with torch.no_grad(), emulate(model, "nvfp4"):
+        found = model(x)
+    with torch.no_grad(), emulate(plain, "nvfp4"):
+        wanted = plain(x)
+    assert torch.equal(found, wanted)
+    assert not torch.equal(found, plain(x))
+    assert capture(model, tmp_path / "t", [x]).workload.macs == 5 * 6 * 4
+
+
+@torch.library.custom_op("hwsim_tests::twice", mutates_args=())
+def twice(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    return torch.mm(x, w.T) * 2
+
+
+@torch.library.custom_op("hwsim_tests::both", mutates_args=())
+def both(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    return torch.cat((twice(x, w), torch.nn.functional.linear(x, w)))
+
+
+@torch.library.custom_op("hwsim_tests::batched", mutates_args=())
+def batched(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+    return torch.bmm(x[None], w.T[None])[0]
+
+
+@pytest.mark.parametrize(("operator", "count"), [(twice, 1), (both, 2), (batched, 1)])
+def test_products_inside_a_custom_operator_are_seen(operator, count, tmp_path):
+    torch.manual_seed(0)
+    model, x = Into(operator), torch.randn(5, 4)
+    plain = Into(operator._init_fn if operator is not both else lambda x, w: torch.cat((x @ w.T * 2, x @ w.T)))
+    plain.weight = model.weight
+    with torch.no_grad(), emulate(model, "nvfp4"):
+        found = model(x)
+    with torch.no_grad(), emulate(plain, "nvfp4"):
+        assert torch.equal(found, plain(x))
+    assert not torch.equal(found, model(x))
+    assert capture(model, tmp_path / "t", [x]).workload.macs == count * 5 * 6 * 4
+
+
+COPIES = [copy.deepcopy, torch.optim.swa_utils.AveragedModel, lambda model: pickle.loads(pickle.dumps(model))]
+
+
+@pytest.mark.parametrize("copied", COPIES)
+def test_a_model_can_be_copied_in_the_block(copied, tmp_path):
+    torch.manual_seed(0)
+    model, x = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)), torch.randn(5, 4)
+    with torch.no_grad(), emulate(model, "nvfp4"):
+        model(x)
+        other = copied(model)
+        torch.save(model, tmp_path / "model")
+        emulated = model(x)
+    with torch.no_grad():
+        assert torch.equal(other(x), model(x))
+        assert not torch.equal(emulated, model(x))
+        assert torch.equal(torch.load(tmp_path / "model", weights_only=False)(x), model(x))
+
+
+def _reentrant(block, x):
+    return checkpoint.checkpoint(block, x, use_reentrant=True)
+
+
+def _preserved(block, x):
+    return checkpoint.checkpoint(block, x, use_reentrant=False)
+
+
+def _segments(block, x):
+    return checkpoint.checkpoint_sequential(block, 2, x, use_reentrant=False)
+
+
+@pytest.mark.parametrize("again", [_reentrant, _preserved, _segments])
+def test_recomputation_is_emulated_like_the_forward(again):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first = nn.Linear(16, 16)
+            self.block = nn.Sequential(nn.Linear(16, 32), nn.ReLU(), nn.Linear(32, 16), nn.Tanh())
+            self.run = lambda block, x: block(x)
+
+        def forward(self, x):
+            return self.run(self.block, self.first(x)).square().mean()
+
+    torch.manual_seed(0)
+    model, x = Net(), torch.randn(5, 16)
+    gradients = []
+    for run in (lambda block, x: block(x), again):
+        model.run = run
+        model.zero_grad()
+        with emulate(model, "nvfp4"):
+            model(x).backward()
+        gradients.append([parameter.grad.clone() for parameter in model.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*gradients, strict=True))
+    model.zero_grad()
+    model(x).backward()
+    assert not torch.equal(gradients[0][0], model.first.weight.grad)
+
+
+class Beside(nn.Module):
+    """A linear layer, and arithmetic that is not the network's."""
+
+    def __init__(self, other):
+        super().__init__()
+        self.linear = nn.Linear(8, 8, bias=False)
+        self.register_buffer("fixed", torch.randn(3, 8))
+        self.other = other
+
+    def forward(self, x):
+        return self.linear(x), self.other(self, x)
+
+
+NOT_THE_NETWORKS = {
+    "complex matrix": (
+        "complex",
+        24,
+        lambda m, x: torch.view_as_complex(x.reshape(3, 4, 2)) @ torch.ones(4, 2, dtype=torch.complex64),
+    ),
+    "complex vector": ("complex", 15, lambda m, x: torch.fft.rfft(x) @ torch.ones(5, dtype=torch.complex64)),
+    "complex batch": ("complex", 45, lambda m, x: torch.bmm(torch.fft.rfft(x)[None], torch.fft.rfft(x)[None].mT)),
+    "places": ("index", 24, lambda m, x: (x > 0).long() @ torch.arange(8)),
+    "offsets": ("index", 32, lambda m, x: torch.arange(739, 743)[:, None].expand(4, 8) @ torch.arange(8)),
+    "counts": ("index", 72, lambda m, x: (x > 0).int() @ (x < 1).int().T),
+    "angles": ("positions", 600, lambda m, x: m.fixed[:, :1] @ torch.arange(200)[None].float()),
+    "angles of vectors": ("positions", 24, lambda m, x: m.fixed @ torch.arange(8).float()),
+    "decay": ("positions", 120, lambda m, x: torch.arange(15).reshape(5, 3).to(torch.float32) @ m.fixed),
+    "mixed weights": ("weight × weight", 192, lambda m, x: m.fixed @ m.linear.weight),
+    "norm": ("weight × weight", 64, lambda m, x: m.linear.weight @ m.linear.weight[0]),
+    "gram": ("weight × weight", 512, lambda m, x: m.linear.weight.T @ m.linear.weight),
+}
+
+
+@pytest.mark.parametrize("name", NOT_THE_NETWORKS)
+def test_what_is_not_the_networks_is_left_alone_and_counted(name):
+    reason, macs, other = NOT_THE_NETWORKS[name]
+    torch.manual_seed(0)
+    model, x = Beside(other), torch.randn(3, 8)
+    with torch.no_grad(), emulate(model, "nvfp4") as emulation:
+        linear, found = model(x)
+    assert torch.equal(found, model(x)[1])
+    assert not torch.equal(linear, model(x)[0])
+    assert emulation.model is model
+    assert emulation.coverage.left == {("", reason): macs}
+    assert (emulation.coverage.asked, emulation.coverage.emulated) == (macs + 192, 192)
