@@ -50,7 +50,7 @@ def test_a_users_model_goes_through_capture_evaluate_explore_unchanged(digits, t
 def test_evaluate_shows_every_number_with_its_error_and_source(digits, capsys):
     status, out, _ = _run(capsys, "evaluate", digits, "edge-nvfp4")
     assert status == 0
-    for name in ("sqnr_db", "energy_uj", "area_mm2", "latency_ms", "power_mw", "dram", "±"):
+    for name in ("sqnr_db", "energy_uj", "area_mm2", "latency_ms", "power_mw", "dram", "×/÷"):
         assert name in out
 
 

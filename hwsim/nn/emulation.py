@@ -62,7 +62,11 @@ class Emulation:
     """A model under emulation, and what of it was emulated."""
 
     model: nn.Module
-    coverage: Coverage
+    counted: Coverage
+
+    def coverage(self) -> Coverage:
+        """Multiply-accumulates asked for, emulated, and left by layer and reason, so far."""
+        return self.counted
 
 
 @contextmanager

@@ -127,7 +127,9 @@ def test_e8m0_of_ml_dtypes_differs_and_how():
     assert formats.get("e8m0").encode(values, saturate=False).tolist() == [0, 0, 128, 255, 255]
 
 
-@pytest.mark.parametrize(("name", "peer"), [("int2", ml_dtypes.int2), ("int4", ml_dtypes.int4), ("int8", np.int8), ("int16", np.int16)])
+@pytest.mark.parametrize(
+    ("name", "peer"), [("int2", ml_dtypes.int2), ("int4", ml_dtypes.int4), ("int8", np.int8), ("int16", np.int16)]
+)
 def test_decodes_integers_as_two_s_complement(name, peer):
     form = formats.get(name)
     codes = np.arange(form.code_count, dtype=form.code_dtype)

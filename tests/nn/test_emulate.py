@@ -476,5 +476,5 @@ def test_what_is_not_the_networks_is_left_alone_and_counted(name):
     assert torch.equal(found, model(x)[1])
     assert not torch.equal(linear, model(x)[0])
     assert emulation.model is model
-    assert emulation.coverage.left == {("", reason): macs}
-    assert (emulation.coverage.asked, emulation.coverage.emulated) == (macs + 192, 192)
+    assert emulation.coverage().left == {("", reason): macs}
+    assert (emulation.coverage().asked, emulation.coverage().emulated) == (macs + 192, 192)

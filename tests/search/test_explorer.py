@@ -48,7 +48,7 @@ datapath = { family = "integer", a_bits = 8, b_bits = 8, acc_bits = 32 }
 bits = { choice = [12, 16, 32], sets = "numerics.datapath.acc_bits" }
 rows = { int = [2, 16], log = true, sets = "array.rows" }
 dataflow = { choice = ["ws", "os", "is"], sets = "array.dataflow" }
-weight_kib = { choice = [32, 128, 100], sets = "memory.weight_kib" }
+weight_kib = { choice = [32, 128, 0], sets = "memory.weight_kib" }
 """
 
 
@@ -82,9 +82,9 @@ def test_a_design_that_breaks_a_rule_is_recorded_with_the_rule(space, tiny_trace
     study = _explore(space, tiny_trace, tmp_path / "run")
     failed = [point for point in study.points if point.reason]
     assert failed
-    assert all(dict(point.point)["weight_kib"] == 100 for point in failed)
-    assert {point.reason for point in failed} == {"space small.memory.weight_kib: must be a power of two, got 100"}
-    assert not any(dict(point.point)["weight_kib"] == 100 for point in study.pareto)
+    assert all(dict(point.point)["weight_kib"] == 0 for point in failed)
+    assert {point.reason for point in failed} == {"space small.memory.weight_kib: must be above 0 and at most 1.04858e+09, got 0.0"}
+    assert not any(dict(point.point)["weight_kib"] == 0 for point in study.pareto)
 
 
 def test_the_seed_decides(space, tiny_trace, tmp_path):
