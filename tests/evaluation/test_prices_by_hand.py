@@ -178,7 +178,7 @@ def test_the_slowest_unit_sets_the_clock(make):
     wide = Numerics(make.PLAIN8, make.PLAIN8, integer(8, 8, 32))
     machine = make.three_memories(8, 16, 32)
     alone = [f_max(dataclasses.replace(machine, policy=Policy(one))).value for one in (narrow, wide)]
-    mixed = dataclasses.replace(machine, policy=Policy(narrow, {"head": wide}))
+    mixed = dataclasses.replace(machine, policy=Policy(narrow, overrides=(("head", wide),)))
     assert alone[1] != alone[0]
     assert machine_prices(mixed).f_max_ghz.value == min(alone)
     # 54.7 FO4 with a quarter for wires, 4.2 and 1.5 for the flip-flop and skew; 17 ps at 0.9 V; slow corner 1.3
