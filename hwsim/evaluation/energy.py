@@ -14,7 +14,7 @@ leakage of memories and logic while the run lasts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from hwsim.datapaths import pricing
@@ -67,15 +67,17 @@ def energy(
         raise ArgumentError(f"must be one of {', '.join(FIDELITIES)}", got=fidelity, where="energy.fidelity")
     charges: list[Charge] = []
     numerics = {one.key: one for one in machine.policy.numerics}
-    for step in plan.steps:
+    for place, step in enumerate(plan.steps):
+        own: list[Charge] = []
         for product in step.products:
             known = counted.get(-1 if product.record is None else product.record, Counted())
-            charges += _product(product, numerics[product.numerics_key], machine, prices, known, fidelity)
+            own += _product(product, numerics[product.numerics_key], machine, prices, known, fidelity)
         for work in step.vector:
             price = prices.vector(work.kind)
-            charges.append(charge(work.layer, f"vector.{work.kind}", "vector", "", work.elements, "element", price))
+            own.append(charge(work.layer, f"vector.{work.kind}", "vector", "", work.elements, "element", price))
         for row in step.traffic:
-            charges += _moved(row.layer, row.tensor, row.level, row.read_bits, row.written_bits, prices)
+            own += _moved(row.layer, row.tensor, row.level, row.read_bits, row.written_bits, prices)
+        charges += (replace(one, step=place) for one in own)
     for component, level, price in prices.per_cycle(logic_um2):
         charges.append(charge("", component, level, "", plan.latency_cycles, "cycle", price))
     return Ledger(charges, "pJ", fidelity)
@@ -120,10 +122,10 @@ def _product(
         flipped = _register_flips(product, toggles, numerics)
         yield put("registers", flipped, "flip", held["flipflop.energy.data"])
     clocked = _clocked_bits(product, numerics, machine)
-    yield put("clock", clocked, "clock edge of a bit", held["flipflop.energy.clock"])
+    yield charge(layer, "clock", "array", "", clocked, "clock edge of a bit", prices.clock_edge)
     if pipeline := prices.pipeline_bits(unit):
         edges = product.array_cycles * pipeline
-        yield put("pipeline", edges, "clock edge of a bit", held["flipflop.energy.clock"])
+        yield charge(layer, "pipeline", "array", "", edges, "clock edge of a bit", prices.clock_edge)
 
 
 Record = TypeVar("Record", "Toggles", "GateEnergy")

@@ -70,7 +70,9 @@ class Evaluator:
         self.memo = memo or Memo()
         trace.verify()  # remembered values are looked up by the index: damaged operands must not hide behind them
         self.work = forward_work(trace.workload, where=str(trace.path))
-        self.shapes = [trace.workload.gemms[record] for record in self.work.records]
+        gemms = trace.workload.gemms
+        self._forward = [record for record, gemm in enumerate(gemms) if gemm.phase == "forward"]  # as they are counted
+        self.shapes = [gemms[record] for record in self._forward]
         self._toggles: dict[str, dict[str, list[Toggles]]] = {}
         self._plans: dict[Accelerator, Plan] = {}
         self._model: str | None = None
@@ -122,7 +124,7 @@ class Evaluator:
             record: Counted(
                 None if toggles is None else toggles[place], None if gates is None else gates[place], additions[place]
             )
-            for place, record in enumerate(self.work.records)
+            for place, record in enumerate(self._forward)
         }
         return price(self.work, accelerator, counted, self.energy_kind, logic, self._plans.pop(accelerator, None))
 

@@ -55,7 +55,9 @@ def _answer(result: Evaluation) -> Table:
 
 
 def _steps(result: Evaluation) -> Table:
-    by_layer = result.energy.breakdown("layer").parts
+    spent: dict[int | None, float] = {}
+    for charge in result.energy:
+        spent[charge.step] = spent.get(charge.step, 0.0) + charge.amount
     rows = []
     for place, step in enumerate(result.plan.steps):
         dram = [row for row in step.traffic if row.level == result.plan.dram]
@@ -65,7 +67,7 @@ def _steps(result: Evaluation) -> Table:
                 place, " + ".join(step.layers), step.tiling, cycles.latency, cycles.bound, cycles.compute,
                 cycles.vector, cycles.dram, cycles.first_load, cycles.last_store,
                 sum(row.read_bits for row in dram), sum(row.written_bits for row in dram),
-                sum(by_layer[layer].value for layer in dict.fromkeys(step.layers) if layer in by_layer),
+                spent.get(place, 0.0),
             )
         )  # fmt: skip
     columns = (

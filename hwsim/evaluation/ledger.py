@@ -33,6 +33,7 @@ class Charge:
         event: of which kind: ``"bit read"``, ``"update"``, ``"cycle"``.
         price: of one event.
         amount: count times price, rounded to the ledger's quantum.
+        step: place of the plan's step that causes it, None for what no step does.
     """
 
     layer: str
@@ -43,6 +44,7 @@ class Charge:
     event: str
     price: Quantity
     amount: float
+    step: int | None = None
 
     @property
     def quantity(self) -> Quantity:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from hwsim.cost import clock_tree, clocking, depth_rules, technology
+from hwsim.arch.clock import f_max, unit_depth
+from hwsim.cost import clock_tree, technology
 from hwsim.cost.coefficients import DEFAULT, Coefficients, load_coefficients
-from hwsim.cost.depths import Depth
 from hwsim.cost.dram import dram
 from hwsim.cost.memory import sram
 from hwsim.cost.quantity import Quantity, total
@@ -99,25 +99,28 @@ class MachinePrices:
         source = f"{technology.PLACEMENT:g} of a layout's rows filled"
         return Quantity(PLACEMENT, "um2", source, errors={"placement": technology.PLACEMENT_ERROR})
 
-    def depth(self, unit: Datapath) -> Depth:
-        """Longest path of a unit in the machine's pipeline stages."""
-        return _depth(unit, self.machine.array.stages, self.coefficients)
-
     def pipeline_bits(self, unit: Datapath) -> int:
         """Flip-flops of the pipeline stages inside one unit."""
-        return self.depth(unit).register_bits if self.machine.array.stages > 1 else 0
+        stages = self.machine.array.stages
+        return unit_depth(unit, stages).register_bits if stages > 1 else 0
+
+    @property
+    def clock_edge(self) -> Quantity:
+        """pJ of one cycle of a flip-flop that is clocked: its clock pin, and the last wire of the tree to it."""
+        volt = technology.supply(self.machine.node_nm, self.machine.voltage)
+        wire = clock_tree.LOCAL_FF * 1e-3 * volt**2
+        errors = {"clock tree": clock_tree.TREE_ERROR}
+        pin = self.logic(self.coefficients["flipflop.energy.clock"])
+        return total((pin, Quantity(wire, "pJ", "clock tree", errors=errors)), pin.source)
 
     @property
     def f_max_ghz(self) -> Quantity:
-        """The highest clock of the slowest unit at the machine's node and supply.
+        """The highest clock of the slowest unit at the machine's node and supply (`hwsim.arch.clock.f_max`).
 
         Raises:
             MissingView: a unit has no circuit, so that nothing is known of its clock.
         """
-        machine = self.machine
-        units = dict.fromkeys(numerics.datapath for numerics in machine.policy.numerics)
-        clocks = [clocking.f_max_ghz(self.depth(unit), machine.node_nm, machine.voltage) for unit in units]
-        return min(clocks, key=lambda clock: clock.value)
+        return f_max(self.machine)
 
     def for_plan(self, standing_pj_per_cycle: float) -> PlanPrices:
         """What a plan for energy weighs."""
@@ -200,7 +203,8 @@ def _sram(machine: Accelerator, memory: Memory) -> LevelPrice:
 
 
 def _registers(machine: Accelerator, memory: Memory) -> LevelPrice:
-    """A memory of flip-flops: every bit that is written is a clock edge, every bit read a multiplexer's way."""
+    """A memory of flip-flops: every bit that is written is a clock edge; one that is read clocks nothing, but its way
+    through the multiplexers is as dear, as for the words of a latch array (`hwsim.cost.sram_grid`)."""
     area, edge = flop_bit(machine.node_nm, machine.voltage)
     bits = memory.kib * 8192
     leak = technology.leakage_mw_per_mm2(machine.node_nm, "low", machine.voltage)
@@ -225,10 +229,3 @@ def _ports(memory: Memory) -> str:
         got=f"{both} for both, {reads} read, {writes} write",
         where=f"memory.{memory.name}.ports",
     )
-
-
-@lru_cache(maxsize=512)
-def _depth(unit: Datapath, stages: int, held: Coefficients) -> Depth:
-    own, shared = unit.price.blocks(held)
-    area = sum(block.area.value for block in (*own, *shared))
-    return depth_rules.estimate(unit.gates.whole(), area, stages)

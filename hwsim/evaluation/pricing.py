@@ -33,7 +33,8 @@ class Work:
 
     Attributes:
         graph: every operator of the forward pass.
-        records: places of its products among those of the workload, in the order of the run.
+        records: places of its products among those of the workload, in the order of the run; of weights alone none,
+            as they are computed once, before any machine runs.
         macs: multiply-accumulates.
         tokens: rows of the model's input.
         note: what had to be assumed, "" if nothing.
@@ -72,7 +73,7 @@ def forward_work(workload: Workload, where: str) -> Work:
         graph, note = graph_of_products(workload.gemms), "no operator graph: each product alone, by way of DRAM"
     else:
         graph, note = workload.graph, ""
-        held = {one.record for one in graph.operators if one.record is not None}
+        held = {one.record for one in graph.operators if one.record is not None and not one.folded}
         records = tuple(record for record in records if record in held)
     macs = sum(workload.gemms[record].macs for record in records)
     return Work(graph, records, macs, _tokens(graph), note)

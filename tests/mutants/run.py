@@ -1,0 +1,150 @@
+"""Plants the faults of `faults.py` one by one and tells which of them the fast tests see.
+
+    python tests/mutants/run.py [--out reports/mutants.md] [--only TEXT] [--jobs 2]
+
+Every fault is planted in a copy of the tree in a temporary folder. Kernels run uncompiled there, so that a fault in
+one of them is not compiled anew. A fault is seen when a test fails, or when none can be collected.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+
+from faults import FAULTS, Fault
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("hwsim", "tests", "dse", "models", "traces", "pyproject.toml", "README.md")
+BY_HAND = ("tests/evaluation/test_plans_by_hand.py",)
+PRICED = ("tests/evaluation/test_prices_by_hand.py", "tests/evaluation/test_energy_by_hand.py")
+RESULT = ("tests/evaluation/test_result_by_hand.py", "tests/evaluation/test_ledger.py")
+TESTS: dict[str, tuple[str, ...]] = {
+    "hwsim/arch/row": ("tests/arch/test_row_stationary.py",),
+    "hwsim/arch/dataflow": ("tests/arch/test_dataflow.py", "tests/timing/test_cycles.py"),
+    "hwsim/arch/units": ("tests/arch/test_numerics.py", *BY_HAND),
+    "hwsim/arch/plan": (*RESULT, *PRICED),
+    "hwsim/arch": ("tests/arch/test_clock.py", "tests/arch/test_memories.py", "tests/arch/test_machines.py", *RESULT),
+    "hwsim/timing/schedule": ("tests/timing/test_schedule.py",),
+    "hwsim/timing": ("tests/timing/test_cycles.py", *BY_HAND),
+    "hwsim/cost/memory": ("tests/cost/test_memory.py",),
+    "hwsim/cost/sram": ("tests/cost/test_memory.py",),
+    "hwsim/cost": (
+        "tests/cost/test_technology.py", "tests/cost/test_clock_tree.py", "tests/cost/test_clocking.py",
+        "tests/cost/test_wires.py", "tests/cost/test_dram.py", "tests/cost/test_words.py",
+    ),
+    "hwsim/evaluation": (*PRICED, *RESULT, "tests/evaluation/test_objectives.py"),
+}  # fmt: skip
+"""Test files by the beginning of a fault's file; the longest beginning counts."""
+
+LIMIT_S = 240
+
+
+def tests_of(file: str) -> tuple[str, ...]:
+    """The test files that should see a fault in `file`."""
+    return TESTS[max((key for key in TESTS if file.startswith(key)), key=len)]
+
+
+def copied(folder: Path) -> Path:
+    """A copy of the tree below `folder`."""
+    skip = shutil.ignore_patterns("__pycache__", "*.pyc", ".pytest_cache")
+    for name in PARTS:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=skip)
+        elif (ROOT / name).is_file():
+            shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def tried(folder: Path, fault: Fault) -> tuple[bool, str]:
+    """Whether the fault is seen in the tree at `folder`, and the first test that does."""
+    path = folder / fault.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(fault.old) != 1:
+        raise SystemExit(f"{fault.file} must hold once: {fault.old!r}")
+    path.write_text(text.replace(fault.old, fault.new), encoding="utf-8")
+    try:
+        return failed(folder, tests_of(fault.file))
+    finally:
+        path.write_text(text, encoding="utf-8")
+
+
+def failed(folder: Path, tests: Iterable[str]) -> tuple[bool, str]:
+    """Whether a test fails in the tree at `folder`, and which."""
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider", *tests]
+    environment = os.environ | {"PYTHONPATH": str(folder), "NUMBA_DISABLE_JIT": "1"}
+    try:
+        run = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return True, f"no end in {LIMIT_S} s"
+    seen = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return run.returncode != 0, seen[0].split(" ")[1].rpartition("/")[2] if seen else run.stdout[-200:]
+
+
+def report(rows: list[tuple[Fault, bool, str]], seconds: float) -> str:
+    """The table of all faults."""
+    killed = sum(seen for _, seen, _ in rows)
+    lines = [
+        "# Faults that the fast tests see",
+        "",
+        f"{killed} of {len(rows)} faults are seen ({100 * killed / len(rows):.0f} %), in {seconds:.0f} s.",
+        "",
+        "Made by `make mutants` (`python tests/mutants/run.py --out reports/mutants.md`). Each is one small change of",
+        "meaning, chosen by reading the code before looking for a test that would see it.",
+        "",
+        "| file | fault | seen by |",
+        "|---|---|---|",
+    ]
+    for fault, seen, test in sorted(rows, key=lambda row: row[1]):
+        lines.append(f"| {fault.file.removeprefix('hwsim/')} | {fault.meaning} | {test if seen else '**nothing**'} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Plant all faults, print what is not seen, and write the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--jobs", type=int, default=2)
+    chosen = parser.parse_args()
+    faults = [fault for fault in FAULTS if chosen.only in f"{fault.file} {fault.meaning}"]
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="hwsim-mutants-") as top:
+        trees: SimpleQueue[Path] = SimpleQueue()
+        for job in range(chosen.jobs):
+            trees.put(copied(Path(top) / str(job)))
+        tree = trees.get()
+        broken, test = failed(tree, sorted({test for fault in faults for test in tests_of(fault.file)}))
+        trees.put(tree)
+        if broken:
+            raise SystemExit(f"a test fails without a fault: {test}")
+
+        def one(fault: Fault) -> tuple[Fault, bool, str]:
+            tree = trees.get()
+            try:
+                row = (fault, *tried(tree, fault))
+            finally:
+                trees.put(tree)
+            sys.stdout.write(f"{'seen' if row[1] else 'NOT SEEN'}: {fault.file}: {fault.meaning}: {row[2]}\n")
+            sys.stdout.flush()
+            return row
+
+        with ThreadPoolExecutor(chosen.jobs) as pool:
+            rows = list(pool.map(one, faults))
+    if chosen.out:
+        chosen.out.write_text(report(rows, time.monotonic() - start), encoding="utf-8")
+    sys.stdout.write(f"{sum(row[1] for row in rows)} of {len(rows)} seen\n")
+
+
+if __name__ == "__main__":
+    main()
