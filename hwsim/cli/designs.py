@@ -58,6 +58,9 @@ def explore(
     force: Annotated[bool, typer.Option("--force", help="replace the study in the folder")] = False,
     workers: Annotated[int, typer.Option(help="processes that measure accuracy side by side")] = 1,
     dask: Annotated[str | None, typer.Option(help="address of a Dask scheduler that does so instead")] = None,
+    polish: Annotated[
+        int | None, typer.Option(help="most designs tried one knob away from the front; the space says without it")
+    ] = None,
     gates: Annotated[
         bool, typer.Option("--gates/--no-gates", help="price the front by its own circuits too, where Yosys is")
     ] = True,
@@ -73,11 +76,13 @@ def explore(
     with progress("exploring") as advance:
         study = hwsim.explore(
             loaded, traces, trials=trials, seed=seed, out=out, resume=resume, workers=workers, dask=dask,
-            gates=gates, progress=advance,
+            gates=gates, budget=polish, progress=advance,
         )  # fmt: skip
     page = hwsim.write_report(study, out)
     show_study(study)
     typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {page}")
+    known = study.certificate
+    typer.echo(f"{known['one_knob']} of {known['designs']} on the front hold against every other value of every knob")
 
 
 @app.command()

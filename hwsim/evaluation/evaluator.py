@@ -71,7 +71,8 @@ class Evaluator:
         trace.verify()  # remembered values are looked up by the index: damaged operands must not hide behind them
         self.work = forward_work(trace.workload, where=str(trace.path))
         gemms = trace.workload.gemms
-        self._forward = [record for record, gemm in enumerate(gemms) if gemm.phase == "forward"]  # as they are counted
+        # as toggles are counted
+        self._forward = [record for record, gemm in enumerate(gemms) if gemm.phase == "forward"]
         self.shapes = [gemms[record] for record in self._forward]
         self._toggles: dict[str, dict[str, list[Toggles]]] = {}
         self._plans: dict[Accelerator, Plan] = {}
@@ -198,7 +199,7 @@ class Evaluator:
         for machine in accelerators:
             additions = {
                 record: one
-                for record, one in zip(self.work.records, self.additions(machine.policy), strict=True)
+                for record, one in zip(self._forward, self.additions(machine.policy), strict=True)
                 if one is not None
             }
             jobs[machine] = submit(measures.plan_elsewhere, *where, machine, additions)

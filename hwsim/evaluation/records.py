@@ -117,8 +117,7 @@ class Evaluation:
             "f_max_ghz": self.f_max_ghz,
             "energy_pj": {name: part.value for name, part in energy.parts.items()},
             "area_um2": {name: part.value for name, part in area.parts.items()},
-            "energy_causes": energy.total.errors,
-            "area_causes": area.total.errors,
+            "causes": {"energy_pj": _causes(energy), "area_um2": _causes(area)},
             "energy_error": energy.total.error_factor,
             "area_error": area.total.error_factor,
             "sources": {f"energy: {name}": _source(part) for name, part in energy.parts.items()}
@@ -126,6 +125,11 @@ class Evaluation:
             "sqnr_db": self.sqnr_db,
             "borrowed": self.borrowed,
         }
+
+
+def _causes(made: Breakdown) -> dict[str, dict[str, float]]:
+    """By component, how much each cause may shift its logarithm; three digits are enough for what they mean."""
+    return {name: {cause: float(f"{sigma:.3g}") for cause, sigma in part.sigmas} for name, part in made.parts.items()}
 
 
 def _source(part: Any) -> str:

@@ -97,6 +97,7 @@ def _context(study: Study) -> dict[str, Any]:
         "front": front,
         "names": names,
         "columns": columns,
+        "chances": study.chances(),
         "labels": {name: figures.label(name) for name in columns},
         "highlights": _highlights(study),
         "views": [

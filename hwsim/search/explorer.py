@@ -21,6 +21,7 @@ from hwsim.errors import ArgumentError, HwsimError, StorageError
 from hwsim.evaluation import Evaluator, Memo, Metric, Synthesis
 from hwsim.evaluation.objectives import measure
 from hwsim.search.confirmation import confirm_front
+from hwsim.search.polish import Key, polish
 from hwsim.search.space import Design, DesignSpace, Value, load_space
 from hwsim.search.study import LOG, MANIFEST, Point, PointLog, Study
 from hwsim.search.workers import Pool, open_pool
@@ -115,9 +116,11 @@ class Explorer:
             self.evaluators[name].plan(machines, self.pool.submit)
 
 
-def search(explorer: Explorer, trials: int, seed: int, progress: Progress) -> None:
-    """Draw `trials` designs with NSGA-II and evaluate each different one once."""
+def search(explorer: Explorer, trials: int, seed: int, progress: Progress) -> dict[Key, Point]:
+    """Draw `trials` designs with NSGA-II, evaluate each different one once; the points by their design."""
     import optuna
+
+    drawn: dict[Key, Point] = {}
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     space, goals = explorer.space, explorer.goals
@@ -133,12 +136,14 @@ def search(explorer: Explorer, trials: int, seed: int, progress: Progress) -> No
             for trial in asked
         ]
         for trial, point in zip(asked, explorer.generation(numbers, draws, progress, trials), strict=True):
+            drawn[point.point] = point
             if point.reason is not None:
                 study.tell(trial, state=optuna.trial.TrialState.FAIL)
                 continue
             for name, value in point.violations.items():
                 trial.set_constraint(name, value)
             study.tell(trial, [point.values[name] for name in goals])
+    return drawn
 
 
 def _drawn(value: Value | None) -> Value:
@@ -156,9 +161,10 @@ def explore(
     workers: int = 1,
     dask: str | None = None,
     gates: bool = False,
+    budget: int | None = None,
     progress: Progress = lambda done, total, note: None,
 ) -> Study:
-    """Search a design space on captured models.
+    """Search a design space on captured models: NSGA-II draws, then the front is polished knob by knob.
 
     Args:
         space: a space, its name or its file.
@@ -170,6 +176,7 @@ def explore(
         resume: continue the study in `out`, if there is one.
         workers: processes that measure accuracy side by side.
         dask: address of a Dask scheduler whose workers measure accuracy, in place of local processes.
+        budget: most designs that polishing prices (`hwsim.search.polish`); the space's ``search.polish`` if None.
         gates: also price the front by its own circuits (`confirm_front`); minutes of Yosys the first time.
         progress: called after every draw, and then after every design of the front that is priced in gates.
 
@@ -198,9 +205,11 @@ def explore(
         open_pool(workers, dask) as explorer.pool,
         Synthesis() if gates else contextlib.nullcontext() as explorer.synthesis,
     ):
-        search(explorer, trials, seed, progress)
-        points = sorted(explorer.known.values(), key=lambda point: point.number)
-        study = Study(tuple(points), manifest | {"finished": True, "designs": len(points)})
+        drawn = search(explorer, trials, seed, progress)
+        certificate, found = polish(explorer, drawn, space.polish if budget is None else budget, progress, trials)
+        points = sorted(found.values(), key=lambda point: point.number)
+        facts = {"finished": True, "designs": len(points), "certificate": certificate.to_dict()}
+        study = Study(tuple(points), manifest | facts)
         if folder:
             study.write(folder)
         if gates:

@@ -10,7 +10,7 @@ Rejected: local search on weighted sums. It needs weights, and finds no member o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,27 +54,36 @@ class Certificate:
         }  # fmt: skip
 
 
-def polish(explorer: Explorer, budget: int, progress: Progress, first: int, batch: int = 64) -> Certificate:
+def polish(
+    explorer: Explorer, drawn: Mapping[Key, Point], budget: int, progress: Progress, first: int, batch: int = 48
+) -> tuple[Certificate, dict[Key, Point]]:
     """Price one-knob neighbours of the front until it no longer moves, at most `budget` designs.
 
+    What is known from an interrupted run is asked for again and answered from the log, so that a resumed study goes
+    the way of an undisturbed one.
+
     Args:
-        explorer: a search whose draws are done; what polishing finds joins its points.
+        explorer: a search whose draws are done.
+        drawn: what they gave.
         budget: most designs to price.
         progress: called after every design.
         first: number of the first new point.
         batch: designs priced between two looks at the front.
+
+    Returns:
+        What is known of the front, and all points, those of `drawn` among them.
     """
-    spent, done = 0, set[Key]()
+    seen, spent, done = dict(drawn), 0, set[Key]()
     while True:
-        members = _front(explorer)
+        members = front_of(explorer, seen.values())
         wanted: dict[Key, dict[str, Any]] = {}
         for point in members:
             if point.point in done:
                 continue
             new = {
-                explorer.space.canonical(draw): draw
+                key: draw
                 for draw in explorer.space.neighbours(dict(point.point))
-                if explorer.space.canonical(draw) not in explorer.known
+                if (key := explorer.space.canonical(draw)) not in seen
             }
             if not new:
                 done.add(point.point)
@@ -84,9 +93,11 @@ def polish(explorer: Explorer, budget: int, progress: Progress, first: int, batc
         draws = list(wanted.values())[: budget - spent]
         if not draws:
             proven = sum(point.point in done for point in members)
-            return Certificate(len(members), proven, len(explorer.known) >= explorer.space.size, spent)
+            return Certificate(len(members), proven, len(seen) >= explorer.space.size, spent), seen
         numbers = range(first + spent, first + spent + len(draws))
-        explorer.generation(numbers, draws, _told(progress, len(done), len(members)), first + budget)
+        told = _told(progress, len(done), len(members))
+        for key, point in zip(list(wanted), explorer.generation(numbers, draws, told, first + budget), strict=False):
+            seen[key] = point
         spent += len(draws)
 
 
@@ -94,10 +105,10 @@ def _told(progress: Progress, done: int, members: int) -> Callable[[int, int, st
     return lambda made, total, note: progress(made, total, f"{note}, {done} of {members} on the front proven")
 
 
-def _front(explorer: Explorer) -> list[Point]:
-    """Members of the front by rising first cost, energy where the space has it."""
+def front_of(explorer: Explorer, points: Iterable[Point]) -> list[Point]:
+    """Members of the front of `points` by rising energy, by the first objective where energy is none."""
     goals = explorer.goals
-    feasible = [point for point in explorer.known.values() if point.feasible]
+    feasible = [point for point in points if point.feasible]
     if not feasible:
         return []
     signs = {name: -1.0 if goal == "max" else 1.0 for name, goal in goals.items()}

@@ -32,7 +32,7 @@ OBJECTIVES = ("accuracy", "energy", "area", "latency")
 """What a space that names no objectives is searched for."""
 _SPACE_KEYS = ("name", "title", "models", "objectives", "machine", "parameters", "options", "constraints", "search")
 _PARAMETER_KEYS = ("choice", "int", "float", "log", "step", "sets", "when")
-_SEARCH_KEYS = ("population", "accuracy", "energy", "metric")
+_SEARCH_KEYS = ("population", "accuracy", "energy", "metric", "polish")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,7 @@ class DesignSpace:
     parameters: tuple[Parameter, ...]
     constraints: tuple[Limit, ...]
     population: int
+    polish: int
     accuracy: Literal["replay", "rerun"]
     energy: Literal["pann", "trace"]
     tables: str
@@ -220,6 +221,7 @@ def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
         parameters=parameters,
         constraints=_constraints(table.get("constraints", {}), f"{where}: constraints"),
         population=int(search.get("population", 50)),
+        polish=_budget(search.get("polish", 0), f"{where}: search.polish"),
         accuracy=search.get("accuracy", "rerun"),
         energy=search.get("energy", "trace"),
         tables=json.dumps({"machine": table["machine"], "options": options, "metric": search.get("metric", {})}),
@@ -275,6 +277,12 @@ def _range(kind: str, entry: Mapping[str, Any], where: str) -> tuple[Value, ...]
         raise DesignError("a float range must have a step above 0", got=step, where=where)
     steps = math.floor((high - low) / step + 1e-9)
     return tuple(round(low + index * step, 12) for index in range(steps + 1))
+
+
+def _budget(value: object, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise DesignError("must be a number of designs, 0 or more", got=value, where=where)
+    return value
 
 
 def _constraints(table: Mapping[str, Any], where: str) -> tuple[Limit, ...]:

@@ -8,15 +8,17 @@ without pyarrow), ``pareto.csv``, ``manifest.json``, and ``gates.csv`` where the
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from hwsim.cost import Breakdown, Quantity, probability_less
 from hwsim.errors import StorageError, TraceError
 from hwsim.evaluation import Confirmation
 from hwsim.search.confirmation import GATES, read_confirmed, write_confirmed
@@ -119,6 +121,16 @@ class Study:
         """Names of the objectives, with units, as keys of `Point.values`."""
         return tuple(self.manifest["objectives"])
 
+    @property
+    def certificate(self) -> Mapping[str, Any]:
+        """What is known of the front (`hwsim.search.polish.Certificate`); empty while the search runs."""
+        found: Mapping[str, Any] = self.manifest.get("certificate", {})
+        return found
+
+    def probability_less(self, one: Point, other: Point, what: Literal["energy_pj", "area_um2"]) -> float:
+        """How sure it is that `one` takes less energy or area than `other`: errors of one cause err together."""
+        return probability_less(_breakdown(one, what), _breakdown(other, what))
+
     def cost(self, point: Point) -> list[float]:
         """The objectives of a point, signed so that smaller is better."""
         goals = self.manifest["goals"]
@@ -134,6 +146,15 @@ class Study:
         chosen = [point for point, kept in zip(feasible, front(costs), strict=True) if kept]
         by = "energy_uj" if "energy_uj" in self.objectives else self.objectives[0]
         return tuple(sorted(chosen, key=lambda point: (point.values[by], point.number)))
+
+    def chances(self) -> dict[int, float]:
+        """For each design of the front but the last, by rising energy: how sure it is that it takes less energy than
+        the next one. Near one half the model cannot tell them apart."""
+        members = [point for point in self.pareto if "causes" in point.detail]
+        members.sort(key=lambda point: (point.values["energy_uj"], point.number))
+        return {
+            one.number: self.probability_less(one, other, "energy_pj") for one, other in itertools.pairwise(members)
+        }
 
     def table(self) -> Any:
         """All points as a pandas DataFrame: one row a point, parameters, values, state."""
@@ -167,6 +188,8 @@ class Study:
                 table.to_csv(folder / "points.csv", index=False)
             if self.pareto:
                 pareto = table[table["pareto"]].sort_values([*self.objectives, "number"])
+                chances = self.chances()
+                pareto["p_less_energy_than_next"] = [chances.get(number) for number in pareto["number"]]
                 if self.confirmed:
                     gates = [self.confirmed[number] for number in pareto["number"]]
                     pareto["gates_energy_uj"] = [one.gates_pj * 1e-6 for one in gates]
@@ -178,6 +201,16 @@ class Study:
             (folder / MANIFEST).write_text(json.dumps(self.manifest, indent=1) + "\n")
         except OSError as error:
             raise StorageError(f"the study's folder must be writable ({error.strerror})", where=str(folder)) from None
+
+
+def _breakdown(point: Point, what: str) -> Breakdown:
+    """Energy or area of a point, as its log holds it."""
+    unit = {"energy_pj": "pJ", "area_um2": "um2"}[what]
+    causes = point.detail["causes"][what]
+    parts = {
+        name: Quantity(value, unit, name, sigmas=causes[name].items()) for name, value in point.detail[what].items()
+    }
+    return Breakdown(parts, "study", unit)
 
 
 def clear_study(folder: str | Path) -> None:

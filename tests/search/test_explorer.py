@@ -83,7 +83,9 @@ def test_a_design_that_breaks_a_rule_is_recorded_with_the_rule(space, tiny_trace
     failed = [point for point in study.points if point.reason]
     assert failed
     assert all(dict(point.point)["weight_kib"] == 0 for point in failed)
-    assert {point.reason for point in failed} == {"space small.memory.weight_kib: must be above 0 and at most 1.07374e+09, got 0.0"}
+    assert {point.reason for point in failed} == {
+        "space small.memory.weight_kib: must be above 0 and at most 1.07374e+09, got 0.0"
+    }
     assert not any(dict(point.point)["weight_kib"] == 0 for point in study.pareto)
 
 
