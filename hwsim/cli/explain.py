@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,8 +12,21 @@ from hwsim.cli.app import app
 from hwsim.cli.designs import AccuracyKind, EnergyKind
 from hwsim.cli.terminal import show_table
 
+if TYPE_CHECKING:
+    from hwsim.evaluation.explanation import Table
+
 SHOWN = 24
 """Rows of a table that a terminal shows, the largest or first; ``--json`` and ``--page`` hold all."""
+
+SHORT = {
+    "answer": ("value",),
+    "steps": ("latency_cycles", "waits_for", "dram_read_bits", "dram_write_bits", "energy_pj"),
+    "energy": ("energy_pj", "share", "factor"),
+    "traffic": ("level", "read_bits", "written_bits"),
+    "residents": ("level", "bits", "first_step", "last_step"),
+    "area": ("area_um2", "share", "factor"),
+}
+"""Columns of each table that a terminal has room for; charges are left to the others."""
 
 
 @app.command()
@@ -40,12 +53,21 @@ def explain(
     if as_json:
         typer.echo(json.dumps(to_json(tables), indent=1))
     elif page is None:
-        from hwsim.report import significant
-
         for table in tables:
-            hidden = len(table.rows) - SHOWN
-            typer.echo(f"\n{table.title}" + (f" ({SHOWN} of {len(table.rows)} rows)" if hidden > 0 else ""))
-            text = [name for name in table.columns if all(isinstance(row[table.columns.index(name)], str)
-                    for row in table.rows)]  # fmt: skip
-            rows = [tuple(map(significant, row)) for row in table.rows[:SHOWN]]
-            show_table(table.columns, rows, left=text)
+            _show(table)
+
+
+def _show(table: Table) -> None:
+    """The columns of a table that a terminal has room for, the first rows."""
+    from hwsim.report import significant
+
+    shown = SHORT.get(table.name.split(" by ")[0], ())
+    if not shown:
+        return
+    places = [place for place, name in enumerate(table.columns) if name in shown or place == 0]
+    columns = [table.columns[place] for place in places]
+    hidden = len(table.rows) - SHOWN
+    typer.echo(f"\n{table.title}" + (f" (the first {SHOWN} of {len(table.rows)} rows)" if hidden > 0 else ""))
+    rows = [tuple(significant(row[place]) for place in places) for row in table.rows[:SHOWN]]
+    text = [table.columns[place] for place in places if table.rows and isinstance(table.rows[0][place], str)]
+    show_table(columns, rows, left=text)
