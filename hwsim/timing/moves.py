@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil, inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwsim.arch.plan import Product, Step, Timeline, Traffic, VectorWork
 from hwsim.timing import counts as c
@@ -282,6 +284,7 @@ def choose(group: Group, wires: Wiring) -> Choice:
     """The best tile of a group; cost is infinite where nothing fits."""
     step = np.array([float(value) for value in group.step])
     room = np.array(group.places.room, np.float64)
+    used = np.zeros(len(room))
     reads, writes = np.zeros(len(wires.names)), np.zeros(len(wires.names))
     for flow in group.flows:
         for level in flow.read:
@@ -294,19 +297,34 @@ def choose(group: Group, wires: Wiring) -> Choice:
         cost, latency = t.cost_of(
             reads, writes, wires.prices, reads[0] / tiles, writes[0] / tiles, 0.0, step[t.VECTOR_CYCLES], tiles, step
         )
-        return Choice(cost, latency, ())
+        return Choice(cost, latency, (), tuple(used.tolist()))
     pars = np.array(group.pars, np.float64)
     if group.how is None:
         par = pars[0]
         found = t.single_tile(
             par, step, room, reads, writes, wires.prices,
-            t.grid(int(par[c.ROWS])), t.grid(int(par[c.N])), t.grid(int(par[c.K])),
+            t.grid(int(par[c.ROWS])), t.grid(int(par[c.N])), t.grid(int(par[c.K])), used,
         )  # fmt: skip
-        return Choice(found[0], found[1], found[2:])
+        return Choice(found[0], found[1], found[2:], tuple(used.tolist()))
     widest = max(int(par[c.N]) for par in pars)
-    pieces = np.ceil(widest / t.grid(widest))
-    found = t.fused_tile(pars, step, room, reads, writes, wires.prices, t.grid(group.how.block), pieces)
-    return Choice(found[0], found[1], found[2:])
+    table = _array_table(pars[:, : t.B_COUNT].tobytes(), len(pars), group.how.common, group.how.block, widest)
+    found = t.fused_tile(
+        pars, step, room, reads, writes, wires.prices, t.grid(group.how.block), _pieces(widest), table, used
+    )
+    return Choice(found[0], found[1], found[2:], tuple(used.tolist()))
+
+
+@lru_cache(maxsize=4096)
+def _pieces(widest: int) -> NDArray[np.float64]:
+    """Numbers of pieces that the widest product of a group is worked on in."""
+    return np.asarray(np.ceil(widest / t.grid(widest)))
+
+
+@lru_cache(maxsize=512)
+def _array_table(numbers: bytes, count: int, common: int, block: int, widest: int) -> NDArray[np.float64]:
+    """`fused_table` of `count` products: layers that repeat, and machines of the same array, share it."""
+    pars = np.frombuffer(numbers, np.float64).reshape(count, -1)
+    return t.fused_table(pars, float(common), float(block), t.grid(block), _pieces(widest))
 
 
 def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, wires: Wiring) -> Step:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import product
 from math import inf
+from operator import le
 from typing import TYPE_CHECKING
 
 from hwsim.errors import DesignError
@@ -90,7 +91,7 @@ class Search:
 
     def __init__(self, staged: Staged, parts: tuple[Part, ...], wires: Wiring, fused: bool) -> None:
         self.staged, self.parts, self.wires, self.fused = staged, parts, wires, fused
-        self.memo: dict[tuple[object, ...], Choice] = {}
+        self.memo: dict[tuple[object, ...], list[tuple[tuple[int, ...], Choice]]] = {}
         self.spans = [self._spans_from(first) for first in range(len(parts))]
         self.first_use = {name: min(number for number, _ in uses) for name, uses in staged.uses.items()}
         self.last_use = {name: max(number for number, _ in uses) for name, uses in staged.uses.items()}
@@ -304,17 +305,15 @@ class Search:
         return self.last_use.get(name, -1) >= end or name in self.staged.outputs
 
     def _choice(self, span: Span, places: Places, aim: Objective) -> Choice:
-        home, loads, stores = places.home, places.loads, places.stores
-        key = (
-            span.key,
-            aim,
-            places.room,
-            tuple((home.get(name), name in loads, name in stores) for name in span.names),
-        )
-        found = self.memo.get(key)
-        if found is None:
-            found = self._best(span, places, aim)
-            self.memo[key] = found
+        """The best tile of a span. What is the best in some room is the best in a smaller one that still holds it."""
+        home, loads, stores, room = places.home, places.loads, places.stores, places.room
+        key = (span.key, aim, tuple((home.get(name), name in loads, name in stores) for name in span.names))
+        known = self.memo.setdefault(key, [])
+        for larger, choice in known:
+            if all(map(le, room, larger)) and (choice.cost == inf or all(map(le, choice.used, room))):
+                return choice
+        found = self._best(span, places, aim)
+        known.append((room, found))
         return found
 
     def _best(self, span: Span, places: Places, aim: Objective) -> Choice:

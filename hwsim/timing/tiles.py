@@ -117,9 +117,9 @@ def least_of(
 
 
 @njit
-def floor_of(energy: float, traffic: float, step: NDArray[np.float64]) -> float:
-    """What a step costs at least that moves so much."""
-    time = max(traffic / step[BITS_PER_CYCLE], step[LEAST_CYCLES], step[VECTOR_CYCLES])
+def floor_of(energy: float, traffic: float, cycles: float, step: NDArray[np.float64]) -> float:
+    """What a step costs at least that moves so much and keeps the array busy so long."""
+    time = max(traffic / step[BITS_PER_CYCLE], cycles, step[VECTOR_CYCLES])
     return float(step[WEIGHT_TRAFFIC] * traffic + step[WEIGHT_ENERGY] * energy + step[WEIGHT_TIME] * time)
 
 
@@ -142,8 +142,12 @@ def single_tile(
     grid_m: NDArray[np.float64],
     grid_n: NDArray[np.float64],
     grid_k: NDArray[np.float64],
+    used: NDArray[np.float64],
 ) -> tuple[float, float, float, float, float, int]:
-    """(cost, latency, rows, columns, depth, order) of the best tile of one product, infinite where none fits."""
+    """(cost, latency, rows, columns, depth, order) of the best tile of one product, infinite where none fits.
+
+    `used` receives the bits of each pool that it takes.
+    """
     best = (np.inf, 0.0, 0.0, 0.0, 0.0, 0)
     none = (-1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     need = np.zeros(len(room))
@@ -209,6 +213,7 @@ def single_tile(
                         + again_a * par[A_FILL] * a_traffic
                         + again_b * par[B_TOTAL] * b_traffic
                         + 2 * spill,
+                        step[LEAST_CYCLES],
                         step,
                     )
                     if floor >= best[0]:
@@ -267,6 +272,7 @@ def single_tile(
                     )
                     if cost < best[0]:
                         best = (cost, latency, tile_m, tile_n, tile_k, order)
+                        used[:] = need
     return best
 
 
@@ -309,6 +315,37 @@ def inner_passes(
 
 
 @njit
+def fused_table(
+    pars: NDArray[np.float64],
+    common: float,
+    block: float,
+    grid_m: NDArray[np.float64],
+    pieces: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """What the array does for every row block and number of pieces, whatever the memories: for each stage cycles,
+    multipliers of a, of b and of visits, the share that a mask leaves, columns worked on, and bits of a streamed b."""
+    table = np.empty((len(grid_m), len(pieces), len(pars), 7))
+    outer = common / block
+    for row in range(len(grid_m)):
+        tile_m = grid_m[row]
+        blocks = np.ceil(block / tile_m)
+        for column in range(len(pieces)):
+            for stage in range(len(pars)):
+                par = pars[stage]
+                side = par[K] if par[MODE] == SECOND else par[N]
+                chunk = np.ceil(side / pieces[column])
+                if column > 0 and table[row, column - 1, stage, 5] == chunk:
+                    table[row, column, stage] = table[row, column - 1, stage]
+                    continue
+                counted = fused_counts(par, tile_m, blocks, outer, chunk)
+                into = table[row, column, stage]
+                into[0], into[1], into[2], into[3] = counted[0], counted[4], counted[5], counted[6]
+                into[4], into[5] = counted[7] / counted[8], chunk
+                into[6] = streamed_bits(par, tile_m, blocks, outer)
+    return table
+
+
+@njit
 def fused_tile(
     pars: NDArray[np.float64],
     step: NDArray[np.float64],
@@ -318,123 +355,141 @@ def fused_tile(
     prices: NDArray[np.float64],
     grid_m: NDArray[np.float64],
     pieces: NDArray[np.float64],
+    table: NDArray[np.float64],
+    used: NDArray[np.float64],
 ) -> tuple[float, float, float, float, int]:
     """(cost, latency, rows, pieces, held) of the best row block of fused products.
 
     `held` has a bit for each product whose operand b lies on chip whole. `pieces` are in how many columns of an
-    operand b, or for a product behind which the next one accumulates, of the result, are worked on at a time.
+    operand b, or for a product behind which the next one accumulates, of the result, are worked on at a time; `table`
+    is their `fused_table`. `used` receives the bits of each pool that the best takes.
     """
     best = (np.inf, 0.0, 0.0, 0.0, 0)
-    count = len(pars)
-    need = np.zeros(len(room))
-    reads, writes = np.empty(len(base_reads)), np.empty(len(base_reads))
+    count, levels = len(pars), len(base_reads)
+    most = np.zeros(len(room))
+    reads, writes = np.empty(levels), np.empty(levels)
+    array_reads, array_writes = np.empty(levels), np.empty(levels)
+    pool_in, pool_w, pool_out = int(step[POOL_IN]), int(step[POOL_W]), int(step[POOL_OUT])
     weight_level = int(step[LEVEL_W])
     outer = step[ROWS_COMMON] / step[BLOCK_ROWS]
-    energy_base, traffic_base = least_of(base_reads, base_writes, prices, step)
-    energy_of, traffic_of, held_bits = np.zeros(count), np.zeros(count), np.zeros(count)
-    for stage in range(count):
-        energy_of[stage], traffic_of[stage] = fill_price(pars[stage, FUSED_SOURCE], weight_level, prices)
-        held_bits[stage] = pars[stage, B_BITS] * pars[stage, B_COUNT]
-    cycles_of = np.zeros(count)
-    a_of, b_of, sums_of, back_of, stream_of = (
-        np.zeros(count),
+    fill_energy, fill_traffic, held_bits, held_room = (
         np.zeros(count),
         np.zeros(count),
         np.zeros(count),
         np.zeros(count),
     )
-    chunk_of, share_of = np.zeros(count), np.zeros(count)  # of operand b that is worked on at a time
-    for tile_m in grid_m:
+    base_energy, base_traffic = least_of(base_reads, base_writes, prices, step)
+    base_energy -= step[LEAST_ENERGY]
+    source_bits = 0
+    for stage in range(count):
+        par = pars[stage]
+        fill_energy[stage], fill_traffic[stage] = fill_price(par[FUSED_SOURCE], weight_level, prices)
+        held_bits[stage] = par[B_BITS] * par[B_COUNT]
+        held_room[stage] = par[B_BITS] * par[B_PER_BLOCK] * (step[DOUBLE_W] if par[B_COUNT] > par[B_PER_BLOCK] else 1.0)
+        source_bits |= int(par[FUSED_SOURCE] >= 0) << stage
+    for row in range(len(grid_m)):
+        tile_m = grid_m[row]
         blocks = np.ceil(step[BLOCK_ROWS] / tile_m)
-        for cut in pieces:
-            fits, parts = True, 1.0
+        for column in range(len(pieces)):
+            fits, parts, cycles = True, 1.0, 0.0
+            at = table[row, column]
             for stage in range(count):
                 par = pars[stage]
                 side = par[K] if par[MODE] == SECOND else par[N]
-                chunk = np.ceil(side / cut)
-                chunk_of[stage], share_of[stage] = chunk, chunk / side
-                parts = max(parts, np.ceil(side / chunk))
-                need[:] = 0.0
-                share = share_of[stage]
-                need[int(step[POOL_IN])] += tile_m * (par[IN_ROW] + par[IN_CHUNK] * share)
-                need[int(step[POOL_OUT])] += tile_m * (par[OUT_ROW] + par[OUT_CHUNK] * share) * step[DOUBLE_OUT]
-                for pool in range(len(room)):
-                    fits &= need[pool] <= room[pool]
+                parts = max(parts, np.ceil(side / at[stage, 5]))
+                cycles += at[stage, 0]
+                share = at[stage, 5] / side
+                need_in = tile_m * (par[IN_ROW] + par[IN_CHUNK] * share)
+                need_out = tile_m * (par[OUT_ROW] + par[OUT_CHUNK] * share) * step[DOUBLE_OUT]
+                if pool_in == pool_out:
+                    fits &= need_in + need_out <= room[pool_in]
+                else:
+                    fits &= need_in <= room[pool_in] and need_out <= room[pool_out]
             if not fits:
                 continue
+            array_reads[:] = 0.0
+            array_writes[:] = 0.0
+            energy_least, traffic_least = base_energy, base_traffic
             for stage in range(count):
-                stream_of[stage] = streamed_bits(pars[stage], tile_m, blocks, outer)
-            counted_yet = False
+                par = pars[stage]
+                shown = at[stage, 4]
+                a = par[A_VIEW] * at[stage, 1] * shown
+                b = par[B_BITS] * at[stage, 2] * shown
+                sums = par[PROBLEMS] * par[ROWS] * par[N] * par[SUM_BITS] * shown
+                array_reads[int(step[ARRAY_IN])] += a
+                array_reads[int(step[ARRAY_W])] += b
+                if step[REGISTERS_IN] >= 0:
+                    array_writes[int(step[REGISTERS_IN])] += a
+                if step[REGISTERS_W] >= 0:
+                    array_writes[int(step[REGISTERS_W])] += b
+                array_writes[int(step[ARRAY_OUT])] += sums * at[stage, 3]
+                array_reads[int(step[ARRAY_OUT])] += sums * (at[stage, 3] - 1)
+                fill = min(at[stage, 6], held_bits[stage])
+                energy_least += fill * fill_energy[stage]
+                traffic_least += fill * fill_traffic[stage]
+            energy_array = 0.0
+            for level in range(levels):
+                energy_array += array_reads[level] * prices[level, 0] + array_writes[level] * prices[level, 1]
+            if floor_of(energy_least + energy_array, traffic_least, cycles, step) >= best[0]:
+                continue
             for held in range(1 << count):
-                held_room, useless = 0.0, False
+                if held & ~source_bits:
+                    continue
+                held_all = 0.0
+                energy, traffic = base_energy + energy_array, base_traffic
                 for stage in range(count):
+                    fill = at[stage, 6]
                     if held >> stage & 1:
-                        par = pars[stage]
-                        useless |= par[FUSED_SOURCE] < 0
-                        one = par[B_BITS] * par[B_PER_BLOCK]
-                        held_room += one * (step[DOUBLE_W] if par[B_COUNT] > par[B_PER_BLOCK] else 1.0)
-                if useless or held_room > room[int(step[POOL_W])]:
+                        held_all += held_room[stage]
+                        fill = held_bits[stage]
+                    energy += fill * fill_energy[stage]
+                    traffic += fill * fill_traffic[stage]
+                if held_all > room[pool_w] or floor_of(energy, traffic, cycles, step) >= best[0]:
                     continue
-                energy, traffic = energy_base, traffic_base
-                for stage in range(count):
-                    fill = held_bits[stage] if held >> stage & 1 else stream_of[stage]
-                    energy += fill * energy_of[stage]
-                    traffic += fill * traffic_of[stage]
-                if floor_of(energy, traffic, step) >= best[0]:
-                    continue
-                fits = True
+                most[:] = 0.0
                 for stage in range(count):
                     par = pars[stage]
-                    streamed_room = 0.0
+                    side = par[K] if par[MODE] == SECOND else par[N]
+                    share = at[stage, 5] / side
+                    weight_room = held_all
                     if not held >> stage & 1 and par[FUSED_SOURCE] >= 0:
-                        streamed_room = par[B_BITS] * share_of[stage] * step[DOUBLE_W]
-                    need[:] = 0.0
-                    need[int(step[POOL_W])] += held_room + streamed_room
-                    need[int(step[POOL_IN])] += tile_m * (par[IN_ROW] + par[IN_CHUNK] * share_of[stage])
-                    need[int(step[POOL_OUT])] += (
-                        tile_m * (par[OUT_ROW] + par[OUT_CHUNK] * share_of[stage]) * step[DOUBLE_OUT]
-                    )
+                        weight_room += par[B_BITS] * share * step[DOUBLE_W]
+                    need_in = tile_m * (par[IN_ROW] + par[IN_CHUNK] * share)
+                    need_out = tile_m * (par[OUT_ROW] + par[OUT_CHUNK] * share) * step[DOUBLE_OUT]
                     for pool in range(len(room)):
-                        fits &= need[pool] <= room[pool]
+                        need = 0.0
+                        if pool == pool_w:
+                            need += weight_room
+                        if pool == pool_in:
+                            need += need_in
+                        if pool == pool_out:
+                            need += need_out
+                        most[pool] = max(most[pool], need)
+                fits = True
+                for pool in range(len(room)):
+                    fits &= most[pool] <= room[pool]
                 if not fits:
                     continue
-                if not counted_yet:
-                    counted_yet = True
-                    for stage in range(count):
-                        counted = fused_counts(pars[stage], tile_m, blocks, outer, chunk_of[stage])
-                        cycles_of[stage] = counted[0]
-                        shown = counted[7] / counted[8]
-                        a_of[stage] = pars[stage, A_VIEW] * counted[4] * shown
-                        b_of[stage] = pars[stage, B_BITS] * counted[5] * shown
-                        rows_all = pars[stage, PROBLEMS] * pars[stage, ROWS]
-                        sums = rows_all * pars[stage, N] * pars[stage, SUM_BITS] * shown
-                        sums_of[stage], back_of[stage] = sums * counted[6], sums * (counted[6] - 1)
-                reads[:] = base_reads
-                writes[:] = base_writes
-                cycles, first = 0.0, step[FIRST_ROW_BITS] * tile_m
+                for level in range(levels):
+                    reads[level] = base_reads[level] + array_reads[level]
+                    writes[level] = base_writes[level] + array_writes[level]
+                first = step[FIRST_ROW_BITS] * tile_m
                 for stage in range(count):
                     par = pars[stage]
                     if par[FUSED_SOURCE] >= 0:
-                        fill = par[B_BITS] * par[B_COUNT] if held >> stage & 1 else stream_of[stage]
+                        fill = held_bits[stage] if held >> stage & 1 else at[stage, 6]
                         reads[int(par[FUSED_SOURCE])] += fill
                         writes[weight_level] += fill
                         if stage == 0 and par[FUSED_SOURCE] == 0:
-                            first += par[B_BITS] * (par[B_PER_BLOCK] if held & 1 else share_of[0])
-                    reads[int(step[ARRAY_IN])] += a_of[stage]
-                    reads[int(step[ARRAY_W])] += b_of[stage]
-                    if step[REGISTERS_IN] >= 0:
-                        writes[int(step[REGISTERS_IN])] += a_of[stage]
-                    if step[REGISTERS_W] >= 0:
-                        writes[int(step[REGISTERS_W])] += b_of[stage]
-                    writes[int(step[ARRAY_OUT])] += sums_of[stage]
-                    reads[int(step[ARRAY_OUT])] += back_of[stage]
-                    cycles += cycles_of[stage]
+                            first += par[B_BITS] * (par[B_PER_BLOCK] if held & 1 else at[0, 5] / (
+                                par[K] if par[MODE] == SECOND else par[N]))
                 last = step[STORE_BITS] * tile_m / step[ROWS_COMMON]
                 cost, latency = cost_of(
                     reads, writes, prices, first, last, cycles, step[VECTOR_CYCLES], outer * blocks * parts, step
                 )
                 if cost < best[0]:
-                    best = (cost, latency, tile_m, cut, held)
+                    best = (cost, latency, tile_m, pieces[column], held)
+                    used[:] = most
     return best
 
 
@@ -477,4 +532,4 @@ def streamed_bits(par: Any, tile_m: Any, blocks: Any, outer: Any) -> Any:
     return stream
 
 
-__all__ = ["fused_counts", "fused_tile", "grid", "inner_passes", "single_tile", "streamed_bits"]
+__all__ = ["fused_counts", "fused_table", "fused_tile", "grid", "inner_passes", "single_tile", "streamed_bits"]
