@@ -70,7 +70,9 @@ class Evaluator:
         trace.verify()  # remembered values are looked up by the index: damaged operands must not hide behind them
         self.work = forward_work(trace.workload, where=str(trace.path))
         gemms = trace.workload.gemms
-        self._forward = [record for record, gemm in enumerate(gemms) if gemm.phase == "forward"]  # as they are counted
+        self._forward = [
+            record for record, gemm in enumerate(gemms) if gemm.phase == "forward"
+        ]  # as they are counted
         self.shapes = [gemms[record] for record in self._forward]
         self._toggles: dict[str, dict[str, list[Toggles]]] = {}
         self._model: str | None = None
