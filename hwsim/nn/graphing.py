@@ -83,9 +83,11 @@ class GraphRecorder:
 
     def __init__(self, weights: dict[str, Tensor]) -> None:
         self._names: dict[int, tuple[StorageWeakRef, str]] = {}
+        self._parts: dict[int, dict[tuple[Any, ...], str]] = {}
         self._tensors: dict[str, Stored] = {}
         self._operators: list[Operator] = []
         self._counts: dict[str, int] = {}
+        self._caches: set[str] = set()
         self._open: list[tuple[str, str, int]] = []
         for name, tensor in weights.items():
             self.know(tensor, name, "weight")
@@ -159,11 +161,37 @@ class GraphRecorder:
         if kind == "embedding" and accesses:
             rows = outputs[0].numel()
             accesses = (replace(accesses[0], elements=min(rows, accesses[0].elements), kind="gather"), *accesses[1:])
+        if in_place and kind == "copy" and self._kept(layer, accesses, outputs[0], read):
+            return
         constant = all(self._tensors[access.tensor].source == "weight" for access in accesses)
         made = self._note(outputs[0], self._fresh(layer, kind), "weight" if constant else "computed")
         if not constant:
             elements = max(outputs[0].numel(), *(access.elements for access in accesses))
             self._operators.append(Operator(layer, kind, "forward", accesses, made, elements))
+
+    def _kept(self, layer: str, accesses: tuple[Access, ...], written: Tensor, read: Sequence[Tensor]) -> bool:
+        """Note rows that are written into a buffer of the model, which keeps the others from earlier calls."""
+        before = next(
+            access for access, tensor in zip(accesses, read, strict=True) if _memory(tensor) == _memory(written)
+        )
+        buffer = self._tensors[before.tensor]
+        rows = [access for access in accesses if access is not before]
+        new = [access for access in rows if self._tensors[access.tensor].source != "weight"]
+        if buffer.source not in ("weight", "state") and before.tensor not in self._caches:
+            return False
+        if not new or sum(access.elements for access in new) >= buffer.elements:
+            return False
+        if buffer.source == "weight":
+            self._tensors[buffer.name] = replace(buffer, source="state")
+        self._parts.pop(_memory(written), None)
+        made = self._note(written, self._fresh(layer, "cache"), "computed")
+        self._parts.pop(_memory(written), None)
+        self._tensors[made] = replace(self._tensors[made], shape=buffer.shape)
+        self._caches.add(made)
+        size = sum(access.elements for access in new)
+        held = replace(before, elements=buffer.elements, kind="whole")
+        self._operators.append(Operator(layer, "cache", "forward", (*new, held), made, size))
+        return True
 
     def graph(self, result: Any) -> Graph:
         """What was recorded; `result` is what the model returned."""
@@ -173,10 +201,18 @@ class GraphRecorder:
 
     def _name(self, tensor: Tensor) -> str | None:
         known = self._names.get(_memory(tensor))
-        return known[1] if known and not known[0].expired() else None  # type: ignore[no-untyped-call]
+        if not known or known[0].expired():  # type: ignore[no-untyped-call]
+            return None
+        return self._parts.get(_memory(tensor), {}).get(_extent(tensor), known[1])
 
     def _note(self, tensor: Tensor, name: str, source: Source) -> str:
         storage = tensor.untyped_storage()
+        known = self._names.get(storage._cdata)
+        if known and not known[0].expired() and known[1] in self._tensors:  # type: ignore[no-untyped-call]
+            if tensor.numel() < self._tensors[known[1]].elements or self._parts.get(storage._cdata):
+                self._parts.setdefault(storage._cdata, {})[_extent(tensor)] = name  # written in place, by parts
+        else:
+            self._parts.pop(storage._cdata, None)
         self._names[storage._cdata] = StorageWeakRef(storage), name  # type: ignore[no-untyped-call]
         dtype = str(tensor.dtype).removeprefix("torch.")
         self._tensors[name] = Stored(name, tuple(tensor.shape), dtype, source)
@@ -219,6 +255,11 @@ def _memory(tensor: Tensor) -> int:
     return int(tensor.untyped_storage()._cdata)
 
 
+def _extent(tensor: Tensor) -> tuple[Any, ...]:
+    """Which part of its memory a tensor shows."""
+    return tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
+
+
 def _kind(short: str, args: Any) -> str:
     if short == "square":
         return "square"
@@ -227,7 +268,7 @@ def _kind(short: str, args: Any) -> str:
         return "exp" if isinstance(args[1], Tensor) else known.get(args[1], "exp")
     if short in ("mul", "mul_") and not isinstance(args[1], Tensor):
         return "scale"
-    return KINDS.get(short, "other")
+    return KINDS.get(short) or KINDS.get(short.removesuffix("_"), "other")
 
 
 def _window(short: str, args: Any) -> Window | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -238,7 +238,9 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             seen = tuple(self._locate(call, _tensors((args, kwargs))))
             self.places = ()
             result = self.on_call(name, call, seen, lambda: func(*args, **kwargs))
-            products = [(one.shape, one.product.of, at) for one, at in zip(seen, self.places, strict=len(self.places) > 0)]
+            products = [
+                (one.shape, one.product.of, at) for one, at in zip(seen, self.places, strict=len(self.places) > 0)
+            ]
         if self.graph is not None and wanted and self.layers.running:
             self.graph.record(name, self.layers.current, args, kwargs, result, products)
         self.after(packet, args, kwargs, result)

@@ -20,6 +20,9 @@ MOST = 16
 SMALL = 100
 """How many times larger than the scales of its rows a tensor is."""
 
+UNARY = frozenset(("scale", "relu", "gelu", "silu", "sigmoid", "tanh", "exp", "square", "rsqrt"))
+"""Kinds whose every result follows from one element of one operand."""
+
 Kinds = list[str]
 
 
@@ -89,15 +92,27 @@ def _without_layouts(held: dict[str, Tensor], operators: list[Operator]) -> list
             if held[one.output].is_output:
                 held[moved[0].tensor] = replace(held[moved[0].tensor], is_output=True)
             continue
-        kept.append(replace(one, inputs=inputs, gemm=_grouped(one, inputs)))
+        kept.append(_once(one, inputs, held) or replace(one, inputs=inputs, gemm=_grouped(one, inputs)))
     return kept
 
 
+def _once(one: Operator, inputs: tuple[Access, ...], held: dict[str, Tensor]) -> Operator | None:
+    """An elementwise operator on an operand that was repeated, as it works on the original: as heads that share keys
+    do, whose keys are scaled. None for any other."""
+    if one.kind not in UNARY or len(inputs) != 1 or inputs[0] == one.inputs[0]:
+        return None
+    original, out = held[inputs[0].tensor], held[one.output]
+    if inputs[0].elements != original.elements or out.elements <= original.elements or out.is_output:
+        return None
+    held[one.output] = replace(out, shape=original.shape)
+    return replace(one, inputs=inputs, elements=original.elements)
+
+
 def _followed(access: Access, same: Mapping[str, str], held: Mapping[str, Tensor]) -> Access:
-    if access.tensor not in same:
-        return access
-    original = same[access.tensor]
+    original = same.get(access.tensor, access.tensor)
     elements = min(access.elements, held[original].elements)
+    if original == access.tensor and elements == access.elements:
+        return access
     return replace(access, tensor=original, elements=elements, kind="view")
 
 

@@ -48,7 +48,7 @@ def read_graph(folder: Path, digest: str) -> Graph:
         plain = json.loads(data)
         tensors = tuple(Tensor(**{**one, "shape": tuple(one["shape"])}) for one in plain["tensors"])
         return Graph(tensors, tuple(_operator(one) for one in plain["operators"]))
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise TraceError(f"file must hold a graph of operators, {error}", where=str(path)) from error
 
 

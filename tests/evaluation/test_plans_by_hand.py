@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import hwsim
+from hwsim.arch.dataflow import dataflow
 from hwsim.arch.memory import Port
+from hwsim.arch.row_stationary import Convolution, Pass, passes
 from hwsim.arch.units import storage_bits
 from hwsim.errors import DesignError
 from hwsim.timing import counts as c
@@ -151,30 +155,60 @@ def test_inputs_that_stay_load_once(make):
     assert done.b_loads == 630
 
 
-def test_memories_that_hold_no_tile_whole(make):
-    room = (512, 512, 2048)  # bits: a thirty-second of either operand, a sixteenth of the 32-bit sums
+@pytest.mark.parametrize("room", [(512, 512, 2048), (512, 512, 65536), (256, 1024, 65536), (1024, 256, 4096)])
+def test_memories_that_hold_no_tile_whole(make, room):
     machine = make.three_memories(*(bits / 8192 for bits in room), rows=4, cols=4, fused=False)
     made = plan(make.gemm(32, 32, 32), machine)
     found = moved(made, "y")
-    tiling = made.steps[0].tiling
-    rows, cols, depth = (int(word) for word in tiling.split()[2:7:2])
-    assert 2 * rows * depth * 8 <= 512
-    assert 2 * cols * depth * 8 <= 512
-    assert 2 * rows * cols * 32 <= 2048  # two buffers of sums
-    # the best of all tiles and orders on the grid: each operand again for each tile of the other side
+    sides = [int(side) for side in t.grid(32)]
+    # the best of all tiles and orders: each operand again for each tile of the other side, two buffers of everything
     best = min(
         8 * 1024 * (again_a + again_b) + 2 * 32 * 1024 * (visits - 1)
-        for m in (1, 2, 4, 8, 16, 32) for n in (1, 2, 4, 8, 16, 32) for k in (1, 2, 4, 8, 16, 32)
-        if 2 * m * k * 8 <= 512 and 2 * n * k * 8 <= 512 and 2 * m * n * 32 <= 2048
+        for m, n, k in itertools.product(sides, sides, sides)
+        if 2 * m * k * 8 <= room[0] and 2 * n * k * 8 <= room[1] and 2 * m * n * 32 <= room[2]
         for order in range(6)
         for _, _, _, again_a, again_b, visits in [c.passes(product(c.WS, rows=32, n=32, k=32), m, n, k, order)]
-    )  # fmt: skip
+    )
     inputs, weights = found["x", "dram"][0], found["w", "dram"][0]
     spilled = found.get(("y:partial", "dram"), (0, 0))
     assert spilled[0] == spilled[1]
     assert inputs + weights + sum(spilled) == best
     assert found["x", "activation"][1] == inputs
     assert found["w", "weight"][1] == weights
+
+
+def test_a_batch_with_one_weight_is_more_rows(make):
+    made = plan(make.gemm(6, 8, 8, batch=3, groups=1), alone(make))
+    (done,) = made.steps[0].products
+    assert (done.macs, done.updates) == (3 * 6 * 64, 3 * 6 * 64)
+    assert moved(made, "y")["w", "dram"] == (64 * 8, 0)
+
+
+def test_a_plan_that_weighs_energy_loads_weights_once(make):
+    level = dict.fromkeys(("dram", "activation", "weight", "output"), 1.0)
+    machine = dataclasses.replace(alone(make), objective="energy")
+    (done,) = plan(make.gemm(10, 7, 9), machine, PlanPrices(level, level)).steps[0].products
+    assert (done.b_loads, done.b_reads, done.a_loads) == (63, 63, 630)  # one tile: each weight into one unit
+
+
+def test_rows_that_stay_pack_planes():
+    # 12 x 14 units hold four planes of 3 x 5: 10 x 7 x 9 products are 42 steps of one plane, 11 of four
+    sizes = {"m": 10, "n": 7, "k": 9, "filter_rows": 3, "output_rows": 5}
+    assert dataflow("rs").fold(sizes, 12, 14) == (1, 11, 12 + 14 - 2)
+
+
+def test_row_stationary_weights_come_again_for_each_batch_and_round():
+    machine = hwsim.load_accelerator(Path(__file__).parents[2] / "dse" / "machines" / "published" / "eyeriss.toml")
+    window = Window(4, 2, (8, 8), (3, 3), (1, 1), (1, 1), (1, 1), (8, 8))
+    one = Pass(
+        filters=2, channels=1, channel_sets=1, filter_sets=1, strip_sets=1, strip=4, images=2, buffered_filters=4
+    )
+    found = passes(machine, Convolution(window, 4), one)
+    # two strips of four rows, two pairs of filters, two channels, two batches of two images
+    assert found.count == 2 * 2 * 2 * 2
+    assert found.dram_weights == 4 * 2 * 9 * 2 * 2
+    assert found.dram_outputs == 4 * 4 * 64
+    assert found.sum_accesses == 2 * 4 * 4 * 64 * 2
 
 
 def test_sums_that_do_not_stay_go_both_ways(make):
