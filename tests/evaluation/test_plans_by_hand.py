@@ -76,7 +76,8 @@ def test_a_mask_leaves_what_blocks_of_units_see():
 @pytest.mark.parametrize(
     ("order", "expected"),
     [  # 2 x 3 x 5 tiles along M, N, K: an operand comes again for each tile of the loop that does not index it
-        ("mnk", (3, 2, 1)), ("mkn", (1, 2, 5)), ("nmk", (3, 2, 1)), ("nkm", (3, 1, 5)), ("kmn", (1, 2, 5)), ("knm", (3, 1, 5)),
+        ("mnk", (3, 2, 1)), ("mkn", (1, 2, 5)), ("nmk", (3, 2, 1)),
+        ("nkm", (3, 1, 5)), ("kmn", (1, 2, 5)), ("knm", (3, 1, 5)),
     ],
 )  # fmt: skip
 def test_loops_over_tiles(order, expected):

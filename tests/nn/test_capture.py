@@ -380,7 +380,8 @@ def test_a_new_trace_replaces_the_old_one_when_it_is_whole(tmp_path):
     new = capture(nn.Linear(3, 4), out, [torch.randn(2, 3)])
     assert new.digest != old
     assert sorted(path.name for path in tmp_path.rglob("*")) == [
-        "graph.json", "manifest.json",
+        "graph.json",
+        "manifest.json",
         "seg-00000.bin",
         "seg-00000.jsonl",
         "t",

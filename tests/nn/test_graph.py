@@ -1,4 +1,4 @@
-"""Operator graphs of models: what is recorded, by hand; a capture and shapes alone agree; every graph can be planned."""
+"""Operator graphs of models by hand; a capture and shapes alone agree, and every graph can be planned."""
 
 from __future__ import annotations
 
@@ -109,7 +109,8 @@ def test_transformer_encoder():
     layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=True)
     graph = graph_of(nn.TransformerEncoder(layer, 1, enable_nested_tensor=False), torch.zeros(2, 5, 16))
     assert products(graph) == [
-        (1, 10, 48, 16, 1), (4, 5, 5, 8, 4), (4, 5, 8, 5, 4), (1, 10, 16, 16, 1), (1, 10, 32, 16, 1), (1, 10, 16, 32, 1),
+        (1, 10, 48, 16, 1), (4, 5, 5, 8, 4), (4, 5, 8, 5, 4),
+        (1, 10, 16, 16, 1), (1, 10, 32, 16, 1), (1, 10, 16, 32, 1),
     ]  # fmt: skip
     found = kinds(graph)
     assert (found.count("layernorm"), found.count("softmax"), found.count("relu")) == (2, 1, 1)
