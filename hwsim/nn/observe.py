@@ -236,7 +236,7 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             products: list[tuple[GemmShape, Any, int]] = []
         else:
             seen = tuple(self._locate(call, _tensors((args, kwargs))))
-            self.places = ()
+            self.places: tuple[int, ...] = ()
             result = self.on_call(name, call, seen, lambda: func(*args, **kwargs))
             products = [
                 (one.shape, one.product.of, at) for one, at in zip(seen, self.places, strict=len(self.places) > 0)

@@ -36,7 +36,7 @@ TESTS: dict[str, tuple[str, ...]] = {
     "hwsim/timing/schedule": ("tests/timing/test_schedule.py",),
     "hwsim/timing": ("tests/timing/test_cycles.py", *BY_HAND),
     "hwsim/cost/memory": ("tests/cost/test_memory.py",),
-    "hwsim/cost/sram": ("tests/cost/test_memory.py",),
+    "hwsim/cost/sram": ("tests/cost/test_memory.py", *PRICED),
     "hwsim/cost": (
         "tests/cost/test_technology.py", "tests/cost/test_clock_tree.py", "tests/cost/test_clocking.py",
         "tests/cost/test_wires.py", "tests/cost/test_dram.py", "tests/cost/test_words.py",
