@@ -7,7 +7,7 @@ TORCH  ?= torch==2.13.0
 TRIALS ?= 600
 SEED   ?= 0
 
-.PHONY: setup explore test test-all test-gpu check bench wheel clean
+.PHONY: setup explore test test-all test-gpu check bench mutants wheel clean
 
 setup: $(VENV)/.installed
 
@@ -37,6 +37,9 @@ check: setup  ## style and types
 
 bench: setup  ## ratios within one run, written to reports/bench.json and reports/bench.md
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest -m benchmark tests/bench -s
+
+mutants: setup  ## plants faults in a copy of the tree; which of them the fast tests see, in reports/mutants.md
+	$(BIN)/python tests/mutants/run.py --out reports/mutants.md
 
 wheel: setup  ## the wheel, tried from another folder
 	rm -rf build dist

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 import hwsim
-from hwsim import cost, timing
 from hwsim.errors import ArgumentError, TraceError
 from hwsim.evaluation import Evaluator, Memo, mean_sqnr_db, replay
+from hwsim.evaluation.area import area
+from hwsim.evaluation.ledger import GROUPINGS
+from hwsim.evaluation.prices import machine_prices
 
 MACHINES = ["edge-nvfp4", "edge-mxfp4", "edge-int8", "edge-int4"]
 
@@ -24,11 +26,13 @@ def machine():
 def test_energy_latency_and_area_are_sums_over_the_workload(tiny_trace, memo, name):
     machine = hwsim.load_accelerator(name)
     result = Evaluator(tiny_trace, memo=memo)(machine)
-    assert result.latency_cycles == sum(
-        timing.activity(shape, machine).latency_cycles for shape in tiny_trace.workload.gemms
-    )
-    assert result.energy_pj == pytest.approx(sum(layer.energy.value for layer in result.layers))  # order of addition
-    assert result.area_um2 == cost.area_um2(machine).value
+    assert result.latency_cycles == sum(step.cycles.latency for step in result.plan.steps)
+    assert result.macs == 48 * 24 * 64 + 2 * 16 * 16 * 32
+    assert sum(product.macs for step in result.plan.steps for product in step.products) == result.macs
+    for by in GROUPINGS:
+        assert sum(part.value for part in result.breakdown(by).parts.values()) == result.energy_pj
+    assert result.area_um2 == area(machine, machine_prices(machine)).value
+    assert result.borrowed == "no operator graph: each product alone, by way of DRAM"
     values = result.values()
     assert values["power_mw"] == pytest.approx(values["energy_uj"] / values["latency_ms"])  # µJ / ms = mW
     assert all(text for text in result.detail()["sources"].values())

@@ -29,7 +29,8 @@ def with_memory(make, **fields):
     """The machine of three memories with another activation memory."""
     machine = make.three_memories(8, 16, 32, rows=4, cols=2)
     memories = tuple(
-        dataclasses.replace(memory, **fields) if memory.name == "activation" else memory for memory in machine.memories
+        dataclasses.replace(memory, **fields) if memory.name == "activation" else memory
+        for memory in machine.memories
     )
     return dataclasses.replace(machine, memories=memories)
 

@@ -34,8 +34,14 @@ def machine(make):
 def result(made_plan, machine):
     """175 cycles of 2 ns; 2 µJ and 3 mm² in two charges each."""
     pj, um2 = Quantity(0.5, "pJ", "a test"), Quantity(2.0, "um2", "another test")
-    spent = [Charge("up", "dram", "dram", "x", 3e6, "bit", pj, 1.5e6, 0), Charge("", "leak", "chip", "", 1e6, "cycle", pj, 5e5)]
-    made = [Charge("", "vector", "vector", "", 1e6, "lane", um2, 2e6), Charge("", "sram.w", "w", "", 5e5, "bit", um2, 1e6)]
+    spent = [
+        Charge("up", "dram", "dram", "x", 3e6, "bit", pj, 1.5e6, 0),
+        Charge("", "leak", "chip", "", 1e6, "cycle", pj, 5e5),
+    ]
+    made = [
+        Charge("", "vector", "vector", "", 1e6, "lane", um2, 2e6),
+        Charge("", "sram.w", "w", "", 5e5, "bit", um2, 1e6),
+    ]
     return Evaluation(
         machine, "a model", "none", SQNR, 21.5, {}, made_plan(machine.policy.default.key),
         Ledger(spent, "pJ", "pann"), Ledger(made, "um2", "fitted"), macs=900, tokens=7, f_max_ghz=0.75,
@@ -201,7 +207,9 @@ def test_leakage_and_clock_are_of_all_logic_and_its_layout(make, machine):
     work = forward_work(two_products(make), "here")
     priced = price(work, machine, {}, "pann")
     sizes = priced.area.breakdown("level").parts
-    logic = sizes["array"].value + sizes["vector"].value + sizes["chip"].value  # the gaps of the layout are the chip's
+    logic = (
+        sizes["array"].value + sizes["vector"].value + sizes["chip"].value
+    )  # the gaps of the layout are the chip's
     trunk = next(one for one in priced.energy if one.component == "clock tree")
     assert trunk.price.value == pytest.approx(logic * 1e-6 * 50 * 1.21)
     assert trunk.count == priced.plan.latency_cycles

@@ -28,15 +28,15 @@ BY_HAND = ("tests/evaluation/test_plans_by_hand.py",)
 PRICED = ("tests/evaluation/test_prices_by_hand.py", "tests/evaluation/test_energy_by_hand.py")
 RESULT = ("tests/evaluation/test_result_by_hand.py", "tests/evaluation/test_ledger.py")
 TESTS: dict[str, tuple[str, ...]] = {
-    "hwsim/arch/row": ("tests/arch/test_row_stationary.py",),
-    "hwsim/arch/dataflow": ("tests/arch/test_dataflow.py", "tests/timing/test_cycles.py"),
-    "hwsim/arch/units": ("tests/arch/test_numerics.py", *BY_HAND),
+    "hwsim/arch/row": ("tests/arch/test_row_stationary.py", *BY_HAND),
+    "hwsim/arch/dataflow": ("tests/arch/test_dataflow.py", "tests/timing/test_cycles.py", *BY_HAND),
+    "hwsim/arch/units": BY_HAND,
     "hwsim/arch/plan": (*RESULT, *PRICED),
     "hwsim/arch": ("tests/arch/test_clock.py", "tests/arch/test_memories.py", "tests/arch/test_machines.py", *RESULT),
     "hwsim/timing/schedule": ("tests/timing/test_schedule.py",),
     "hwsim/timing": ("tests/timing/test_cycles.py", *BY_HAND),
     "hwsim/cost/memory": ("tests/cost/test_memory.py",),
-    "hwsim/cost/sram": ("tests/cost/test_memory.py",),
+    "hwsim/cost/sram": ("tests/cost/test_memory.py", *PRICED),
     "hwsim/cost": (
         "tests/cost/test_technology.py", "tests/cost/test_clock_tree.py", "tests/cost/test_clocking.py",
         "tests/cost/test_wires.py", "tests/cost/test_dram.py", "tests/cost/test_words.py",
@@ -99,8 +99,8 @@ def report(rows: list[tuple[Fault, bool, str]], seconds: float) -> str:
         "",
         f"{killed} of {len(rows)} faults are seen ({100 * killed / len(rows):.0f} %), in {seconds:.0f} s.",
         "",
-        "Made by `make mutants` (`python tests/mutants/run.py --out reports/mutants.md`). Each is one small change of",
-        "meaning, chosen by reading the code before looking for a test that would see it.",
+        "Made by `make mutants` (`python tests/mutants/run.py --out reports/mutants.md`). Each is one small change",
+        "of meaning, chosen by reading the code before looking for a test that would see it.",
         "",
         "| file | fault | seen by |",
         "|---|---|---|",
