@@ -87,3 +87,10 @@ def test_the_layers_of_the_pages_are_those_that_are_checked():
     table = _text("CONTRIBUTING.md").partition("| room |")[2].partition("A module imports")[0]
     rooms = [re.findall(r"`(\w+)`", row) for row in re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)]
     assert [room for row in rooms for room in row] == [room for layer in layers for room in layer]
+
+
+def test_the_examples_are_as_long_as_the_page_says():
+    rows = re.findall(r"^\| `(docs/\w+\.py)` \| (\d+)", _text("docs/extending.md"), re.MULTILINE)
+    assert {path for path, _ in rows} == {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.py")}
+    for path, lines in rows:
+        assert len(_text(path).splitlines()) == int(lines), path
