@@ -73,6 +73,7 @@ def test_draws_are_evaluated(space, first, tmp_path, monkeypatch):
         ("base", "pann", {}),
         ("wide", "pann", {"element": "e2m3"}),
         ("coarse", "pann", {"scale": "e8m0", "block": 128}),
+        ("deep", "pann", {"group": 64, "fraction_bits": 13, "stages": 2}),  # 0.34 GHz in one stage
         ("mixed", "trace", {"element": "e3m1", "scale": "ue5m3", "group": 8, "fraction_bits": 7, "acc": "e8m13"}),
     ):
         results[name] = hwsim.evaluate(trace, space.design(first | change).accelerator, energy=energy)
