@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 
 import hwsim
@@ -57,8 +58,6 @@ def test_schemes_are_those_of_the_published_grid(space, first):
 
 def test_its_nvfp4_draw_is_nvfp4(space, first):
     """E2M1 in blocks of 16 under UE4M3 by Transformer Engine's rule, in codes and scale bytes."""
-    import numpy as np
-
     x = np.random.default_rng(0).standard_normal((8, 64)).astype(np.float32)
     made, named = quant.quantize(x, _numerics(space, first | {"block": 16}).weight), quant.quantize(x, "nvfp4.te")
     assert (made.codes == named.codes).all()
@@ -66,17 +65,19 @@ def test_its_nvfp4_draw_is_nvfp4(space, first):
 
 
 def test_draws_are_evaluated(space, first, tmp_path, monkeypatch):
-    """Fewer bits of alignment never help, and a wider element does, on the recorded operands."""
+    """Two bits of mantissa more help and take larger multipliers; a coarse power of two as scale hurts."""
     monkeypatch.setenv("HWSIM_CACHE_DIR", str(tmp_path))
     trace = hwsim.load_trace("traces/gpt-small")
     results = {}
-    for name, change in {
-        "base": {},
-        "wide": {"element": "e2m3"},
-        "coarse": {"scale": "e8m0", "block": 128},
-        "free": {"element": "e3m1", "scale": "ue5m3", "group": 8, "fraction_bits": 7, "acc": "e8m13"},
-    }.items():
-        results[name] = hwsim.evaluate(trace, space.design(first | change).accelerator)
+    for name, energy, change in (
+        ("base", "pann", {}),
+        ("wide", "pann", {"element": "e2m3"}),
+        ("coarse", "pann", {"scale": "e8m0", "block": 128}),
+        ("deep", "pann", {"group": 64, "fraction_bits": 13, "stages": 2}),  # 0.34 GHz in one stage
+        ("mixed", "trace", {"element": "e3m1", "scale": "ue5m3", "group": 8, "fraction_bits": 7, "acc": "e8m13"}),
+    ):
+        results[name] = hwsim.evaluate(trace, space.design(first | change).accelerator, energy=energy)
     assert all(one.energy_pj > 0 and one.area_um2 > 0 and one.latency_cycles > 0 for one in results.values())
     assert results["wide"].accuracy > results["base"].accuracy > results["coarse"].accuracy
-    assert results["wide"].area_um2 > results["base"].area_um2
+    products = {name: one.area.breakdown().parts["products"].value for name, one in results.items()}
+    assert products["wide"] > products["base"] > products["coarse"]
