@@ -10,6 +10,7 @@ one. Where that takes more than `TILED` tilings, a beam over the stages finds a 
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -141,20 +142,30 @@ class Search:
     def _beam(self, aim: Objective, bounds: Bounds) -> Found | None:
         """Forward over the stages with the `WIDTH` states that promise most, of each the `MOVES` moves that do; None
         where no whole plan is found."""
-        front: list[dict[State, float]] = [{} for _ in range(len(self.parts) + 1)]
+        last = len(self.parts)
+        front: list[dict[State, float]] = [{} for _ in range(last + 1)]
+        promised: list[list[float]] = [[] for _ in range(last + 1)]  # of the states of `front`, ascending
         came: dict[State, tuple[State, Move]] = {}
         front[0][0, ()] = 0.0
-        for at in range(len(self.parts)):
+        for at in range(last):
             promise = {state: cost + bounds.ahead(*state) for state, cost in front[at].items()}
             for state in sorted(promise, key=promise.__getitem__)[:WIDTH]:
-                tried = 0
-                for move, _ in sorted(self._moves(state, aim, bounds), key=lambda one: one[1]):
-                    made = self._choice(move.span, move.places, aim)
+                tried, so_far = 0, front[at][state]
+                for move, floor in sorted(self._moves(state, aim, bounds), key=lambda one: one[1]):
+                    there = (move.span.end, move.residents)
+                    before, width = promised[there[0]], 1 if there[0] == last else WIDTH
+                    if len(before) >= width and so_far + floor >= before[width - 1]:
+                        made = UNTILED  # the beam would not follow it
+                    else:
+                        made = self._choice(move.span, move.places, aim)
                     if made.cost == inf:
                         continue
-                    there = (move.span.end, move.residents)
-                    cost = front[at][state] + made.cost
-                    if cost < front[there[0]].get(there, inf):
+                    cost, known = so_far + made.cost, front[there[0]].get(there, inf)
+                    if made is not UNTILED and cost < known:
+                        ahead = bounds.ahead(*there)
+                        if known < inf:
+                            before.remove(known + ahead)
+                        insort(before, cost + ahead)
                         front[there[0]][there] = cost
                         came[there] = (state, Move(move.span, move.places, made, move.residents))
                     tried += 1
