@@ -13,6 +13,7 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from heapq import heappop, heappush
 from itertools import product
 from math import inf
@@ -23,7 +24,7 @@ from hwsim.errors import DesignError
 from hwsim.timing.bounds import Bounds
 from hwsim.timing.fusing import LONGEST, Fusion, fusion
 from hwsim.timing.groups import DRAM, Choice, Part, Places
-from hwsim.timing.moves import Group, Objective, choose, prepare
+from hwsim.timing.moves import Group, Objective, Skeleton, State, choose, prepare
 from hwsim.timing.stages import Staged
 from hwsim.timing.tiles import INPUT, WEIGHT
 
@@ -44,10 +45,41 @@ UNTILED = Choice(0.0, 0.0, ())
 COMBINATIONS = 128
 """Places of the tensors of one group that are tried, at most."""
 
+ROOMS = 12
+"""Rooms for which the best tile of a structure with given places is kept."""
+
+PRICES = 8
+"""Machines, by prices and objective, for which the tiles of a structure are kept."""
+
+Choices = dict[tuple[State, ...], list[tuple[tuple[int, ...], Choice]]]
+"""By where the tensors lie: rooms, and the best tile in each."""
+
+
+class Structure:
+    """What spans of the same numbers share: layers that repeat, and calls for machines that differ elsewhere."""
+
+    def __init__(self) -> None:
+        self.skeletons: dict[tuple[bool, tuple[bool, ...]], Skeleton] = {}
+        self._choices: dict[tuple[object, ...], Choices] = {}
+
+    def choices_of(self, weighs: tuple[object, ...]) -> Choices:
+        """Tiles that were chosen under these prices."""
+        found = self._choices.setdefault(weighs, {})
+        if len(self._choices) > PRICES:
+            del self._choices[next(iter(self._choices))]
+        return found
+
+
+@lru_cache(maxsize=1024)
+def structure(key: tuple[object, ...]) -> Structure:
+    """The one structure of a key: all that the numbers of a span depend on."""
+    return Structure()
+
+
 Residents = tuple[tuple[str, int], ...]
 
 
-State = tuple[int, Residents]
+Node = tuple[int, Residents]
 """A stage, and what lies on chip before it."""
 
 
@@ -63,7 +95,7 @@ class Span:
     writes: tuple[str, ...]
     names: tuple[str, ...]
     made: frozenset[str]
-    key: tuple[object, ...]
+    structure: Structure
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +124,11 @@ class Search:
 
     def __init__(self, staged: Staged, parts: tuple[Part, ...], wires: Wiring, fused: bool) -> None:
         self.staged, self.parts, self.wires, self.fused = staged, parts, wires, fused
-        self.memo: dict[tuple[object, ...], list[tuple[tuple[int, ...], Choice]]] = {}
+        self.memos: dict[tuple[int, int, Objective], Choices] = {}
+        self.signature = (
+            wires.outer, wires.inner, wires.array, wires.registers, wires.pool, wires.double, wires.overlaps,
+            len(wires.names), tuple(wires.capacities[level] for levels in wires.inner for level in levels),
+        )  # fmt: skip
         self.spans = [self._spans_from(first) for first in range(len(parts))]
         self.first_use = {name: min(number for number, _ in uses) for name, uses in staged.uses.items()}
         self.last_use = {name: max(number for number, _ in uses) for name, uses in staged.uses.items()}
@@ -115,9 +151,9 @@ class Search:
 
     def _best_first(self, aim: Objective, bounds: Bounds) -> Found | None:
         """The cheapest plan, or None where it takes more than `TILED` tilings to know."""
-        least: dict[State, float] = {(0, ()): 0.0}
-        came: dict[State, tuple[State, Move]] = {}
-        queue: list[tuple[float, int, int, State, Move | None]] = [(bounds.ahead(0, ()), 0, 0, (0, ()), None)]
+        least: dict[Node, float] = {(0, ()): 0.0}
+        came: dict[Node, tuple[Node, Move]] = {}
+        queue: list[tuple[float, int, int, Node, Move | None]] = [(bounds.ahead(0, ()), 0, 0, (0, ()), None)]
         pushed, tiled, last = 0, 0, len(self.parts)
         while queue and tiled < TILED:
             _, _, _, node, move = heappop(queue)
@@ -143,9 +179,9 @@ class Search:
         """Forward over the stages with the `WIDTH` states that promise most, of each the `MOVES` moves that do; None
         where no whole plan is found."""
         last = len(self.parts)
-        front: list[dict[State, float]] = [{} for _ in range(last + 1)]
+        front: list[dict[Node, float]] = [{} for _ in range(last + 1)]
         promised: list[list[float]] = [[] for _ in range(last + 1)]  # of the states of `front`, ascending
-        came: dict[State, tuple[State, Move]] = {}
+        came: dict[Node, tuple[Node, Move]] = {}
         front[0][0, ()] = 0.0
         for at in range(last):
             promise = {state: cost + bounds.ahead(*state) for state, cost in front[at].items()}
@@ -176,7 +212,7 @@ class Search:
         end = min(front[-1], key=front[-1].__getitem__)
         return front[-1][end], self._moves_to(end, came)
 
-    def _moves_to(self, node: State, came: dict[State, tuple[State, Move]]) -> tuple[Move, ...]:
+    def _moves_to(self, node: Node, came: dict[Node, tuple[Node, Move]]) -> tuple[Move, ...]:
         moves = []
         while node in came:
             node, move = came[node]
@@ -223,7 +259,7 @@ class Search:
         return min(classes, key=lambda where: self.wires.prices[self.wires.outer[where], 1])
 
     def _spans_from(self, first: int) -> list[Span]:
-        spans = []
+        spans, staged = [], self.staged
         for end in range(first + 1, min(len(self.parts), first + (LONGEST if self.fused else 1)) + 1):
             parts = self.parts[first:end]
             if len(parts) > 1 and (parts[-1].problem is None or parts[-1].window):
@@ -241,6 +277,11 @@ class Search:
                 (names.get(part.a_source), names.get(part.b_source), tuple(names[name] for name, _ in part.extra))
                 for part in parts
             )
+            sizes = tuple((staged.bits[name], staged.made_bits.get(name)) for name in names)
+            fused = how and (
+                how.common, how.block, how.per_block, how.factor, how.modes,
+                tuple((names[name], *stages) for name, *stages in how.inside),
+            )  # fmt: skip
             spans.append(
                 Span(
                     first,
@@ -251,7 +292,7 @@ class Search:
                     writes,
                     (*reads, *writes),
                     frozenset(made),
-                    (shape, tuple(part.key for part in parts)),
+                    structure((shape, fused, sizes, tuple(part.key for part in parts), self.signature)),
                 )
             )
         return spans
@@ -318,24 +359,51 @@ class Search:
     def _choice(self, span: Span, places: Places, aim: Objective) -> Choice:
         """The best tile of a span. What is the best in some room is the best in a smaller one that still holds it."""
         home, loads, stores, room = places.home, places.loads, places.stores, places.room
-        key = (span.key, aim, tuple((home.get(name), name in loads, name in stores) for name in span.names))
-        known = self.memo.setdefault(key, [])
+        memo = self.memos.get((span.first, span.end, aim))
+        if memo is None:
+            memo = self.memos[span.first, span.end, aim] = span.structure.choices_of((self._weighs(aim), aim))
+        states = tuple([(home.get(name), name in loads, name in stores) for name in span.names])
+        known = memo.setdefault(states, [])
         for larger, choice in known:
             if all(map(le, room, larger)) and (choice.cost == inf or all(map(le, choice.used, room))):
                 return choice
-        found = self._best(span, places, aim)
-        known.append((room, found))
+        found = self._best(span, states, places, aim)
+        if len(known) < ROOMS:
+            known.append((room, found))
         return found
 
-    def _best(self, span: Span, places: Places, aim: Objective) -> Choice:
-        if span.how is not None:
-            best = choose(self.group(span, places, aim, span.how), self.wires)
-            if len(span.parts) > 1:
-                return best
-        else:
-            best = None
-        alone = choose(self.group(span, places, aim, None), self.wires)
-        return alone if best is None or alone.cost <= best.cost else best
+    def _weighs(self, aim: Objective) -> tuple[object, ...]:
+        """What a tile's cost depends on beside its structure."""
+        prices = self.wires.prices if aim.energy else self.wires.prices[:, 2:]
+        return (prices.tobytes(), self.wires.bits_per_cycle)
+
+    def _best(self, span: Span, states: tuple[State, ...], places: Places, aim: Objective) -> Choice:
+        best = None
+        for how in dict.fromkeys((span.how, None) if len(span.parts) == 1 else (span.how,)):
+
+            def make(given: tuple[State, ...], how: Fusion | None = how) -> Group:
+                named = list(zip(span.names, given, strict=True))
+                return self.group(
+                    span,
+                    Places(
+                        {name: home for name, (home, _, _) in named if home is not None},
+                        frozenset(name for name, (_, loaded, _) in named if loaded),
+                        frozenset(name for name, (_, _, stored) in named if stored),
+                        places.room,
+                    ),
+                    aim,
+                    how,
+                )
+
+            shape = (how is None, tuple([home is None for home, _, _ in states]))
+            skeleton = span.structure.skeletons.get(shape)
+            if skeleton is None:
+                skeleton = span.structure.skeletons[shape] = Skeleton()
+            found = choose(skeleton.numbers(states, make), span.parts, how, places, self.wires, aim)
+            if best is None or found.cost <= best.cost:
+                best = found
+        assert best is not None
+        return best
 
     def group(self, span: Span, places: Places, aim: Objective, how: Fusion | None) -> Group:
         """The numbers of a span for given places, row block by row block or, without `how`, tile by tile."""
