@@ -11,13 +11,11 @@ one. Where that takes more than `TILED` tilings, a beam over the stages finds a 
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from heapq import heappop, heappush
-from itertools import product
 from math import inf
-from operator import le
+from operator import itemgetter, le
 from typing import TYPE_CHECKING
 
 from hwsim.errors import DesignError
@@ -108,6 +106,10 @@ class Move:
     residents: Residents
 
 
+Option = tuple[float, Span, list[str], tuple[int, ...], tuple[int, ...]]
+"""A move that is not made yet: the least cost of it and all behind it, its span, tensors with their places, and the
+room that is left."""
+
 Found = tuple[float, tuple[Move, ...]]
 """The cost of a plan, and its moves."""
 
@@ -153,17 +155,18 @@ class Search:
         """The cheapest plan, or None where it takes more than `TILED` tilings to know."""
         least: dict[Node, float] = {(0, ()): 0.0}
         came: dict[Node, tuple[Node, Move]] = {}
-        queue: list[tuple[float, int, int, Node, Move | None]] = [(bounds.ahead(0, ()), 0, 0, (0, ()), None)]
+        queue: list[tuple[float, int, int, Node, Option | None]] = [(bounds.ahead(0, ()), 0, 0, (0, ()), None)]
         pushed, tiled, last = 0, 0, len(self.parts)
         while queue and tiled < TILED:
-            _, _, _, node, move = heappop(queue)
-            if move is None:
+            _, _, _, node, option = heappop(queue)
+            if option is None:
                 if node[0] == last:
                     return least[node], self._moves_to(node, came)
-                for one, floor in self._moves(node, aim, bounds):
+                for option in self._options(node, bounds):
                     pushed += 1
-                    heappush(queue, (least[node] + floor, -one.span.end, pushed, node, one))
+                    heappush(queue, (least[node] + option[0], -option[1].end, pushed, node, option))
                 continue
+            move = self._move(node, option)
             made = self._choice(move.span, move.places, aim)
             tiled += 1
             cost = least[node] + made.cost
@@ -187,7 +190,8 @@ class Search:
             promise = {state: cost + bounds.ahead(*state) for state, cost in front[at].items()}
             for state in sorted(promise, key=promise.__getitem__)[:WIDTH]:
                 tried, so_far = 0, front[at][state]
-                for move, floor in sorted(self._moves(state, aim, bounds), key=lambda one: one[1]):
+                for option in sorted(self._options(state, bounds), key=itemgetter(0)):
+                    move, floor = self._move(state, option), option[0]
                     there = (move.span.end, move.residents)
                     before, width = promised[there[0]], 1 if there[0] == last else WIDTH
                     if len(before) >= width and so_far + floor >= before[width - 1]:
@@ -222,7 +226,8 @@ class Search:
     def _stuck(self, aim: Objective, bounds: Bounds) -> str:
         """The layer of the first stage that does not fit even alone, with all memories empty."""
         for number, part in enumerate(self.parts):
-            moves = [move for move, _ in self._moves((number, ()), aim, bounds) if move.span.end == number + 1]
+            alone: Node = (number, ())
+            moves = [self._move(alone, one) for one in self._options(alone, bounds) if one[1].end == number + 1]
             if all(self._choice(move.span, move.places, aim).cost == inf for move in moves):
                 return part.stage.layer
         return self.parts[-1].stage.layer
@@ -307,51 +312,75 @@ class Search:
             return (INPUT,)
         return classes
 
-    def _moves(self, node: tuple[int, Residents], aim: Objective, bounds: Bounds) -> Iterator[tuple[Move, float]]:
+    def _options(self, node: Node, bounds: Bounds) -> list[Option]:
         """The moves from a state, not tiled yet, each with what it and all behind it cost at least."""
         at, residents = node
-        staged, wires = self.staged, self.wires
-        lying = dict(residents)
-        room = list(wires.rooms)
+        bits, pool, options = self.staged.bits, self.wires.pool, list[Option]()
+        lying, room = dict(residents), list(self.wires.rooms)
         for name, where in residents:
-            room[wires.pool[where]] -= staged.bits[name]
+            room[pool[where]] -= bits[name]
         for span in self.spans[at]:
-            fixed = {name: lying[name] for name in span.reads if name in lying}
             least = bounds.spans[span.first, span.end]
             if least == inf:
                 continue
-            free: list[tuple[str, bool, tuple[int, ...]]] = []
+            least += bounds.ahead(span.end, ())
+            for name in lying:
+                if self.last_use[name] >= span.end:
+                    least -= bounds.loads.get(name, 0.0)
+            free = [one for one in self._shared(span, bounds) if one[0] not in lying]
+            found: list[tuple[float, tuple[int, ...], tuple[int, ...]]] = [
+                (least + sum(load for _, load, _, _, _ in free), tuple(room), ())
+            ]
+            for name, _, store, saved, classes in free:
+                size, grown = bits[name], []
+                for floor, left, picked in found:
+                    for where in classes:
+                        at_pool = pool[where]
+                        rest = left[at_pool] - size
+                        if rest >= 0:
+                            less = (*left[:at_pool], rest, *left[at_pool + 1 :])
+                            grown.append((floor - saved, less, (*picked, where)))
+                    grown.append((floor + store, left, (*picked, DRAM)))
+                found = grown[:COMBINATIONS]
+            names = [one[0] for one in free]
+            options += [(floor, span, names, picked, left) for floor, left, picked in found]
+        return options
+
+    def _shared(self, span: Span, bounds: Bounds) -> list[tuple[str, float, float, float, tuple[int, ...]]]:
+        """Tensors of a span that may lie anywhere: name, cost of loading it, of storing it rather than keeping it,
+        what keeping it saves later, and the memories that may hold it."""
+        known = bounds.shared.get((span.first, span.end))
+        if known is None:
+            staged, known = self.staged, []
             for name in span.names:
                 is_made = name in span.made
-                if name in lying or (is_made and not self._leaves(name, span.end)):
+                if is_made and not self._leaves(name, span.end):
                     continue
-                if not is_made:
-                    least += bounds.loads.get(name, 0.0) if self.fused else 0.0
-                classes = () if not self.fused or name in staged.made_bits else self._classes(name, span.end)
-                free.append((name, is_made, tuple(k for k in classes if staged.bits[name] <= room[wires.pool[k]])))
-            after = {name: where for name, where in residents if self.last_use[name] >= span.end}
-            for count, picked in enumerate(product(*((*classes, DRAM) for _, _, classes in free))):
-                if count >= COMBINATIONS:
-                    break
-                left, home, loads, stores = list(room), dict(fixed), set[str](), set[str]()
-                keep, floor = dict(after), least
-                for (name, is_made, _), where in zip(free, picked, strict=True):
-                    home[name] = where
-                    if where != DRAM:
-                        left[wires.pool[where]] -= staged.bits[name]
-                        if self.last_use.get(name, -1) >= span.end:
-                            keep[name] = where
-                        if not is_made:
-                            loads.add(name)
-                    if is_made and (where == DRAM or name in staged.outputs):
-                        stores.add(name)
-                        if self.fused and name not in staged.outputs and name not in staged.made_bits:
-                            floor += bounds.stores[name]
-                if min(left) < 0:
-                    continue
-                key = tuple(sorted(keep.items()))
-                places = Places(home, frozenset(loads), frozenset(stores), tuple(left))
-                yield Move(span, places, UNTILED, key), floor + bounds.ahead(span.end, key)
+                load = bounds.loads.get(name, 0.0) if self.fused and not is_made else 0.0
+                free = self.fused and name not in staged.made_bits
+                store = bounds.stores[name] if is_made and free and name not in staged.outputs else 0.0
+                saved = bounds.loads.get(name, 0.0) if self.last_use.get(name, -1) >= span.end else 0.0
+                known.append((name, load, store, saved, self._classes(name, span.end) if free else ()))
+            bounds.shared[span.first, span.end] = known
+        return known
+
+    def _move(self, node: Node, option: Option) -> Move:
+        """The move of an option."""
+        _, span, names, picked, left = option
+        lying = dict(node[1])
+        home = {name: lying[name] for name in span.reads if name in lying}
+        keep = {name: where for name, where in node[1] if self.last_use[name] >= span.end}
+        loads, stores = set[str](), set[str]()
+        for name, where in zip(names, picked, strict=True):
+            home[name] = where
+            if where != DRAM:
+                if self.last_use.get(name, -1) >= span.end:
+                    keep[name] = where
+                if name not in span.made:
+                    loads.add(name)
+            if name in span.made and (where == DRAM or name in self.staged.outputs):
+                stores.add(name)
+        return Move(span, Places(home, frozenset(loads), frozenset(stores), left), UNTILED, tuple(sorted(keep.items())))
 
     def _leaves(self, name: str, end: int) -> bool:
         return self.last_use.get(name, -1) >= end or name in self.staged.outputs
