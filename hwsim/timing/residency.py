@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 TILED = 400
 """Moves that a best-first search tiles before a beam takes its place."""
 
-WIDTH, MOVES = 12, 48
-"""States that the beam follows at every stage, and moves of each."""
+NARROW, WIDE = (3, 8), (12, 48)
+"""States that a beam follows at every stage, and moves of each: a narrow one, the plan of which bounds the wide one."""
 
 UNLIMITED = 1 << 62
 """Room of a memory that holds everything, bits."""
@@ -144,7 +144,9 @@ class Search:
             DesignError: a stage does not fit the memories.
         """
         bounds = self._bounds(aim)
-        found = self._best_first(aim, bounds) or self._beam(aim, bounds)
+        found = self._best_first(aim, bounds)
+        for width, moves in () if found else (NARROW, WIDE):
+            found = self._beam(aim, bounds, width, moves, found)
         if found is None:
             raise DesignError(
                 "memories must hold a tile of every stage", got=self._stuck(aim, bounds), where="memory"
@@ -178,23 +180,26 @@ class Search:
                 heappush(queue, (cost + bounds.ahead(*there), -there[0], pushed, there, None))
         return None
 
-    def _beam(self, aim: Objective, bounds: Bounds) -> Found | None:
-        """Forward over the stages with the `WIDTH` states that promise most, of each the `MOVES` moves that do; None
-        where no whole plan is found."""
-        last = len(self.parts)
+    def _beam(self, aim: Objective, bounds: Bounds, width: int, most: int, known_plan: Found | None) -> Found | None:
+        """Forward over the stages with the `width` states that promise most, of each the `most` moves that do, as far
+        as they promise less than a plan that is known; the better of both, None where there is none."""
+        last, limit = len(self.parts), known_plan[0] if known_plan else inf
         front: list[dict[Node, float]] = [{} for _ in range(last + 1)]
         promised: list[list[float]] = [[] for _ in range(last + 1)]  # of the states of `front`, ascending
         came: dict[Node, tuple[Node, Move]] = {}
         front[0][0, ()] = 0.0
         for at in range(last):
             promise = {state: cost + bounds.ahead(*state) for state, cost in front[at].items()}
-            for state in sorted(promise, key=promise.__getitem__)[:WIDTH]:
+            for state in sorted(promise, key=promise.__getitem__)[:width]:
                 tried, so_far = 0, front[at][state]
                 for option in sorted(self._options(state, bounds), key=itemgetter(0)):
+                    if so_far + option[0] >= limit:
+                        break
                     move, floor = self._move(state, option), option[0]
                     there = (move.span.end, move.residents)
-                    before, width = promised[there[0]], 1 if there[0] == last else WIDTH
-                    if len(before) >= width and so_far + floor >= before[width - 1]:
+                    before, kept = promised[there[0]], 1 if there[0] == last else width
+                    least = so_far + floor
+                    if len(before) >= kept and least >= before[kept - 1]:
                         made = UNTILED  # the beam would not follow it
                     else:
                         made = self._choice(move.span, move.places, aim)
@@ -209,10 +214,10 @@ class Search:
                         front[there[0]][there] = cost
                         came[there] = (state, Move(move.span, move.places, made, move.residents))
                     tried += 1
-                    if tried == MOVES:
+                    if tried == most:
                         break
-        if not front[-1]:
-            return None
+        if not front[-1] or min(front[-1].values()) >= limit:
+            return known_plan
         end = min(front[-1], key=front[-1].__getitem__)
         return front[-1][end], self._moves_to(end, came)
 
