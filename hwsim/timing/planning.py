@@ -2,7 +2,8 @@
 
 The plan is the cheapest that the search finds for the machine's objective: DRAM bits, energy, cycles, or energy times
 cycles (by a sweep over weighted sums). Where a product with the vector work around it fits no memory, every operator
-is planned as a stage of its own. `check` holds for every plan that is returned.
+is planned as a stage of its own. It is never worse than every operator alone with all results in DRAM, which tiny
+memories make cheaper than fused tiles of a row or two. `check` holds for every plan that is returned.
 """
 
 from __future__ import annotations
@@ -59,23 +60,34 @@ def plan(
     wires = wiring(machine, prices)
     best: tuple[float, Plan] | None = None
     failed: HwsimError | None = None
-    for attach in (True, False) if machine.fused else (False,):
+    for attach, fused in ((True, True), (False, True), (False, False)) if machine.fused else ((False, False),):
+        if best is not None and fused:
+            continue  # operators apart are for what does not fit together
         staged = stage(graph, machine, attach)
+        if best is not None and best[0] <= _least_unfused(staged, machine, wires):
+            continue
         parts = tuple(part(staged, number, machine, additions) for number in range(len(staged.stages)))
-        search = Search(staged, parts, wires, machine.fused)
         try:
-            found = _search(search, staged, machine, wires)
+            found = _search(Search(staged, parts, wires, fused), staged, machine, wires)
         except HwsimError as error:
             failed = failed or error
             continue
         if best is None or found[0] < best[0]:
             best = found
-        break
     if best is None:
         assert failed is not None
         raise failed
     check(best[1], graph)
     return best[1]
+
+
+def _least_unfused(staged: Staged, machine: Accelerator, wires: Wiring) -> float:
+    """What the objective costs at least where every stage reads and writes the DRAM."""
+    read = sum(one.bits for each in staged.stages for one in each.reads)
+    written = sum(staged.made_bits.get(name, staged.bits[name]) for each in staged.stages for name in each.writes)
+    cycles = (read + written) / wires.bits_per_cycle
+    energy = read * wires.prices[0, 0] + written * wires.prices[0, 1] + wires.idle * cycles
+    return float({"traffic": read + written, "time": cycles, "energy": energy, "edp": energy * cycles}[machine.objective])
 
 
 def _search(search: Search, staged: Staged, machine: Accelerator, wires: Wiring) -> tuple[float, Plan]:
