@@ -287,7 +287,7 @@ State = tuple[int | None, bool, bool]
 
 
 class Skeleton:
-    """A group's numbers as a sum: those with all that it shares in DRAM, and for each tensor what another place changes.
+    """A group's numbers as a sum: those with all that it shares in DRAM, and what another place of a tensor changes.
 
     Reads and writes of the levels, the step, and the products follow each other in one row of float64. The search
     weighs thousands of places, the tensors of which add up.

@@ -20,6 +20,8 @@ from hwsim.timing.wiring import PlanPrices, Wiring, wiring
 from hwsim.trace.graph import Graph
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hwsim.arch import Accelerator
     from hwsim.trace.gemm import Workload
 
@@ -58,7 +60,7 @@ def plan(
     if not graph.operators:
         return Plan(machine.objective, (), (), machine.dram.name)
     wires = wiring(machine, prices)
-    best: tuple[float, Plan] | None = None
+    best: tuple[float, Callable[[], Plan]] | None = None
     failed: HwsimError | None = None
     for attach, fused in ((True, True), (False, True), (False, False)) if machine.fused else ((False, False),):
         if best is not None and fused:
@@ -77,8 +79,9 @@ def plan(
     if best is None:
         assert failed is not None
         raise failed
-    check(best[1], graph)
-    return best[1]
+    made = best[1]()
+    check(made, graph)
+    return made
 
 
 def _least_unfused(staged: Staged, machine: Accelerator, wires: Wiring) -> float:
@@ -87,10 +90,14 @@ def _least_unfused(staged: Staged, machine: Accelerator, wires: Wiring) -> float
     written = sum(staged.made_bits.get(name, staged.bits[name]) for each in staged.stages for name in each.writes)
     cycles = (read + written) / wires.bits_per_cycle
     energy = read * wires.prices[0, 0] + written * wires.prices[0, 1] + wires.idle * cycles
-    return float({"traffic": read + written, "time": cycles, "energy": energy, "edp": energy * cycles}[machine.objective])
+    return float(
+        {"traffic": read + written, "time": cycles, "energy": energy, "edp": energy * cycles}[machine.objective]
+    )
 
 
-def _search(search: Search, staged: Staged, machine: Accelerator, wires: Wiring) -> tuple[float, Plan]:
+def _search(search: Search, staged: Staged, machine: Accelerator, wires: Wiring) -> tuple[float, Callable[[], Plan]]:
+    """The least cost, and what makes its plan."""
+
     def finished(moves: tuple[Move, ...], aim: Objective) -> Plan:
         return _plan(search, moves, aim, staged, machine, wires)
 
@@ -102,7 +109,7 @@ def _search(search: Search, staged: Staged, machine: Accelerator, wires: Wiring)
         aim = Objective(TIE, 0.0, 1.0)
     cost, moves = search.run(aim)
     if machine.objective != "edp":
-        return cost, finished(moves, aim)
+        return cost, lambda: finished(moves, aim)
     fast = finished(moves, aim)
     frugal_aim = Objective(TIE, 1.0, wires.idle + TIE)
     frugal = finished(search.run(frugal_aim)[1], frugal_aim)
@@ -113,7 +120,7 @@ def _search(search: Search, staged: Staged, machine: Accelerator, wires: Wiring)
         plans.append(finished(search.run(aim)[1], aim))
     scored = [(energy_of(one, wires) * one.latency_cycles, number) for number, one in enumerate(plans)]
     product, number = min(scored)
-    return product, plans[number]
+    return product, lambda: plans[number]
 
 
 def energy_of(made: Plan, wires: Wiring) -> float:

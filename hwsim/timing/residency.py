@@ -33,7 +33,7 @@ TILED = 400
 """Moves that a best-first search tiles before a beam takes its place."""
 
 NARROW, WIDE = (3, 8), (12, 48)
-"""States that a beam follows at every stage, and moves of each: a narrow one, the plan of which bounds the wide one."""
+"""States that a beam follows at every stage, and moves of each; the plan of a narrow beam bounds the wide one."""
 
 UNLIMITED = 1 << 62
 """Room of a memory that holds everything, bits."""
@@ -385,7 +385,9 @@ class Search:
                     loads.add(name)
             if name in span.made and (where == DRAM or name in self.staged.outputs):
                 stores.add(name)
-        return Move(span, Places(home, frozenset(loads), frozenset(stores), left), UNTILED, tuple(sorted(keep.items())))
+        return Move(
+            span, Places(home, frozenset(loads), frozenset(stores), left), UNTILED, tuple(sorted(keep.items()))
+        )
 
     def _leaves(self, name: str, end: int) -> bool:
         return self.last_use.get(name, -1) >= end or name in self.staged.outputs
