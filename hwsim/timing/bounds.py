@@ -30,6 +30,7 @@ class Bounds:
 
     Attributes:
         loads: by tensor that a stage makes, of reading it from DRAM once.
+        shared: by span, the tensors that may lie anywhere, with what their places cost at least (`Search`).
         stores: by tensor, of writing it to DRAM rather than into a memory on chip.
     """
 
@@ -38,6 +39,7 @@ class Bounds:
         spans: dict[tuple[int, int], float],
     ) -> None:  # fmt: skip
         self.spans = spans
+        self.shared: dict[tuple[int, int], list[tuple[str, float, float, float, tuple[int, ...]]]] = {}
         price = wires.prices
         read, write = (aim.traffic + aim.energy * price[0, side] for side in (0, 1))
         instead = max(price[wires.outer[operand], 1] for operand in (t.INPUT, t.WEIGHT))

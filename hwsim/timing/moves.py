@@ -23,6 +23,8 @@ from hwsim.timing.groups import DRAM, Choice, Flow, Part, Places
 from hwsim.timing.stages import Staged, vector_cycles
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hwsim.arch import Accelerator
     from hwsim.timing.wiring import Wiring
 
@@ -45,7 +47,7 @@ class Group:
     flows: list[Flow]
     pars: list[list[Any]]
     step: list[Any]
-    places: Places
+    levels: int
 
 
 def prepare(
@@ -123,7 +125,7 @@ def prepare(
         aim.energy,
         aim.time,
         wires.bits_per_cycle,
-        sum(least_energy(part, wires) for part in parts),
+        0.0,
         sum(least_cycles(part) for part in parts),
         *wires.registers[:2],
     ]
@@ -135,7 +137,7 @@ def prepare(
         table = fill_rows(staged, parts, how, places, wires.outer, wires.double[t.INPUT])
         for place, part in enumerate(parts):
             pars.append(_fused(part, how, place, places, wires, table[place]))
-    return Group(parts, how, flows, pars, step, places)
+    return Group(parts, how, flows, pars, step, len(wires.names))
 
 
 def inner_flows(part: Part, wires: Wiring) -> list[Flow]:
@@ -280,36 +282,80 @@ def _fused(part: Part, how: Fusion, place: int, places: Places, wires: Wiring, r
     return [*numbers, how.modes[place], heads, how.factor[place], per_block, part.groups, *rows, source]
 
 
-def choose(group: Group, wires: Wiring) -> Choice:
-    """The best tile of a group; cost is infinite where nothing fits."""
-    step = np.array([float(value) for value in group.step])
-    room = np.array(group.places.room, np.float64)
-    used = np.zeros(len(room))
-    reads, writes = np.zeros(len(wires.names)), np.zeros(len(wires.names))
+State = tuple[int | None, bool, bool]
+"""Where a tensor of a group lies, None inside it, whether the group loads it whole and whether it stores it."""
+
+
+class Skeleton:
+    """A group's numbers as a sum: those with all that it shares in DRAM, and what another place of a tensor changes.
+
+    Reads and writes of the levels, the step, and the products follow each other in one row of float64. The search
+    weighs thousands of places, the tensors of which add up.
+    """
+
+    def __init__(self) -> None:
+        self._base: NDArray[np.float64] | None = None
+        self._reference: tuple[State, ...] = ()
+        self._changes: dict[tuple[int, State], NDArray[np.float64]] = {}
+
+    def numbers(self, states: tuple[State, ...], make: Callable[[tuple[State, ...]], Group]) -> NDArray[np.float64]:
+        """The row for the tensors' `states`; `make` prepares the group where a change is not known yet."""
+        if self._base is None:
+            self._reference = tuple((home if home is None else DRAM, False, False) for home, _, _ in states)
+            self._base = _flat(make(self._reference))
+        row = self._base.copy()
+        for number, (state, usual) in enumerate(zip(states, self._reference, strict=True)):
+            if state != usual:
+                change = self._changes.get((number, state))
+                if change is None:
+                    one = (*self._reference[:number], state, *self._reference[number + 1 :])
+                    change = self._changes[number, state] = _flat(make(one)) - self._base
+                row += change
+        return row
+
+
+def _flat(group: Group) -> NDArray[np.float64]:
+    reads, writes = [0] * group.levels, [0] * group.levels
     for flow in group.flows:
         for level in flow.read:
-            reads[level] += flow.bits
+            reads[level] += int(flow.bits)
         for level in flow.written:
-            writes[level] += flow.bits
-    if not group.pars:
-        part = group.parts[0]
-        tiles = float(part.vector_rows)
+            writes[level] += int(flow.bits)
+    return np.array(
+        [float(value) for values in (reads, writes, group.step, *group.pars) for value in values], np.float64
+    )
+
+
+def choose(
+    row: NDArray[np.float64], parts: tuple[Part, ...], how: Fusion | None, places: Places, wires: Wiring,
+    aim: Objective,
+) -> Choice:  # fmt: skip
+    """The best tile of a group with the numbers `row` (`Skeleton`); cost is infinite where nothing fits."""
+    levels = len(wires.names)
+    reads, writes, step = row[:levels], row[levels : 2 * levels], row[2 * levels : 2 * levels + t.STEP]
+    step[t.WEIGHT_TRAFFIC], step[t.WEIGHT_ENERGY], step[t.WEIGHT_TIME] = aim.traffic, aim.energy, aim.time
+    step[t.BITS_PER_CYCLE] = wires.bits_per_cycle
+    room = np.array(places.room, np.float64)
+    used = np.zeros(len(room))
+    if parts[0].problem is None:
+        tiles = float(parts[0].vector_rows)
         cost, latency = t.cost_of(
             reads, writes, wires.prices, reads[0] / tiles, writes[0] / tiles, 0.0, step[t.VECTOR_CYCLES], tiles, step
         )
         return Choice(cost, latency, (), tuple(used.tolist()))
-    pars = np.array(group.pars, np.float64)
-    if group.how is None:
+    pars = row[2 * levels + t.STEP :].reshape(len(parts), -1)
+    if how is None:
         par = pars[0]
+        step[t.LEAST_ENERGY] = least_energy(parts[0], wires)
         found = t.single_tile(
             par, step, room, reads, writes, wires.prices,
             t.grid(int(par[c.ROWS])), t.grid(int(par[c.N])), t.grid(int(par[c.K])), used,
         )  # fmt: skip
         return Choice(found[0], found[1], found[2:], tuple(used.tolist()))
-    widest = max(int(par[c.N]) for par in pars)
-    table = _array_table(pars[:, : t.B_COUNT].tobytes(), len(pars), group.how.common, group.how.block, widest)
+    widest = int(max(pars[:, c.N]))
+    table = _array_table(pars[:, : t.B_COUNT].tobytes(), len(pars), how.common, how.block, widest)
     found = t.fused_tile(
-        pars, step, room, reads, writes, wires.prices, t.grid(group.how.block), _pieces(widest), table, used
+        pars, step, room, reads, writes, wires.prices, t.grid(how.block), _pieces(widest), table, used
     )
     return Choice(found[0], found[1], found[2:], tuple(used.tolist()))
 
@@ -527,4 +573,4 @@ def _vector_work(group: Group, staged: Staged, machine: Accelerator) -> tuple[Ve
     return tuple(found)
 
 
-__all__ = ["Group", "Objective", "choose", "inf", "prepare", "step_of"]
+__all__ = ["Group", "Objective", "Skeleton", "State", "choose", "inf", "prepare", "step_of"]

@@ -2,7 +2,8 @@
 
 The plan is the cheapest that the search finds for the machine's objective: DRAM bits, energy, cycles, or energy times
 cycles (by a sweep over weighted sums). Where a product with the vector work around it fits no memory, every operator
-is planned as a stage of its own. `check` holds for every plan that is returned.
+is planned as a stage of its own. It is never worse than every operator alone with all results in DRAM, which tiny
+memories make cheaper than fused tiles of a row or two. `check` holds for every plan that is returned.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from hwsim.timing.wiring import PlanPrices, Wiring, wiring
 from hwsim.trace.graph import Graph
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hwsim.arch import Accelerator
     from hwsim.trace.gemm import Workload
 
@@ -57,28 +60,44 @@ def plan(
     if not graph.operators:
         return Plan(machine.objective, (), (), machine.dram.name)
     wires = wiring(machine, prices)
-    best: tuple[float, Plan] | None = None
+    best: tuple[float, Callable[[], Plan]] | None = None
     failed: HwsimError | None = None
-    for attach in (True, False) if machine.fused else (False,):
+    for attach, fused in ((True, True), (False, True), (False, False)) if machine.fused else ((False, False),):
+        if best is not None and fused:
+            continue  # operators apart are for what does not fit together
         staged = stage(graph, machine, attach)
+        if best is not None and best[0] <= _least_unfused(staged, machine, wires):
+            continue
         parts = tuple(part(staged, number, machine, additions) for number in range(len(staged.stages)))
-        search = Search(staged, parts, wires, machine.fused)
         try:
-            found = _search(search, staged, machine, wires)
+            found = _search(Search(staged, parts, wires, fused), staged, machine, wires)
         except HwsimError as error:
             failed = failed or error
             continue
         if best is None or found[0] < best[0]:
             best = found
-        break
     if best is None:
         assert failed is not None
         raise failed
-    check(best[1], graph)
-    return best[1]
+    made = best[1]()
+    check(made, graph)
+    return made
 
 
-def _search(search: Search, staged: Staged, machine: Accelerator, wires: Wiring) -> tuple[float, Plan]:
+def _least_unfused(staged: Staged, machine: Accelerator, wires: Wiring) -> float:
+    """What the objective costs at least where every stage reads and writes the DRAM."""
+    read = sum(one.bits for each in staged.stages for one in each.reads)
+    written = sum(staged.made_bits.get(name, staged.bits[name]) for each in staged.stages for name in each.writes)
+    cycles = (read + written) / wires.bits_per_cycle
+    energy = read * wires.prices[0, 0] + written * wires.prices[0, 1] + wires.idle * cycles
+    return float(
+        {"traffic": read + written, "time": cycles, "energy": energy, "edp": energy * cycles}[machine.objective]
+    )
+
+
+def _search(search: Search, staged: Staged, machine: Accelerator, wires: Wiring) -> tuple[float, Callable[[], Plan]]:
+    """The least cost, and what makes its plan."""
+
     def finished(moves: tuple[Move, ...], aim: Objective) -> Plan:
         return _plan(search, moves, aim, staged, machine, wires)
 
@@ -90,7 +109,7 @@ def _search(search: Search, staged: Staged, machine: Accelerator, wires: Wiring)
         aim = Objective(TIE, 0.0, 1.0)
     cost, moves = search.run(aim)
     if machine.objective != "edp":
-        return cost, finished(moves, aim)
+        return cost, lambda: finished(moves, aim)
     fast = finished(moves, aim)
     frugal_aim = Objective(TIE, 1.0, wires.idle + TIE)
     frugal = finished(search.run(frugal_aim)[1], frugal_aim)
@@ -101,7 +120,7 @@ def _search(search: Search, staged: Staged, machine: Accelerator, wires: Wiring)
         plans.append(finished(search.run(aim)[1], aim))
     scored = [(energy_of(one, wires) * one.latency_cycles, number) for number, one in enumerate(plans)]
     product, number = min(scored)
-    return product, plans[number]
+    return product, lambda: plans[number]
 
 
 def energy_of(made: Plan, wires: Wiring) -> float:

@@ -10,19 +10,19 @@ one. Where that takes more than `TILED` tilings, a beam over the stages finds a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import insort
 from dataclasses import dataclass
+from functools import lru_cache
 from heapq import heappop, heappush
-from itertools import product
 from math import inf
-from operator import le
+from operator import itemgetter, le
 from typing import TYPE_CHECKING
 
 from hwsim.errors import DesignError
 from hwsim.timing.bounds import Bounds
 from hwsim.timing.fusing import LONGEST, Fusion, fusion
 from hwsim.timing.groups import DRAM, Choice, Part, Places
-from hwsim.timing.moves import Group, Objective, choose, prepare
+from hwsim.timing.moves import Group, Objective, Skeleton, State, choose, prepare
 from hwsim.timing.stages import Staged
 from hwsim.timing.tiles import INPUT, WEIGHT
 
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 TILED = 400
 """Moves that a best-first search tiles before a beam takes its place."""
 
-WIDTH, MOVES = 12, 48
-"""States that the beam follows at every stage, and moves of each."""
+NARROW, WIDE = (3, 8), (12, 48)
+"""States that a beam follows at every stage, and moves of each; the plan of a narrow beam bounds the wide one."""
 
 UNLIMITED = 1 << 62
 """Room of a memory that holds everything, bits."""
@@ -43,10 +43,41 @@ UNTILED = Choice(0.0, 0.0, ())
 COMBINATIONS = 128
 """Places of the tensors of one group that are tried, at most."""
 
+ROOMS = 12
+"""Rooms for which the best tile of a structure with given places is kept."""
+
+PRICES = 8
+"""Machines, by prices and objective, for which the tiles of a structure are kept."""
+
+Choices = dict[tuple[State, ...], list[tuple[tuple[int, ...], Choice]]]
+"""By where the tensors lie: rooms, and the best tile in each."""
+
+
+class Structure:
+    """What spans of the same numbers share: layers that repeat, and calls for machines that differ elsewhere."""
+
+    def __init__(self) -> None:
+        self.skeletons: dict[tuple[bool, tuple[bool, ...]], Skeleton] = {}
+        self._choices: dict[tuple[object, ...], Choices] = {}
+
+    def choices_of(self, weighs: tuple[object, ...]) -> Choices:
+        """Tiles that were chosen under these prices."""
+        found = self._choices.setdefault(weighs, {})
+        if len(self._choices) > PRICES:
+            del self._choices[next(iter(self._choices))]
+        return found
+
+
+@lru_cache(maxsize=1024)
+def structure(key: tuple[object, ...]) -> Structure:
+    """The one structure of a key: all that the numbers of a span depend on."""
+    return Structure()
+
+
 Residents = tuple[tuple[str, int], ...]
 
 
-State = tuple[int, Residents]
+Node = tuple[int, Residents]
 """A stage, and what lies on chip before it."""
 
 
@@ -62,7 +93,7 @@ class Span:
     writes: tuple[str, ...]
     names: tuple[str, ...]
     made: frozenset[str]
-    key: tuple[object, ...]
+    structure: Structure
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +105,10 @@ class Move:
     choice: Choice
     residents: Residents
 
+
+Option = tuple[float, Span, list[str], tuple[int, ...], tuple[int, ...]]
+"""A move that is not made yet: the least cost of it and all behind it, its span, tensors with their places, and the
+room that is left."""
 
 Found = tuple[float, tuple[Move, ...]]
 """The cost of a plan, and its moves."""
@@ -91,7 +126,11 @@ class Search:
 
     def __init__(self, staged: Staged, parts: tuple[Part, ...], wires: Wiring, fused: bool) -> None:
         self.staged, self.parts, self.wires, self.fused = staged, parts, wires, fused
-        self.memo: dict[tuple[object, ...], list[tuple[tuple[int, ...], Choice]]] = {}
+        self.memos: dict[tuple[int, int, Objective], Choices] = {}
+        self.signature = (
+            wires.outer, wires.inner, wires.array, wires.registers, wires.pool, wires.double, wires.overlaps,
+            len(wires.names), tuple(wires.capacities[level] for levels in wires.inner for level in levels),
+        )  # fmt: skip
         self.spans = [self._spans_from(first) for first in range(len(parts))]
         self.first_use = {name: min(number for number, _ in uses) for name, uses in staged.uses.items()}
         self.last_use = {name: max(number for number, _ in uses) for name, uses in staged.uses.items()}
@@ -105,7 +144,9 @@ class Search:
             DesignError: a stage does not fit the memories.
         """
         bounds = self._bounds(aim)
-        found = self._best_first(aim, bounds) or self._beam(aim, bounds)
+        found = self._best_first(aim, bounds)
+        for width, moves in () if found else (NARROW, WIDE):
+            found = self._beam(aim, bounds, width, moves, found)
         if found is None:
             raise DesignError(
                 "memories must hold a tile of every stage", got=self._stuck(aim, bounds), where="memory"
@@ -114,19 +155,20 @@ class Search:
 
     def _best_first(self, aim: Objective, bounds: Bounds) -> Found | None:
         """The cheapest plan, or None where it takes more than `TILED` tilings to know."""
-        least: dict[State, float] = {(0, ()): 0.0}
-        came: dict[State, tuple[State, Move]] = {}
-        queue: list[tuple[float, int, int, State, Move | None]] = [(bounds.ahead(0, ()), 0, 0, (0, ()), None)]
+        least: dict[Node, float] = {(0, ()): 0.0}
+        came: dict[Node, tuple[Node, Move]] = {}
+        queue: list[tuple[float, int, int, Node, Option | None]] = [(bounds.ahead(0, ()), 0, 0, (0, ()), None)]
         pushed, tiled, last = 0, 0, len(self.parts)
         while queue and tiled < TILED:
-            _, _, _, node, move = heappop(queue)
-            if move is None:
+            _, _, _, node, option = heappop(queue)
+            if option is None:
                 if node[0] == last:
                     return least[node], self._moves_to(node, came)
-                for one, floor in self._moves(node, aim, bounds):
+                for option in self._options(node, bounds):
                     pushed += 1
-                    heappush(queue, (least[node] + floor, -one.span.end, pushed, node, one))
+                    heappush(queue, (least[node] + option[0], -option[1].end, pushed, node, option))
                 continue
+            move = self._move(node, option)
             made = self._choice(move.span, move.places, aim)
             tiled += 1
             cost = least[node] + made.cost
@@ -138,34 +180,48 @@ class Search:
                 heappush(queue, (cost + bounds.ahead(*there), -there[0], pushed, there, None))
         return None
 
-    def _beam(self, aim: Objective, bounds: Bounds) -> Found | None:
-        """Forward over the stages with the `WIDTH` states that promise most, of each the `MOVES` moves that do; None
-        where no whole plan is found."""
-        front: list[dict[State, float]] = [{} for _ in range(len(self.parts) + 1)]
-        came: dict[State, tuple[State, Move]] = {}
+    def _beam(self, aim: Objective, bounds: Bounds, width: int, most: int, known_plan: Found | None) -> Found | None:
+        """Forward over the stages with the `width` states that promise most, of each the `most` moves that do, as far
+        as they promise less than a plan that is known; the better of both, None where there is none."""
+        last, limit = len(self.parts), known_plan[0] if known_plan else inf
+        front: list[dict[Node, float]] = [{} for _ in range(last + 1)]
+        promised: list[list[float]] = [[] for _ in range(last + 1)]  # of the states of `front`, ascending
+        came: dict[Node, tuple[Node, Move]] = {}
         front[0][0, ()] = 0.0
-        for at in range(len(self.parts)):
+        for at in range(last):
             promise = {state: cost + bounds.ahead(*state) for state, cost in front[at].items()}
-            for state in sorted(promise, key=promise.__getitem__)[:WIDTH]:
-                tried = 0
-                for move, _ in sorted(self._moves(state, aim, bounds), key=lambda one: one[1]):
-                    made = self._choice(move.span, move.places, aim)
+            for state in sorted(promise, key=promise.__getitem__)[:width]:
+                tried, so_far = 0, front[at][state]
+                for option in sorted(self._options(state, bounds), key=itemgetter(0)):
+                    if so_far + option[0] >= limit:
+                        break
+                    move, floor = self._move(state, option), option[0]
+                    there = (move.span.end, move.residents)
+                    before, kept = promised[there[0]], 1 if there[0] == last else width
+                    least = so_far + floor
+                    if len(before) >= kept and least >= before[kept - 1]:
+                        made = UNTILED  # the beam would not follow it
+                    else:
+                        made = self._choice(move.span, move.places, aim)
                     if made.cost == inf:
                         continue
-                    there = (move.span.end, move.residents)
-                    cost = front[at][state] + made.cost
-                    if cost < front[there[0]].get(there, inf):
+                    cost, known = so_far + made.cost, front[there[0]].get(there, inf)
+                    if made is not UNTILED and cost < known:
+                        ahead = bounds.ahead(*there)
+                        if known < inf:
+                            before.remove(known + ahead)
+                        insort(before, cost + ahead)
                         front[there[0]][there] = cost
                         came[there] = (state, Move(move.span, move.places, made, move.residents))
                     tried += 1
-                    if tried == MOVES:
+                    if tried == most:
                         break
-        if not front[-1]:
-            return None
+        if not front[-1] or min(front[-1].values()) >= limit:
+            return known_plan
         end = min(front[-1], key=front[-1].__getitem__)
         return front[-1][end], self._moves_to(end, came)
 
-    def _moves_to(self, node: State, came: dict[State, tuple[State, Move]]) -> tuple[Move, ...]:
+    def _moves_to(self, node: Node, came: dict[Node, tuple[Node, Move]]) -> tuple[Move, ...]:
         moves = []
         while node in came:
             node, move = came[node]
@@ -175,7 +231,8 @@ class Search:
     def _stuck(self, aim: Objective, bounds: Bounds) -> str:
         """The layer of the first stage that does not fit even alone, with all memories empty."""
         for number, part in enumerate(self.parts):
-            moves = [move for move, _ in self._moves((number, ()), aim, bounds) if move.span.end == number + 1]
+            alone: Node = (number, ())
+            moves = [self._move(alone, one) for one in self._options(alone, bounds) if one[1].end == number + 1]
             if all(self._choice(move.span, move.places, aim).cost == inf for move in moves):
                 return part.stage.layer
         return self.parts[-1].stage.layer
@@ -212,7 +269,7 @@ class Search:
         return min(classes, key=lambda where: self.wires.prices[self.wires.outer[where], 1])
 
     def _spans_from(self, first: int) -> list[Span]:
-        spans = []
+        spans, staged = [], self.staged
         for end in range(first + 1, min(len(self.parts), first + (LONGEST if self.fused else 1)) + 1):
             parts = self.parts[first:end]
             if len(parts) > 1 and (parts[-1].problem is None or parts[-1].window):
@@ -230,6 +287,11 @@ class Search:
                 (names.get(part.a_source), names.get(part.b_source), tuple(names[name] for name, _ in part.extra))
                 for part in parts
             )
+            sizes = tuple((staged.bits[name], staged.made_bits.get(name)) for name in names)
+            fused = how and (
+                how.common, how.block, how.per_block, how.factor, how.modes,
+                tuple((names[name], *stages) for name, *stages in how.inside),
+            )  # fmt: skip
             spans.append(
                 Span(
                     first,
@@ -240,7 +302,7 @@ class Search:
                     writes,
                     (*reads, *writes),
                     frozenset(made),
-                    (shape, tuple(part.key for part in parts)),
+                    structure((shape, fused, sizes, tuple(part.key for part in parts), self.signature)),
                 )
             )
         return spans
@@ -255,51 +317,77 @@ class Search:
             return (INPUT,)
         return classes
 
-    def _moves(self, node: tuple[int, Residents], aim: Objective, bounds: Bounds) -> Iterator[tuple[Move, float]]:
+    def _options(self, node: Node, bounds: Bounds) -> list[Option]:
         """The moves from a state, not tiled yet, each with what it and all behind it cost at least."""
         at, residents = node
-        staged, wires = self.staged, self.wires
-        lying = dict(residents)
-        room = list(wires.rooms)
+        bits, pool, options = self.staged.bits, self.wires.pool, list[Option]()
+        lying, room = dict(residents), list(self.wires.rooms)
         for name, where in residents:
-            room[wires.pool[where]] -= staged.bits[name]
+            room[pool[where]] -= bits[name]
         for span in self.spans[at]:
-            fixed = {name: lying[name] for name in span.reads if name in lying}
             least = bounds.spans[span.first, span.end]
             if least == inf:
                 continue
-            free: list[tuple[str, bool, tuple[int, ...]]] = []
+            least += bounds.ahead(span.end, ())
+            for name in lying:
+                if self.last_use[name] >= span.end:
+                    least -= bounds.loads.get(name, 0.0)
+            free = [one for one in self._shared(span, bounds) if one[0] not in lying]
+            found: list[tuple[float, tuple[int, ...], tuple[int, ...]]] = [
+                (least + sum(load for _, load, _, _, _ in free), tuple(room), ())
+            ]
+            for name, _, store, saved, classes in free:
+                size, grown = bits[name], []
+                for floor, left, picked in found:
+                    for where in classes:
+                        at_pool = pool[where]
+                        rest = left[at_pool] - size
+                        if rest >= 0:
+                            less = (*left[:at_pool], rest, *left[at_pool + 1 :])
+                            grown.append((floor - saved, less, (*picked, where)))
+                    grown.append((floor + store, left, (*picked, DRAM)))
+                found = grown[:COMBINATIONS]
+            names = [one[0] for one in free]
+            options += [(floor, span, names, picked, left) for floor, left, picked in found]
+        return options
+
+    def _shared(self, span: Span, bounds: Bounds) -> list[tuple[str, float, float, float, tuple[int, ...]]]:
+        """Tensors of a span that may lie anywhere: name, cost of loading it, of storing it rather than keeping it,
+        what keeping it saves later, and the memories that may hold it."""
+        known = bounds.shared.get((span.first, span.end))
+        if known is None:
+            staged, known = self.staged, []
             for name in span.names:
                 is_made = name in span.made
-                if name in lying or (is_made and not self._leaves(name, span.end)):
+                if is_made and not self._leaves(name, span.end):
                     continue
-                if not is_made:
-                    least += bounds.loads.get(name, 0.0) if self.fused else 0.0
-                classes = () if not self.fused or name in staged.made_bits else self._classes(name, span.end)
-                free.append((name, is_made, tuple(k for k in classes if staged.bits[name] <= room[wires.pool[k]])))
-            after = {name: where for name, where in residents if self.last_use[name] >= span.end}
-            for count, picked in enumerate(product(*((*classes, DRAM) for _, _, classes in free))):
-                if count >= COMBINATIONS:
-                    break
-                left, home, loads, stores = list(room), dict(fixed), set[str](), set[str]()
-                keep, floor = dict(after), least
-                for (name, is_made, _), where in zip(free, picked, strict=True):
-                    home[name] = where
-                    if where != DRAM:
-                        left[wires.pool[where]] -= staged.bits[name]
-                        if self.last_use.get(name, -1) >= span.end:
-                            keep[name] = where
-                        if not is_made:
-                            loads.add(name)
-                    if is_made and (where == DRAM or name in staged.outputs):
-                        stores.add(name)
-                        if self.fused and name not in staged.outputs and name not in staged.made_bits:
-                            floor += bounds.stores[name]
-                if min(left) < 0:
-                    continue
-                key = tuple(sorted(keep.items()))
-                places = Places(home, frozenset(loads), frozenset(stores), tuple(left))
-                yield Move(span, places, UNTILED, key), floor + bounds.ahead(span.end, key)
+                load = bounds.loads.get(name, 0.0) if self.fused and not is_made else 0.0
+                free = self.fused and name not in staged.made_bits
+                store = bounds.stores[name] if is_made and free and name not in staged.outputs else 0.0
+                saved = bounds.loads.get(name, 0.0) if self.last_use.get(name, -1) >= span.end else 0.0
+                known.append((name, load, store, saved, self._classes(name, span.end) if free else ()))
+            bounds.shared[span.first, span.end] = known
+        return known
+
+    def _move(self, node: Node, option: Option) -> Move:
+        """The move of an option."""
+        _, span, names, picked, left = option
+        lying = dict(node[1])
+        home = {name: lying[name] for name in span.reads if name in lying}
+        keep = {name: where for name, where in node[1] if self.last_use[name] >= span.end}
+        loads, stores = set[str](), set[str]()
+        for name, where in zip(names, picked, strict=True):
+            home[name] = where
+            if where != DRAM:
+                if self.last_use.get(name, -1) >= span.end:
+                    keep[name] = where
+                if name not in span.made:
+                    loads.add(name)
+            if name in span.made and (where == DRAM or name in self.staged.outputs):
+                stores.add(name)
+        return Move(
+            span, Places(home, frozenset(loads), frozenset(stores), left), UNTILED, tuple(sorted(keep.items()))
+        )
 
     def _leaves(self, name: str, end: int) -> bool:
         return self.last_use.get(name, -1) >= end or name in self.staged.outputs
@@ -307,24 +395,51 @@ class Search:
     def _choice(self, span: Span, places: Places, aim: Objective) -> Choice:
         """The best tile of a span. What is the best in some room is the best in a smaller one that still holds it."""
         home, loads, stores, room = places.home, places.loads, places.stores, places.room
-        key = (span.key, aim, tuple((home.get(name), name in loads, name in stores) for name in span.names))
-        known = self.memo.setdefault(key, [])
+        memo = self.memos.get((span.first, span.end, aim))
+        if memo is None:
+            memo = self.memos[span.first, span.end, aim] = span.structure.choices_of((self._weighs(aim), aim))
+        states = tuple([(home.get(name), name in loads, name in stores) for name in span.names])
+        known = memo.setdefault(states, [])
         for larger, choice in known:
             if all(map(le, room, larger)) and (choice.cost == inf or all(map(le, choice.used, room))):
                 return choice
-        found = self._best(span, places, aim)
-        known.append((room, found))
+        found = self._best(span, states, places, aim)
+        if len(known) < ROOMS:
+            known.append((room, found))
         return found
 
-    def _best(self, span: Span, places: Places, aim: Objective) -> Choice:
-        if span.how is not None:
-            best = choose(self.group(span, places, aim, span.how), self.wires)
-            if len(span.parts) > 1:
-                return best
-        else:
-            best = None
-        alone = choose(self.group(span, places, aim, None), self.wires)
-        return alone if best is None or alone.cost <= best.cost else best
+    def _weighs(self, aim: Objective) -> tuple[object, ...]:
+        """What a tile's cost depends on beside its structure."""
+        prices = self.wires.prices if aim.energy else self.wires.prices[:, 2:]
+        return (prices.tobytes(), self.wires.bits_per_cycle)
+
+    def _best(self, span: Span, states: tuple[State, ...], places: Places, aim: Objective) -> Choice:
+        best = None
+        for how in dict.fromkeys((span.how, None) if len(span.parts) == 1 else (span.how,)):
+
+            def make(given: tuple[State, ...], how: Fusion | None = how) -> Group:
+                named = list(zip(span.names, given, strict=True))
+                return self.group(
+                    span,
+                    Places(
+                        {name: home for name, (home, _, _) in named if home is not None},
+                        frozenset(name for name, (_, loaded, _) in named if loaded),
+                        frozenset(name for name, (_, _, stored) in named if stored),
+                        places.room,
+                    ),
+                    aim,
+                    how,
+                )
+
+            shape = (how is None, tuple([home is None for home, _, _ in states]))
+            skeleton = span.structure.skeletons.get(shape)
+            if skeleton is None:
+                skeleton = span.structure.skeletons[shape] = Skeleton()
+            found = choose(skeleton.numbers(states, make), span.parts, how, places, self.wires, aim)
+            if best is None or found.cost <= best.cost:
+                best = found
+        assert best is not None
+        return best
 
     def group(self, span: Span, places: Places, aim: Objective, how: Fusion | None) -> Group:
         """The numbers of a span for given places, row block by row block or, without `how`, tile by tile."""

@@ -54,6 +54,7 @@ DOUBLE_IN, DOUBLE_W, DOUBLE_OUT, OVERLAPS, VECTOR_CYCLES, STORE_BITS, FIRST_ROW_
 )
 WEIGHT_TRAFFIC, WEIGHT_ENERGY, WEIGHT_TIME, BITS_PER_CYCLE, LEAST_ENERGY, LEAST_CYCLES = range(18, 24)
 REGISTERS_IN, REGISTERS_W = 24, 25
+STEP = 26
 
 
 @lru_cache(maxsize=4096)
@@ -323,7 +324,7 @@ def fused_table(
     pieces: NDArray[np.float64],
 ) -> NDArray[np.float64]:
     """What the array does for every row block and number of pieces, whatever the memories: for each stage cycles,
-    multipliers of a, of b and of visits, the share that a mask leaves, columns worked on, and bits of a streamed b."""
+    multipliers of a, of b and of visits, the share that a mask leaves, columns worked on, bits of a streamed b."""
     table = np.empty((len(grid_m), len(pieces), len(pars), 7))
     outer = common / block
     for row in range(len(grid_m)):
@@ -385,7 +386,9 @@ def fused_tile(
         par = pars[stage]
         fill_energy[stage], fill_traffic[stage] = fill_price(par[FUSED_SOURCE], weight_level, prices)
         held_bits[stage] = par[B_BITS] * par[B_COUNT]
-        held_room[stage] = par[B_BITS] * par[B_PER_BLOCK] * (step[DOUBLE_W] if par[B_COUNT] > par[B_PER_BLOCK] else 1.0)
+        held_room[stage] = (
+            par[B_BITS] * par[B_PER_BLOCK] * (step[DOUBLE_W] if par[B_COUNT] > par[B_PER_BLOCK] else 1.0)
+        )
         source_bits |= int(par[FUSED_SOURCE] >= 0) << stage
     for row in range(len(grid_m)):
         tile_m = grid_m[row]
@@ -481,8 +484,11 @@ def fused_tile(
                         reads[int(par[FUSED_SOURCE])] += fill
                         writes[weight_level] += fill
                         if stage == 0 and par[FUSED_SOURCE] == 0:
-                            first += par[B_BITS] * (par[B_PER_BLOCK] if held & 1 else at[0, 5] / (
-                                par[K] if par[MODE] == SECOND else par[N]))
+                            first += par[B_BITS] * (
+                                par[B_PER_BLOCK]
+                                if held & 1
+                                else at[0, 5] / (par[K] if par[MODE] == SECOND else par[N])
+                            )
                 last = step[STORE_BITS] * tile_m / step[ROWS_COMMON]
                 cost, latency = cost_of(
                     reads, writes, prices, first, last, cycles, step[VECTOR_CYCLES], outer * blocks * parts, step
