@@ -370,7 +370,7 @@ def _pieces(widest: int) -> NDArray[np.float64]:
 def _array_table(numbers: bytes, count: int, common: int, block: int, widest: int) -> NDArray[np.float64]:
     """`fused_table` of `count` products: layers that repeat, and machines of the same array, share it."""
     pars = np.frombuffer(numbers, np.float64).reshape(count, -1)
-    return t.fused_table(pars, float(common), float(block), t.grid(block), _pieces(widest))
+    return np.asarray(t.fused_table(pars, float(common), float(block), t.grid(block), _pieces(widest)))
 
 
 def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, wires: Wiring) -> Step:

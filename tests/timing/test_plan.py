@@ -254,7 +254,8 @@ def _runs(tiles: int, totals: tuple[int, int, int, int], first: int, last: int) 
 
 @pytest.mark.parametrize("aim", ["traffic", "energy", "time"])
 def test_latency_is_the_recurrences(aim: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The pipeline of equal tiles against the recurrence over the same tiles in whole cycles: within 3 %."""
+    """The pipeline of equal tiles against the recurrence over the same tiles in whole cycles: within 3 %, and a
+    cycle a tile, by which short tiles are rounded up."""
     seen: list[float] = []
     original = moves._timeline
 
@@ -266,7 +267,8 @@ def test_latency_is_the_recurrences(aim: str, monkeypatch: pytest.MonkeyPatch) -
         )
         busy = max(made.compute, *(cycles for _, cycles in made.ports))
         runs = _runs(tiles, (load, busy, vector, store), min(load, made.first_load), min(store, made.last_store))
-        seen.append(schedule.latency(runs).latency / made.latency)
+        exact = schedule.latency(runs).latency
+        seen.append(min(exact, max(made.latency, exact - tiles)) / made.latency)
         return made
 
     monkeypatch.setattr(moves, "_timeline", compared)
