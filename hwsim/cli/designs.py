@@ -82,7 +82,12 @@ def explore(
     show_study(study)
     typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {page}")
     known = study.certificate
-    typer.echo(f"{known['one_knob']} of {known['designs']} on the front hold against every other value of every knob")
+    typer.echo(
+        f"{known['one_knob']} of {known['designs']} on the front are proven against every other value of every knob; "
+        "the rest have neighbours that were not priced"
+        if known["one_knob"] < known["designs"]
+        else "the whole front is proven against every other value of every knob"
+    )
 
 
 @app.command()

@@ -87,9 +87,8 @@ def polish(
             }
             if not new:
                 done.add(point.point)
-            wanted |= new
-            if len(wanted) >= batch:
-                break
+            if len(wanted) < batch:
+                wanted |= new
         draws = list(wanted.values())[: budget - spent]
         if not draws:
             proven = sum(point.point in done for point in members)

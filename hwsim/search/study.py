@@ -187,7 +187,7 @@ class Study:
             else:
                 table.to_csv(folder / "points.csv", index=False)
             if self.pareto:
-                pareto = table[table["pareto"]].sort_values([*self.objectives, "number"])
+                pareto = table.set_index("number", drop=False).loc[[point.number for point in self.pareto]]
                 chances = self.chances()
                 pareto["p_less_energy_than_next"] = [chances.get(number) for number in pareto["number"]]
                 if self.confirmed:

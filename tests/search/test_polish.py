@@ -76,6 +76,17 @@ def test_an_interrupted_polishing_ends_with_the_same_points(space, tiny_trace, t
     assert again.certificate == whole.certificate
 
 
+@pytest.mark.parametrize("budget", [0, 7, 60])
+def test_the_certificate_counts_every_member_whose_neighbours_are_all_priced(budget, space, tiny_trace, tmp_path):  # noqa: F811
+    study = _explore(space, tiny_trace, tmp_path / "run", budget=budget)
+    loaded, priced = load_space(space), {point.point for point in study.points}
+    proven = [
+        all(loaded.canonical(draw) in priced for draw in loaded.neighbours(dict(member.point)))
+        for member in study.pareto
+    ]
+    assert study.certificate["one_knob"] == sum(proven)
+
+
 def test_neighbours_are_one_knob_away():
     import tomllib
 

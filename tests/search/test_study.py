@@ -69,7 +69,7 @@ def test_tables_hold_every_point_and_the_front(study, tmp_path):
     table = pd.read_parquet(tmp_path / "points.parquet")
     assert table["number"].tolist() == [0, 1, 2, 3, 4]
     assert table["feasible"].tolist() == [True, True, True, False, False]
-    assert pd.read_csv(tmp_path / "pareto.csv")["number"].tolist() == [1, 0]
+    assert pd.read_csv(tmp_path / "pareto.csv")["number"].tolist() == [0, 1]  # by rising energy
     assert json.loads((tmp_path / "manifest.json").read_text())["space"] == "tiny"
 
 
