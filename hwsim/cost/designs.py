@@ -24,6 +24,7 @@ class Design:
         register_bits: flip-flops of the text, whose area is not part of the family's.
         whole: whether it is a unit whose parts were not synthesised apart: a second fit, of no negative terms, then
             says how its area divides into them.
+        compared: whether it only stands beside the circuits that price machines.
     """
 
     family: str
@@ -32,6 +33,7 @@ class Design:
     verilog: str
     register_bits: int = 0
     whole: bool = False
+    compared: bool = False
 
     def point(self, area_um2: float, flipflop_um2: float) -> Point:
         """The measurement of its logic, registers taken off."""

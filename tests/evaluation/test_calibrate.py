@@ -233,8 +233,8 @@ def test_a_small_real_calibration(tmp_path: Path) -> None:
     assert energies["mac.signed"].median_error < 0.15
     own = flip_flop(default_library())
     made = Calibration(
-        "hwsim45", "hwsim45.lib", "Yosys", "zero", 45, 1.1, "none", areas, energies,
-        (own.cell, own.area_um2, own.clock_fj, own.data_fj), pann_energies(samples), samples,
+        "hwsim45", "hwsim45.lib", "Yosys", "zero", 45, 1.1, "none", frozenset({"accumulator.signed.wrap"}),
+        areas, energies, (own.cell, own.area_um2, own.clock_fj, own.data_fj), pann_energies(samples), samples,
     )  # fmt: skip
     path = tmp_path / "mine.csv"
     path.write_text(csv_text(made))
@@ -245,7 +245,17 @@ def test_a_small_real_calibration(tmp_path: Path) -> None:
     )
     text = report_text([made], {})
     assert "| multiplier.signed.array |" in text
+    priced = len(areas["multiplier.signed.array"].held_out)
+    assert f"| families that price machines | {priced} |" in text
+    assert "price no machine: accumulator.signed.wrap." in text
     assert "| int4x4.acc16.wrap int4.channel |" not in text  # nothing was held out
+
+
+def test_only_styles_that_no_machine_holds_are_compared() -> None:
+    """The multiplier of a unit is the array; every family whose area a unit's blocks ask for prices machines."""
+    compared = {one.family for one in sweep() if one.compared}
+    styles = {f"multiplier.{sign}.{style}" for sign in ("signed", "unsigned") for style in ("booth", "carry_save")}
+    assert compared == styles | {"dot.e2m1"}
 
 
 @needs_yosys

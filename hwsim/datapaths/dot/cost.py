@@ -255,7 +255,7 @@ def designs(quick: bool) -> Iterator[Design]:
         return
     for count in (2, 4, 8, 16, 32):
         unit = e2m1_dot(count)
-        yield Design("dot.e2m1", unit.top, {"products": count, "constant": 1}, unit.verilog)
+        yield Design("dot.e2m1", unit.top, {"products": count, "constant": 1}, unit.verilog, compared=True)
     yield from _between()
     for arch, operand in FUSED + GROUPED:
         yield _design(tensor_core(arch, operand), f"dot_{arch}_{operand.replace('.', '_')}")

@@ -89,6 +89,7 @@ def calibrate(
             node_nm=node_nm,
             voltage=library.voltage,
             trace=trace,
+            compared=frozenset(design.family for design in designs if design.compared),
             area=area,
             energy=fit_energies(samples, delay),
             flipflop=(register.cell, register.area_um2, register.clock_fj, register.data_fj),

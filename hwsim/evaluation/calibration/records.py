@@ -19,6 +19,7 @@ class Calibration:
         flipflop: cell, area in um², and fJ of a clock cycle and of a flip.
         pann_fj: energies of a flip in PANN's units, by multiply-accumulate unit.
         samples: what the energies were fitted to.
+        compared: families of circuits that price no machine.
         trace: name of the trace.
     """
 
@@ -29,6 +30,7 @@ class Calibration:
     node_nm: int
     voltage: float
     trace: str
+    compared: frozenset[str]
     area: Mapping[str, Fit]
     energy: Mapping[str, Fit]
     flipflop: tuple[str, float, float, float]

@@ -44,7 +44,7 @@ def report_text(made: Sequence[Calibration], unit_errors: Mapping[str, float]) -
 def _area(made: Calibration, unit_errors: Mapping[str, float]) -> list[str]:
     areas = {family: one for family, one in made.area.items() if not family.endswith(SHARES)}
     held = {name: error for one in areas.values() for name, error in one.held_out.items()}
-    priced = [one for family, one in areas.items() if _priced(family)]
+    priced = [one for family, one in areas.items() if family not in made.compared]
     used = {name: error for one in priced for name, error in one.held_out.items()}
     worst = ", ".join(f"{name} {error:+.0%}" for name, error in _largest(held | dict(unit_errors)))
     median, high = AREA_BOUNDS
@@ -59,8 +59,8 @@ def _area(made: Calibration, unit_errors: Mapping[str, float]) -> list[str]:
         _summary("families that price machines", used),
         _summary("whole units, composed of blocks (none seen by a fit)", unit_errors),
         "",
-        "Families that price machines: all but booth and carry-save multipliers and the E2M1 dot. Beside a table",
-        "with one reader stand designs with several, which resemble it.",
+        f"Families that price no machine: {', '.join(sorted(made.compared)) or 'none'}.",
+        "Beside a table with one reader stand designs with several, which resemble it.",
         "",
         "| family | fitted | held out | median | 95th percentile |",
         "|---|---|---|---|---|",
@@ -102,10 +102,6 @@ def _energy(made: Calibration) -> list[str]:
         + ".",
         "",
     ]
-
-
-def _priced(family: str) -> bool:
-    return family != "dot.e2m1" and not family.endswith(("booth", "carry_save"))
 
 
 def _summary(name: str, errors: Mapping[str, float]) -> str:
