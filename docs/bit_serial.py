@@ -24,10 +24,11 @@ from hwsim.cost.designs import Design
 from hwsim.cost.features import Features
 from hwsim.cost.fitted import area
 from hwsim.cost.words import changes, flips
-from hwsim.datapaths.base import Arithmetic, Calibration, Driven, Gates, Price, Unscaled, check_range
+from hwsim.datapaths.base import Arithmetic, Calibration, Driven, Gates, Price, check_range
 from hwsim.datapaths.exact import wrapping_matmul
 from hwsim.datapaths.operands import integer_start, integer_values, values_of, wrapped
 from hwsim.datapaths.streams import masked, ordered, products_of
+from hwsim.datapaths.unscaled import Unscaled
 from hwsim.gates.steps import Stream
 from hwsim.rtl.accumulator import runs
 from hwsim.rtl.unit import Port, Unit, Values, fill, to_signed, to_words, uniform_and_edges

@@ -16,9 +16,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.datapaths.base import Driven, Gates, Unscaled, check_range
+from hwsim.datapaths.base import Driven, Gates, check_range
 from hwsim.datapaths.operands import integer_start, integer_values, wrapped
 from hwsim.datapaths.streams import driven_sum
+from hwsim.datapaths.unscaled import Unscaled
 from hwsim.gates.steps import Stream
 from hwsim.rtl.accumulator import accumulator, codes, drawn_runs
 from hwsim.rtl.unit import Port, Unit, Values, cycles_of_runs, fill, join, to_words, uniform_and_edges

@@ -15,10 +15,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.datapaths.base import Side, Unscaled, check_range
+from hwsim.datapaths.base import Side, check_range
 from hwsim.datapaths.exact import wrapping_matmul
 from hwsim.datapaths.operands import integer_start, integer_values, wrapped
 from hwsim.datapaths.streams import products_of
+from hwsim.datapaths.unscaled import Unscaled
 from hwsim.quant.sparsity import keep_largest
 
 

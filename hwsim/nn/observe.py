@@ -31,7 +31,8 @@ from torch.utils._pytree import tree_leaves
 
 from hwsim.errors import CaptureError
 from hwsim.nn.products import Call, Product, as_call, hides_products
-from hwsim.nn.recording import Attention, Recorder, written
+from hwsim.nn.recording import Attention, Recorder
+from hwsim.nn.stored import written
 from hwsim.trace.gemm import GemmShape, Phase, Role
 
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hwsim.nn.recording import Recorder, Step
+from hwsim.nn.recording import Recorder
+from hwsim.nn.stored import Step
 from hwsim.trace.graph import Access, Graph, Operator, Tensor
 
 _TURNS = frozenset({"mul", "add", "copy", "scale"})

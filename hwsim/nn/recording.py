@@ -21,8 +21,20 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from hwsim.nn.kinds import GATHERS, RELAYOUTS, kind_of
 from hwsim.nn.products import Call, Product
+from hwsim.nn.stored import (
+    Step,
+    Stored,
+    dtype_name,
+    is_index,
+    region,
+    span,
+    storage_key,
+    touched,
+    window_of,
+    written,
+)  # fmt: skip
 from hwsim.trace.gemm import GemmShape, Phase
-from hwsim.trace.graph import Access, Source, Window
+from hwsim.trace.graph import Access, Source
 
 SHADOW_ELEMENTS = 1 << 24
 """Constants up to this size are computed for real where a run has shapes only, so that masks can be read."""
@@ -31,49 +43,6 @@ Attention = Literal["", "plain", "causal"]
 """Whether a function of torch that computes attention is under way, and whether it was called as causal."""
 
 _STATES = ("past", "cache", "state", "hidden")
-
-
-@dataclass(slots=True)
-class Stored:
-    """A stored tensor while it is recorded.
-
-    `constant` if it follows from weights and constants alone, `learned` if from weights among them; `index` if it
-    follows from whole numbers and constants, as positions do.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    source: Source
-    constant: bool = False
-    index: bool = False
-    learned: bool = False
-
-
-@dataclass(slots=True)
-class Step:
-    """An operator while it is recorded; see `hwsim.trace.Operator`.
-
-    Attributes:
-        scalars: numbers among its arguments.
-        triangle: whether it masks exactly what lies above a diagonal.
-        causal: whether an attention function said so of the scores it makes.
-    """
-
-    name: str
-    layer: str
-    kind: str
-    phase: Phase
-    inputs: list[Access]
-    output: str
-    elements: int = 0
-    gemm: GemmShape | None = None
-    record: int | None = None
-    folded: str = ""
-    scalars: tuple[float, ...] = ()
-    triangle: bool = False
-    causal: bool = False
-    dead: bool = False
 
 
 @dataclass(slots=True)
@@ -105,7 +74,7 @@ class Recorder:
         """Name a parameter or buffer; `real` holds its numbers where `tensor` has a shape only."""
         if not self._known(tensor):
             self.tensors[name] = Stored(
-                name, tuple(tensor.shape), _dtype(tensor), "weight", constant=True, learned=True
+                name, tuple(tensor.shape), dtype_name(tensor), "weight", constant=True, learned=True
             )
             self._put(tensor, name)
         if real is not None and not real.is_meta and real.numel() <= SHADOW_ELEMENTS:
@@ -118,7 +87,7 @@ class Recorder:
                 words = ".".join(str(getattr(key, "key", getattr(key, "idx", key))) for key in path[1:])
                 source: Source = "state" if any(word in words for word in _STATES) else "input"
                 name = self._unused(f"input.{words}" if words else "input")
-                self.tensors[name] = Stored(name, tuple(leaf.shape), _dtype(leaf), source, index=_is_index(leaf))
+                self.tensors[name] = Stored(name, tuple(leaf.shape), dtype_name(leaf), source, index=is_index(leaf))
                 self._put(leaf, name)
 
     def finish(self, result: Any) -> None:
@@ -153,20 +122,20 @@ class Recorder:
         if call is not None:
             self._gemms(name, args, inputs, outputs, products, where)
             return
-        held = {_key(tensor) for tensor in inputs}
-        if not targets and all(_key(tensor) in held for tensor in outputs):
+        held = {storage_key(tensor) for tensor in inputs}
+        if not targets and all(storage_key(tensor) in held for tensor in outputs):
             return  # views
         if targets:
             self._write(name, func, args, kwargs, inputs, targets, where)
             return
         if name.removesuffix("_") in RELAYOUTS and self._moved(inputs, outputs):
             return
-        self._vector(name, func, args, kwargs, inputs, [t for t in outputs if _key(t) not in held], where)
+        self._vector(name, func, args, kwargs, inputs, [t for t in outputs if storage_key(t) not in held], where)
 
     # what a tensor is
 
     def _known(self, tensor: Tensor) -> bool:
-        place = self._places.get(_key(tensor))
+        place = self._places.get(storage_key(tensor))
         return place is not None and not place.alive.expired()  # type: ignore[no-untyped-call]
 
     def _put(self, tensor: Tensor, name: str, most: int | None = None, moved: bool = False) -> None:
@@ -186,24 +155,26 @@ class Recorder:
         """Name a computed tensor; `traits` are whether it is constant, an index, and learned."""
         self._reference += 1
         name = f"{layer}:{kind}.{self._reference}"
-        self.tensors[name] = Stored(name, tuple(tensor.shape), _dtype(tensor), "computed", *traits)
+        self.tensors[name] = Stored(name, tuple(tensor.shape), dtype_name(tensor), "computed", *traits)
         return name
 
     def _read(self, tensor: Tensor) -> list[tuple[str, int, bool]]:
         """(stored tensor, different elements touched, whether in the stored order) for what a tensor views."""
         if not self._known(tensor):  # made out of sight: numbers that the program brings along
             name = self._unused("constant")
-            self.tensors[name] = Stored(name, tuple(tensor.shape), _dtype(tensor), "weight", True, _is_index(tensor))
+            self.tensors[name] = Stored(
+                name, tuple(tensor.shape), dtype_name(tensor), "weight", True, is_index(tensor)
+            )
             self._put(tensor, name)
-        place = self._places[_key(tensor)]
+        place = self._places[storage_key(tensor)]
         if place.parts:
-            part = place.parts.get(_region(tensor))
+            part = place.parts.get(region(tensor))
             if part is not None:
                 return [(part, touched(tensor), True)]
         elements = min(touched(tensor), place.most)
         whole = elements == math.prod(self.tensors[place.name].shape)
         found = [(place.name, elements, whole and not place.moved and tensor.is_contiguous())]
-        first, last = _span(tensor)
+        first, last = span(tensor)
         for (offset, shape, stride), name in place.parts.items():
             end = offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
             if offset <= last and first <= end:
@@ -274,7 +245,7 @@ class Recorder:
             self._put(tensor, made)
             found = self._access(tensor)
         if name == "convolution" and tensor is args[0]:
-            window = _window(*args)
+            window = window_of(*args)
             if window is not None:
                 return Access(found[0].tensor, found[0].elements, "window", window)
         return found[0]
@@ -370,7 +341,7 @@ class Recorder:
             if not target.numel():
                 continue
             known = self._known(target)
-            place = self._places.get(_key(target)) if known else None
+            place = self._places.get(storage_key(target)) if known else None
             base = self.tensors[place.name] if place else None
             whole = base is None or touched(target) >= math.prod(base.shape)
             values = [
@@ -384,9 +355,9 @@ class Recorder:
             parts = dict(place.parts) if place else {}
             self._vector(plain, func, args, kwargs, values, [target], where)
             if not whole and place is not None:
-                made = self._places[_key(target)].name
-                place.parts = parts | {_region(target): made}
-                self._places[_key(target)] = place
+                made = self._places[storage_key(target)].name
+                place.parts = parts | {region(target): made}
+                self._places[storage_key(target)] = place
 
     def _store(
         self, plain: str, base: Stored, values: list[Tensor], target: Tensor, where: tuple[str, Phase, Attention]
@@ -434,64 +405,3 @@ class Recorder:
             if behind >= 0 and bool((hidden == wanted).all()):
                 return True
         return False
-
-
-def touched(tensor: Tensor) -> int:
-    """Different elements of its memory that a strided tensor reaches: repeated axes count once."""
-    if not tensor.numel():
-        return 0
-    axes = [(size, step) for size, step in zip(tensor.shape, tensor.stride(), strict=True) if step and size > 1]
-    return min(math.prod(size for size, _ in axes), sum((size - 1) * step for size, step in axes) + 1)
-
-
-def _span(tensor: Tensor) -> tuple[int, int]:
-    first = int(tensor.storage_offset())
-    return first, first + sum(
-        int(size - 1) * int(step) for size, step in zip(tensor.shape, tensor.stride(), strict=True)
-    )
-
-
-def _region(tensor: Tensor) -> tuple[Any, ...]:
-    return tensor.storage_offset(), tuple(tensor.shape), tensor.stride()
-
-
-def _key(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
-
-
-def _dtype(tensor: Tensor) -> str:
-    return str(tensor.dtype).removeprefix("torch.")
-
-
-def _is_index(tensor: Tensor) -> bool:
-    return tensor.dtype in (torch.int64, torch.int32, torch.bool)
-
-
-def written(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Tensor]:
-    """The arguments of an operator that it writes."""
-    if not func._schema.is_mutable:
-        return []
-    found = []
-    for place, argument in enumerate(func._schema.arguments):
-        if argument.is_write:
-            value = args[place] if place < len(args) else kwargs.get(argument.name)
-            found += [leaf for leaf in tree_leaves(value) if isinstance(leaf, Tensor)]
-    return found
-
-
-def _window(
-    x: Tensor, w: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any, transposed: bool, *_: Any
-) -> Window | None:
-    """How a convolution looks at its input, None for one that looks at each element once."""
-    axes = w.ndim - 2
-    full = [tuple(value) * axes if len(value) < axes else tuple(value) for value in (stride, padding, dilation)]
-    kernel = tuple(w.shape[2:])
-    plain = all(k == 1 for k in kernel) and all(s == 1 for s in full[0]) and not any(full[1])
-    if transposed or plain:
-        return None
-    sizes = tuple(x.shape[-axes:])
-    outputs = tuple(
-        (s + 2 * p - d * (k - 1) - 1) // step + 1 for s, k, step, p, d in zip(sizes, kernel, *full, strict=True)
-    )
-    images = int(x.shape[0]) if x.ndim == axes + 2 else 1
-    return Window(images, int(x.shape[-axes - 1]), sizes, kernel, full[0], full[2], full[1], outputs)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hwsim.timing import counts as c
-from hwsim.timing import tiles as t
+from hwsim.timing import fused_tiles as f
 from hwsim.timing.groups import DRAM, STATISTIC_BITS, Part, Places
 from hwsim.timing.stages import Staged
 
@@ -69,13 +69,13 @@ def fusion(staged: Staged, parts: tuple[Part, ...]) -> Fusion | None:
     for part in parts:
         if part.groups > 1 and part.rows // part.batch != block:
             return None
-    modes = [t.PLAIN] * len(parts)
+    modes = [f.PLAIN] * len(parts)
     for place in range(len(parts) - 1):
         one, two = parts[place], parts[place + 1]
         assert one.problem is not None
         assert two.problem is not None
         meets = (
-            modes[place] == t.PLAIN
+            modes[place] == f.PLAIN
             and two.a_source in _outputs(staged, one)
             and last.get(two.a_source) == place + 1
             and sum(name in made and made[name] == place for name, _ in two.extra) == 0
@@ -87,7 +87,7 @@ def fusion(staged: Staged, parts: tuple[Part, ...]) -> Fusion | None:
             and factor[place] == factor[place + 1]
         )
         if meets:
-            modes[place], modes[place + 1] = t.FIRST, t.SECOND
+            modes[place], modes[place + 1] = f.FIRST, f.SECOND
     inside = tuple((name, made[name], reader) for name, reader in last.items())
     return Fusion(common, block, tuple(per_block), tuple(factor), tuple(modes), inside)
 
@@ -112,7 +112,7 @@ def fill_rows(
     table = [[0.0, 0.0, 0.0, 0.0] for _ in parts]
     until: dict[str, int] = {}
     for place, part in enumerate(parts):
-        until[part.a_source] = place + (how.modes[place] == t.FIRST)
+        until[part.a_source] = place + (how.modes[place] == f.FIRST)
     spans: list[tuple[float, int, int]] = []  # bits of a row, first and last stage
     seen: set[str] = set()
     made = {name: (first, reader) for name, first, reader in how.inside}
@@ -120,10 +120,10 @@ def fill_rows(
         problem = part.problem
         assert problem is not None
         narrow = problem[c.A_VIEW] / common
-        stop = place + (how.modes[place] == t.FIRST)
+        stop = place + (how.modes[place] == f.FIRST)
         if part.a_source in made:
             first = made[part.a_source][0]
-            if how.modes[place] == t.SECOND:
+            if how.modes[place] == f.SECOND:
                 head = problem[c.A_VIEW] / (problem[c.PROBLEMS] * problem[c.ROWS]) * how.factor[place]
                 table[place - 1][1] += head
                 table[place][1] += head
@@ -142,7 +142,7 @@ def fill_rows(
             if name not in made and places.home[name] == DRAM:
                 spans.append((double * bits / common, place, place))
         wide = problem[c.SUM_BITS] * problem[c.N] * how.factor[place]
-        if how.modes[place] == t.FIRST:
+        if how.modes[place] == f.FIRST:
             second = parts[place + 1].problem
             assert second is not None
             stats = STATISTIC_BITS * how.factor[place] if part.softmax else 0
@@ -150,7 +150,7 @@ def fill_rows(
             for at in (place, place + 1):
                 table[at][2] += sums
                 table[at][3] += wide
-        elif how.modes[place] == t.PLAIN:
+        elif how.modes[place] == f.PLAIN:
             table[place][2 if part.whole_row else 3] += wide
     for name, (first, reader) in made.items():
         if any(part.a_source == name and part.raw for part in parts) or any(

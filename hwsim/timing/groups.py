@@ -20,12 +20,14 @@ from hwsim.timing.stages import REDUCING_KINDS, Stage, Staged, vector_cycles
 from hwsim.trace.graph import Access, Operator
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from hwsim.arch import Accelerator
 
 DRAM = -1
 
 FUSED_TILE = 3
-"""Numbers of a tile of `tiles.fused_tile`."""
+"""Numbers of a tile of `fused_tiles.fused_tile`."""
 
 STATISTIC_BITS = 2 * 32
 """A row's running maximum and sum in float32, while softmax is online."""
@@ -233,6 +235,17 @@ class Flow:
     bits: int
     read: tuple[int, ...] = ()
     written: tuple[int, ...] = ()
+
+
+def totals(flows: Iterable[Flow], levels: int) -> tuple[list[int], list[int]]:
+    """Bits read from and written into each of the levels."""
+    reads, writes = [0] * levels, [0] * levels
+    for flow in flows:
+        for level in flow.read:
+            reads[level] += int(flow.bits)
+        for level in flow.written:
+            writes[level] += int(flow.bits)
+    return reads, writes
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
-"""What a group moves: its best tile, and with it the step of a plan.
+"""What a group moves, whatever its tile, and its best tile.
 
-A group's numbers are made once. The search weighs them as float64; the step that is reported comes from the same
-numbers and the same formulas, in Python's integers.
+A group's numbers are made once. The search weighs them as float64; `hwsim.timing.steps` counts the step that is
+reported from the same numbers and the same formulas, in Python's integers.
 """
 
 from __future__ import annotations
@@ -9,23 +9,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
-from math import ceil, inf
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.arch.plan import Product, Step, Timeline, Traffic, VectorWork
 from hwsim.timing import counts as c
+from hwsim.timing import fused_tiles as f
 from hwsim.timing import tiles as t
 from hwsim.timing.fusing import Fusion, fill_rows
-from hwsim.timing.groups import DRAM, Choice, Flow, Part, Places
-from hwsim.timing.stages import Staged, vector_cycles
+from hwsim.timing.groups import DRAM, Choice, Flow, Part, Places, totals
+from hwsim.timing.stages import Staged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from hwsim.arch import Accelerator
     from hwsim.timing.wiring import Wiring
 
 
@@ -315,12 +314,7 @@ class Skeleton:
 
 
 def _flat(group: Group) -> NDArray[np.float64]:
-    reads, writes = [0] * group.levels, [0] * group.levels
-    for flow in group.flows:
-        for level in flow.read:
-            reads[level] += int(flow.bits)
-        for level in flow.written:
-            writes[level] += int(flow.bits)
+    reads, writes = totals(group.flows, group.levels)
     return np.array(
         [float(value) for values in (reads, writes, group.step, *group.pars) for value in values], np.float64
     )
@@ -353,8 +347,8 @@ def choose(
         )  # fmt: skip
         return Choice(found[0], found[1], found[2:], tuple(used.tolist()))
     widest = int(max(pars[:, c.N]))
-    table = _array_table(pars[:, : t.B_COUNT].tobytes(), len(pars), how.common, how.block, widest)
-    found = t.fused_tile(
+    table = _array_table(pars[:, : f.B_COUNT].tobytes(), len(pars), how.common, how.block, widest)
+    found = f.fused_tile(
         pars, step, room, reads, writes, wires.prices, t.grid(how.block), _pieces(widest), table, used
     )
     return Choice(found[0], found[1], found[2:], tuple(used.tolist()))
@@ -370,207 +364,7 @@ def _pieces(widest: int) -> NDArray[np.float64]:
 def _array_table(numbers: bytes, count: int, common: int, block: int, widest: int) -> NDArray[np.float64]:
     """`fused_table` of `count` products: layers that repeat, and machines of the same array, share it."""
     pars = np.frombuffer(numbers, np.float64).reshape(count, -1)
-    return np.asarray(t.fused_table(pars, float(common), float(block), t.grid(block), _pieces(widest)))
+    return np.asarray(f.fused_table(pars, float(common), float(block), t.grid(block), _pieces(widest)))
 
 
-def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, wires: Wiring) -> Step:
-    """The step that a group makes with the tile `choice`, counted in integers."""
-    flows = list(group.flows)
-    products: list[Product] = []
-    step, tiles = group.step, 1
-    first, cycles, vector = Fraction(0), 0, int(step[t.VECTOR_CYCLES])
-    words = "elementwise"
-    if not group.pars:
-        tiles = group.parts[0].vector_rows
-        loads = sum(flow.bits for flow in flows if 0 in flow.read)
-        first, last = Fraction(loads, tiles), Fraction(step[t.STORE_BITS], tiles)
-    elif group.how is None:
-        par, part = group.pars[0], group.parts[0]
-        tile_m, tile_n, tile_k, order = (int(value) for value in choice.tile)
-        row_tiles = -(-par[c.ROWS] // tile_m) * par[c.PROBLEMS]
-        whole, ragged = divmod(par[c.ROWS], tile_m)
-        counted = c.array_counts(
-            par,
-            row_tiles,
-            (tile_m, ragged),
-            (whole * par[c.PROBLEMS], par[c.PROBLEMS] if ragged else 0),
-            tile_n,
-            tile_k,
-        )
-        _pm, pn, pk, again_a, again_b, visits = c.passes(par, tile_m, tile_n, tile_k, order)
-        flows += _single_flows(par, part, again_a, again_b, visits, wires)
-        array_flows, product = _array(par, part, counted, staged, wires)
-        flows += array_flows
-        products.append(product)
-        cycles, vector = counted[0], vector + part.pre_cycles * again_a
-        tiles = row_tiles * pn * pk
-        share = Fraction(tile_n * tile_k, par[c.N] * par[c.K])
-        if par[t.A_SOURCE] == 0:
-            first += (Fraction(par[t.A_FIX]) + tile_m * Fraction(par[t.A_ROW])) * Fraction(tile_k, par[c.K])
-        if par[t.B_SOURCE] == 0:
-            first += par[c.B_BITS] * share
-        last = Fraction(step[t.STORE_BITS] * tile_m * tile_n, par[c.PROBLEMS] * par[c.ROWS] * par[c.N])
-        order_words = ("mnk", "mkn", "nmk", "nkm", "kmn", "knm")[order]
-        words = (
-            f"tiles of {tile_m} x {tile_n} x {tile_k} of {par[c.ROWS]} x {par[c.N]} x {par[c.K]}, loops {order_words}"
-        )
-    else:
-        how = group.how
-        tile_m, cut, held = (int(value) for value in choice.tile)
-        blocks, outer = -(-how.block // tile_m), how.common // how.block
-        first = step[t.FIRST_ROW_BITS] * tile_m
-        parts_of = 1
-        kept: list[str] = []
-        streamed: list[str] = []
-        for place, part in enumerate(group.parts):
-            par = group.pars[place]
-            side = par[c.K] if par[t.MODE] == t.SECOND else par[c.N]
-            chunk = -(-side // cut)
-            parts_of = max(parts_of, -(-side // chunk))
-            counted = t.fused_counts(par, tile_m, blocks, outer, chunk)
-            array_flows, product = _array(par, part, counted, staged, wires)
-            flows += array_flows
-            products.append(product)
-            cycles += counted[0]
-            source = par[t.FUSED_SOURCE]
-            if source >= 0:
-                is_held = held >> place & 1
-                fill = par[c.B_BITS] * par[t.B_COUNT] if is_held else t.streamed_bits(par, tile_m, blocks, outer)
-                (kept if is_held else streamed).append(part.b_source)
-                flows.append(Flow(part.stage.layer, part.b_source, int(fill), (source,), (wires.outer[t.WEIGHT],)))
-                if place == 0 and source == 0:
-                    first += par[c.B_BITS] * (par[t.B_PER_BLOCK] if is_held else Fraction(chunk, side))
-        tiles = outer * blocks * parts_of
-        last = Fraction(step[t.STORE_BITS] * tile_m, how.common)
-        words = f"{tile_m} rows of {how.block} at a time, columns in {parts_of} parts"
-        words += f", {' and '.join(kept)} held" * bool(kept) + f", {' and '.join(streamed)} streamed" * bool(streamed)
-    timeline = _timeline(flows, first, last, cycles, vector, tiles, wires)
-    operators = tuple(place for part in group.parts for place in part.stage.operators)
-    return Step(
-        tuple(part.stage.layer for part in group.parts),
-        operators,
-        words,
-        _rows(flows, wires),
-        tuple(products),
-        _vector_work(group, staged, machine),
-        timeline,
-    )
-
-
-def _single_flows(par: list[Any], part: Part, again_a: int, again_b: int, visits: int, wires: Wiring) -> list[Flow]:
-    layer, (level_in, level_w, level_out) = part.stage.layer, wires.outer
-    flows = []
-    if par[t.A_SOURCE] >= 0:
-        flows.append(Flow(layer, part.a_source, par[t.A_FILL] * again_a, (par[t.A_SOURCE],), (level_in,)))
-    if par[t.PRE_READ]:
-        flows.append(Flow(layer, part.a_source, par[t.PRE_READ] * again_a, (level_in,)))
-        flows.append(Flow(layer, part.a_source, par[t.PRE_WRITE] * again_a, (), (level_in,)))
-    if par[t.B_SOURCE] >= 0:
-        flows.append(Flow(layer, part.b_source, par[t.B_TOTAL] * again_b, (par[t.B_SOURCE],), (level_w,)))
-    if visits > 1:
-        spill = par[c.PROBLEMS] * par[c.ROWS] * par[c.N] * (visits - 1) * par[c.SUM_BITS]
-        flows.append(Flow(layer, f"{layer}:partial", spill, (level_out, 0), (0, level_out)))
-    return flows
-
-
-def _array(par: list[Any], part: Part, counted: Any, staged: Staged, wires: Wiring) -> tuple[list[Flow], Product]:
-    """What passes between the array and the memories beside it, and what the array does."""
-    cycles, folds, used_rows, used_cols, a, b, visits, shown, of = counted
-    layer = part.stage.layer
-
-    def seen(bits: int) -> int:
-        return int(-(-bits * shown // of))
-
-    rows, n, k = par[c.PROBLEMS] * par[c.ROWS], par[c.N], par[c.K]
-    sums = rows * n * par[c.SUM_BITS]
-    flows = [
-        Flow(layer, part.a_source, seen(par[c.A_VIEW] * a), (wires.array[t.INPUT],)),
-        Flow(layer, part.b_source, seen(par[c.B_BITS] * b), (wires.array[t.WEIGHT],)),
-        Flow(layer, f"{layer}:partial", seen(sums * (visits - 1)), (wires.array[t.OUTPUT],)),
-        Flow(layer, f"{layer}:partial", seen(sums * visits), (), (wires.array[t.OUTPUT],)),
-    ]
-    for operand, index in ((t.INPUT, 0), (t.WEIGHT, 1)):
-        if wires.registers[operand] >= 0:
-            flows.append(Flow(layer, flows[index].tensor, flows[index].bits, (), (wires.registers[operand],)))
-    place = part.stage.product
-    assert place is not None
-    operator = staged.graph.operators[place]
-    every, steps = rows * n * k, -(-k // par[c.WIDE])
-    a_reads, b_reads = seen(rows * k * a), seen(n * k * b)
-    product = Product(
-        layer,
-        operator.record,
-        staged.numerics[place].key,
-        seen(every),
-        seen(ceil(rows * n * steps * par[c.PACE])),
-        seen(folds),
-        ceil(cycles),
-        used_rows,
-        used_cols,
-        a_reads,
-        b_reads,
-        a_reads if par[c.FLOW] == c.IS else seen(every),
-        b_reads if par[c.FLOW] == c.WS else seen(every),
-    )
-    return flows, product
-
-
-def _rows(flows: list[Flow], wires: Wiring) -> tuple[Traffic, ...]:
-    table: dict[tuple[str, str, int], list[int]] = {}
-    for flow in flows:
-        for side, levels in enumerate((flow.read, flow.written)):
-            for level in levels:
-                if flow.bits:
-                    table.setdefault((flow.layer, flow.tensor, level), [0, 0])[side] += int(flow.bits)
-    return tuple(
-        Traffic(layer, tensor, wires.names[level], read, written)
-        for (layer, tensor, level), (read, written) in table.items()
-    )
-
-
-def _timeline(
-    flows: list[Flow], first: Fraction, last: Fraction, cycles: int, vector: int, tiles: int, wires: Wiring
-) -> Timeline:
-    reads, writes = [0] * len(wires.names), [0] * len(wires.names)
-    for flow in flows:
-        for level in flow.read:
-            reads[level] += int(flow.bits)
-        for level in flow.written:
-            writes[level] += int(flow.bits)
-    pace = Fraction(wires.bits_per_cycle)
-    ports = {
-        name: ceil(max(Fraction(reads[level], int(wires.prices[level, 2])),
-                       Fraction(writes[level], int(wires.prices[level, 3])),
-                       Fraction(reads[level] + writes[level], int(wires.prices[level, 4]))))
-        for level, name in enumerate(wires.names) if level
-    }  # fmt: skip
-    load, store = reads[0] / pace, writes[0] / pace
-    busy = max([cycles, *ports.values()])
-    head, tail = min(first / pace, load), min(last / pace, store)
-    if wires.overlaps:
-        latency = c.pipeline(head, tail, load, store, Fraction(busy), Fraction(vector), tiles)
-    else:
-        latency = load + store + busy + vector
-    return Timeline(
-        ceil(latency), ceil(cycles), vector, tuple(ports.items()), ceil(load + store), ceil(head), ceil(tail)
-    )
-
-
-def _vector_work(group: Group, staged: Staged, machine: Accelerator) -> tuple[VectorWork, ...]:
-    width, found = machine.vector.lanes, []
-    for part in group.parts:
-        for place in (*part.stage.before, *part.stage.after):
-            operator = staged.graph.operators[place]
-            found.append(VectorWork(operator.layer, operator.kind, operator.elements, vector_cycles(operator, width)))
-        if part.problem is not None:
-            rows = int(part.problem[c.PROBLEMS] * part.problem[c.ROWS])
-            if part.raw and not part.stage.before:
-                elements = rows * int(part.problem[c.K])
-                found.append(VectorWork(part.stage.layer, "requantize", elements, part.pre_cycles))
-            if not part.stage.after:
-                elements = rows * int(part.problem[c.N])
-                found.append(VectorWork(part.stage.layer, "requantize", elements, part.vector_cycles))
-    return tuple(found)
-
-
-__all__ = ["Group", "Objective", "Skeleton", "State", "choose", "inf", "prepare", "step_of"]
+__all__ = ["Group", "Objective", "Skeleton", "State", "choose", "prepare"]

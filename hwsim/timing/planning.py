@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 from hwsim.arch.plan import Plan, Resident, Step
 from hwsim.errors import ArgumentError, HwsimError
 from hwsim.timing.groups import FUSED_TILE, part
-from hwsim.timing.moves import Objective, step_of
+from hwsim.timing.moves import Objective
 from hwsim.timing.residency import Move, Search
 from hwsim.timing.stages import Staged, stage
+from hwsim.timing.steps import step_of
 from hwsim.timing.wiring import PlanPrices, Wiring, wiring
 from hwsim.trace.graph import Graph
 

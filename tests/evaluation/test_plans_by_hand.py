@@ -19,9 +19,9 @@ from hwsim.timing import counts as c
 from hwsim.timing import plan
 from hwsim.timing import tiles as t
 from hwsim.timing.groups import _window
-from hwsim.timing.moves import _single_flows
 from hwsim.timing.planning import BrokenPlan, check, energy_of
 from hwsim.timing.stages import stage, vector_cycles
+from hwsim.timing.steps import _single_flows
 from hwsim.timing.wiring import PlanPrices, wiring
 from hwsim.trace.graph import Access, Operator, Window
 

@@ -132,7 +132,11 @@ FAULTS: tuple[Fault, ...] = (
         ("a, b, visits = fn, tiles, fk\n", "a, b, visits = fn, 1, fk\n", "ws reads weights once for all tiles"),
         ("a, b, visits = fn, fm, pk\n", "a, b, visits = fn, fm, pk + 1\n", "os writes its sums once more"),
         ("a, b, visits = pn, fm, fk\n", "a, b, visits = fm, fm, fk\n", "is reads inputs for each fold"),
-        ("edge = used_r + used_c - 2\n", "edge = 2 * used_r + used_c - 2\n", "os fills as ws does"),
+        (
+            "edge = used_r + used_c - 2\n                mask = used_r",
+            "edge = 2 * used_r + used_c - 2\n                mask = used_r",
+            "os fills as ws does",
+        ),
         (
             "if par[OVERLAP] == FILL:\n                cycles += edge",
             "if par[OVERLAP] == FILL:\n                cycles += 0",
@@ -162,7 +166,7 @@ FAULTS: tuple[Fault, ...] = (
         ("        visits = pk\n", "        visits = 1\n", "sums are never spilled"),
     ),
     *_of(
-        "timing/moves",
+        "timing/steps",
         (
             "(visits - 1) * par[c.SUM_BITS]\n        flows",
             "visits * par[c.SUM_BITS]\n        flows",
@@ -188,11 +192,11 @@ FAULTS: tuple[Fault, ...] = (
         ),
         ("b_reads if par[c.FLOW] == c.WS else seen(every)", "seen(every)", "weights that stay load every cycle"),
         (
-            "latency = load + store + busy + vector\n    return Timeline",
-            "latency = max(load + store, busy + vector)\n    return Timeline",
+            "latency = load + store + busy + work.vector\n    return Timeline",
+            "latency = max(load + store, busy + work.vector)\n    return Timeline",
             "single buffers overlap",
         ),
-        ("ceil(load + store), ceil(head)", "ceil(max(load, store)), ceil(head)", "the channel has two ways"),
+        ("ceil(load + store),", "ceil(max(load, store)),", "the channel has two ways"),
         (
             "par[t.A_FILL] * again_a, (par[t.A_SOURCE],), (level_in,)",
             "par[t.A_FILL], (par[t.A_SOURCE],), (level_in,)",

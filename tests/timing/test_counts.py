@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from hwsim.timing import counts as c
+from hwsim.timing import fused_tiles as f
 from hwsim.timing import tiles as t
 from hwsim.timing.groups import DRAM, Choice, Places, part
-from hwsim.timing.moves import Objective, step_of
+from hwsim.timing.moves import Objective
 from hwsim.timing.residency import Search
 from hwsim.timing.stages import stage
+from hwsim.timing.steps import step_of
 from hwsim.timing.wiring import wiring
 
 spec = importlib.util.spec_from_file_location("count_builders", Path(__file__).with_name("builders.py"))
@@ -103,10 +105,10 @@ def test_a_pipeline_waits_for_the_slowest() -> None:
 
 def test_a_masked_operand_is_streamed_as_far_as_a_block_sees() -> None:
     """Four rows and columns of 8 bits in two blocks: two columns, then four."""
-    par = [*problem(c.WS, ROWS=4, N=4, K=1, B_BITS=32, CAUSAL=1), t.PLAIN, 1, 1, 1, 1, 0, 0, 0, 0, 0]
-    assert t.streamed_bits(par, 2, 2, 1) == 2 * 8 + 4 * 8
+    par = [*problem(c.WS, ROWS=4, N=4, K=1, B_BITS=32, CAUSAL=1), f.PLAIN, 1, 1, 1, 1, 0, 0, 0, 0, 0]
+    assert f.streamed_bits(par, 2, 2, 1) == 2 * 8 + 4 * 8
     par[c.CAUSAL] = 0
-    assert t.streamed_bits(par, 2, 2, 1) == 2 * 32
+    assert f.streamed_bits(par, 2, 2, 1) == 2 * 32
 
 
 def step_with(tile: tuple[int, ...], loads: frozenset[str], homes: dict[str, int]) -> Any:

@@ -20,7 +20,7 @@ import pytest
 from hwsim.arch import load_accelerator
 from hwsim.arch.plan import Plan, Traffic
 from hwsim.errors import DesignError, HwsimError
-from hwsim.timing import PlanPrices, moves, plan, schedule
+from hwsim.timing import PlanPrices, plan, schedule, steps
 from hwsim.timing.planning import BrokenPlan, check
 from hwsim.trace.gemm import Workload
 from hwsim.trace.graph import Graph
@@ -257,21 +257,21 @@ def test_latency_is_the_recurrences(aim: str, monkeypatch: pytest.MonkeyPatch) -
     """The pipeline of equal tiles against the recurrence over the same tiles in whole cycles: within 3 %, and a
     cycle a tile, by which short tiles are rounded up."""
     seen: list[float] = []
-    original = moves._timeline
+    original = steps._timeline
 
-    def compared(flows: Any, first: Any, last: Any, cycles: Any, vector: int, tiles: int, wires: Any) -> Any:
-        made = original(flows, first, last, cycles, vector, tiles, wires)
+    def compared(work: Any, wires: Any) -> Any:
+        made, tiles = original(work, wires), work.tiles
         load, store = (
-            ceil(sum(f.bits for f in flows if 0 in side(f)) / wires.bits_per_cycle)
+            ceil(sum(f.bits for f in work.flows if 0 in side(f)) / wires.bits_per_cycle)
             for side in (lambda f: f.read, lambda f: f.written)
         )
         busy = max(made.compute, *(cycles for _, cycles in made.ports))
-        runs = _runs(tiles, (load, busy, vector, store), min(load, made.first_load), min(store, made.last_store))
+        runs = _runs(tiles, (load, busy, work.vector, store), min(load, made.first_load), min(store, made.last_store))
         exact = schedule.latency(runs).latency
         seen.append(min(exact, max(made.latency, exact - tiles)) / made.latency)
         return made
 
-    monkeypatch.setattr(moves, "_timeline", compared)
+    monkeypatch.setattr(steps, "_timeline", compared)
     for graph in (make.gpt(1), make.mlp(100, 64, 128), make.gemm(300, 200, 100), make.attention(2, 100, 32)):
         for kib in (16, 128):
             plan(graph, make.three_memories(kib, kib, kib, objective=aim), PRICES)

@@ -15,10 +15,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.datapaths.base import Calibration, Gates, Price, Unscaled, check_choice, check_range
+from hwsim.datapaths.base import Calibration, Gates, Price, check_choice, check_range
 from hwsim.datapaths.exact import wrapping_matmul
 from hwsim.datapaths.operands import integer_range, integer_values, wrapped
 from hwsim.datapaths.streams import exact_sums, products_of
+from hwsim.datapaths.unscaled import Unscaled
 from hwsim.errors import ArgumentError
 
 QUARTER = np.float32(0.25)

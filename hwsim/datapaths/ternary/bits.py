@@ -22,13 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim import formats
-from hwsim.datapaths.base import Calibration, Call, Gates, Price, Side, Unscaled, check_choice, check_range
+from hwsim.datapaths.base import Calibration, Gates, Price, Side, check_choice, check_range
 from hwsim.datapaths.exact import wrapping_matmul
 from hwsim.datapaths.operands import integer_start, integer_values, wrapped
 from hwsim.datapaths.streams import exact_sums, ordered, products_of, running_sums
 from hwsim.datapaths.ternary.float_product import FloatTables, float_dots, float_matmul
 from hwsim.datapaths.ternary.keys import encode_groups, grouped, int_tables, key_weights
 from hwsim.datapaths.ternary.reference import BF16, FP16, Semantics
+from hwsim.datapaths.unscaled import Call, Unscaled
 from hwsim.errors import ArgumentError
 from hwsim.formats import Format
 from hwsim.gates.steps import Stream
