@@ -1,7 +1,8 @@
 """Published clocks beside the highest clocks of our units, as a table.
 
 Synthesis results of a unit alone compare with the unit. A chip's clock is a lower bound: its memories, its control
-and its sign-off are in it. ``python -m hwsim.studies.clocks FILE`` writes the table.
+and its sign-off are in it. ``python -m hwsim.studies.clocks [FILE]`` writes ``reports/clocks.md``, or a file of one's
+own.
 """
 
 from __future__ import annotations
@@ -118,4 +119,4 @@ def text() -> str:
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(text())
+    Path(sys.argv[1] if len(sys.argv) > 1 else "reports/clocks.md").write_text(text())
