@@ -78,7 +78,13 @@ class Explorer:
     def generation(
         self, numbers: Sequence[int], draws: Sequence[dict[str, Value]], progress: Progress, total: int
     ) -> list[Point]:
-        """Points of one generation in the order of the draws; new ones are evaluated and logged one by one."""
+        """Points of one generation in the order of the draws; new ones are evaluated and logged one by one.
+
+        A study that goes on with more draws than it began with has given some of their numbers to designs of its
+        polishing; those draws are numbered behind all others.
+        """
+        given = {point.number for point in self.known.values()}
+        behind = max(given, default=-1) + 1
         designs: dict[int, Design | HwsimError] = {}
         for number, draw in zip(numbers, draws, strict=True):
             if self.space.canonical(draw) not in self.known:
@@ -92,10 +98,14 @@ class Explorer:
             key = self.space.canonical(draw)
             if key not in self.known:
                 design = designs[number]
+                own = number
+                if number in given:
+                    own = max(behind, total)
+                    behind = own + 1
                 if isinstance(design, HwsimError):
-                    point = Point(number, key, None, {}, reason=str(design))
+                    point = Point(own, key, None, {}, reason=str(design))
                 else:
-                    point = self.evaluate(number, design)
+                    point = self.evaluate(own, design)
                 self.known[key] = point
                 if self.log:
                     self.log.append(point)

@@ -87,6 +87,14 @@ def test_the_certificate_counts_every_member_whose_neighbours_are_all_priced(bud
     assert study.certificate["one_knob"] == sum(proven)
 
 
+def test_a_study_that_goes_on_with_more_draws_gives_no_number_twice(space, tiny_trace, tmp_path):  # noqa: F811
+    out = tmp_path / "run"
+    first = hwsim.explore(space, tiny_trace, trials=8, seed=3, out=out, budget=20)
+    more = hwsim.explore(space, tiny_trace, trials=24, seed=3, out=out, budget=20, resume=True)
+    numbers = [point.number for point in more.points]
+    assert len(set(numbers)) == len(numbers) > len(first.points)
+
+
 def test_neighbours_are_one_knob_away():
     import tomllib
 
