@@ -28,15 +28,15 @@ def _machine(unit: Datapath) -> Accelerator:
 
 
 def test_a_logarithmic_unit_conforms() -> None:
-    assert check_datapath(_unit("mitchell.py:Mitchell", bits=4, acc_bits=12), vectors=500) == []
-    wide = _unit("mitchell.py:Mitchell", bits=8, acc_bits=24)
+    assert check_datapath(_unit("mitchell.py:Mitchell", a_bits=4, b_bits=3, acc_bits=12), vectors=500) == []
+    wide = _unit("mitchell.py:Mitchell")
     assert check_datapath(wide, vectors=2000, gates=False) == []
     assert missing_views(wide) == ["price", "calibration"]
 
 
 def test_its_products_are_mitchells() -> None:
     """By hand: 3 = 2 (1 + 1/2), so 3 * 3 reads 2^3 (1/2 + 1/2) = 8; 5 * 6 = 2^4 (1 + 1/4 + 1/2) = 28."""
-    unit = _unit("mitchell.py:Mitchell", bits=8, acc_bits=24)
+    unit = _unit("mitchell.py:Mitchell")
     a, b = np.array([[3], [5], [-3], [7], [-128], [0]], np.int8), np.array([[3], [6], [3], [7], [-128], [9]], np.int8)
     assert unit.dot(a, b).tolist() == [8, 28, -8, 48, 16384, 0]  # 7 * 7: 2^5 (3/4 + 3/4)
     every = np.arange(-128, 128, dtype=np.int16).astype(np.int8)[:, None]
