@@ -81,7 +81,9 @@ class Sparse(Unscaled):
     def words(self, codes: NDArray[Any], element: Format, side: Side) -> NDArray[Any]:
         """What the port reads: weights that go are zeros already."""
         read = super().words(codes, element, side)
-        return read if side == "a" else (self._weights(read, "words").astype(np.int64) & 255).astype(np.uint8)
+        if side == "a":
+            return read
+        return (self._weights(read, "words").astype(np.int64) & ((1 << self.bits) - 1)).astype(np.uint8)
 
     @property
     def sum_bits(self) -> int:
