@@ -138,14 +138,15 @@ def fused_tile(
     pieces: NDArray[np.float64],
     table: NDArray[np.float64],
     used: NDArray[np.float64],
+    bound: float,
 ) -> tuple[float, float, float, float, int]:
-    """(cost, latency, rows, pieces, held) of the best row block of fused products.
+    """(cost, latency, rows, pieces, held) of the best row block of fused products, `bound` where none costs less.
 
     `held` has a bit for each product whose operand b lies on chip whole. `pieces` are in how many columns of an
     operand b, or for a product behind which the next one accumulates, of the result, are worked on at a time; `table`
     is their `fused_table`. `used` receives the bits of each pool that the best takes.
     """
-    best = (np.inf, 0.0, 0.0, 0.0, 0)
+    best = (bound, 0.0, 0.0, 0.0, 0)
     count, levels = len(pars), len(base_reads)
     most = np.zeros(len(room))
     reads, writes = np.empty(levels), np.empty(levels)

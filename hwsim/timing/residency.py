@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 
 from hwsim.errors import DesignError
 from hwsim.timing.bounds import Bounds
+from hwsim.timing.choosing import Skeleton, State, choose
 from hwsim.timing.fusing import LONGEST, Fusion, fusion
 from hwsim.timing.groups import DRAM, Choice, Part, Places
-from hwsim.timing.moves import Group, Objective, Skeleton, State, choose, prepare
+from hwsim.timing.moves import Group, Objective, prepare
 from hwsim.timing.stages import Staged
 from hwsim.timing.tiles import INPUT, WEIGHT
 

@@ -48,6 +48,9 @@ class _Work:
 
 def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, wires: Wiring) -> Step:
     """The step that a group makes with the tile `choice`, counted in integers."""
+    for par in group.pars:
+        if choice.sides and par[c.CAUSAL]:
+            par[c.SIDE_R : c.SIDE_C + 1] = [int(side) for side in choice.sides]
     if not group.pars:
         work = _elementwise(group)
     elif group.how is None:

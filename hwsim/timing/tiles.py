@@ -136,12 +136,13 @@ def single_tile(
     grid_n: NDArray[np.float64],
     grid_k: NDArray[np.float64],
     used: NDArray[np.float64],
+    bound: float,
 ) -> tuple[float, float, float, float, float, int]:
-    """(cost, latency, rows, columns, depth, order) of the best tile of one product, infinite where none fits.
+    """(cost, latency, rows, columns, depth, order) of the best tile of one product, `bound` where none costs less.
 
     `used` receives the bits of each pool that it takes.
     """
-    best = (np.inf, 0.0, 0.0, 0.0, 0.0, 0)
+    best = (bound, 0.0, 0.0, 0.0, 0.0, 0)
     none = (-1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     need = np.zeros(len(room))
     reads, writes = np.empty(len(base_reads)), np.empty(len(base_reads))
