@@ -95,9 +95,10 @@ def prepare(
                 home = places.home[part.a_source]
                 if part.a_source not in seen:
                     seen.add(part.a_source)
+                    if home == DRAM or part.a_source in places.loads:
+                        first_row += part.a_bits
                     if home == DRAM:
                         flows.append(Flow(layer, part.a_source, part.a_bits, (0,), (level_in,)))
-                        first_row += part.a_bits
                     elif levels[home] != level_in:
                         flows.append(Flow(layer, part.a_source, part.a_bits, (levels[home],), (level_in,)))
                 if part.raw:
@@ -262,6 +263,8 @@ def _single(staged: Staged, part: Part, places: Places, wires: Wiring) -> list[A
         a_source,
         b_source,
         part.b_total,
+        int(a_source == 0 or part.a_source in places.loads),
+        int(b_source == 0 or part.b_source in places.loads),
     ]
 
 
@@ -275,4 +278,5 @@ def _fused(part: Part, how: Fusion, place: int, places: Places, wires: Wiring, r
     heads = how.per_block[place]
     per_block = max(1, heads * part.groups // part.batch) if own else 1
     source = _source(places.home[part.b_source], wires.outer[t.WEIGHT], wires)
-    return [*numbers, how.modes[place], heads, how.factor[place], per_block, part.groups, *rows, source]
+    waits = int(source == 0 or part.b_source in places.loads)
+    return [*numbers, how.modes[place], heads, how.factor[place], per_block, part.groups, *rows, source, waits]

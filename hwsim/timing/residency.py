@@ -154,6 +154,10 @@ class Search:
             )
         return found
 
+    def promise(self, aim: Objective) -> float:
+        """What every plan costs at least."""
+        return self._bounds(aim).ahead(0, ())
+
     def _best_first(self, aim: Objective, bounds: Bounds) -> Found | None:
         """The cheapest plan, or None where it takes more than `TILED` tilings to know."""
         least: dict[Node, float] = {(0, ()): 0.0}
