@@ -235,10 +235,12 @@ class Evaluator:
         return rerun(self._spec, self._weights, policy, self.metric_options)
 
     def _rerun_key(self, policy: Policy | None) -> str:
-        """Weights, the text of the model's file (it defines the metric), the metric's options, and the policy."""
+        """Weights, the text of the model's file (it defines the metric) and of what it imports, the metric's options,
+        and the policy."""
         if self._model is None:
-            text = workbench.find("models", self._spec.rpartition(":")[0], ".py").read_bytes()
-            self._model = f"{self._weights}:{hashlib.sha256(text).hexdigest()[:16]}"
+            file = workbench.find("models", self._spec.rpartition(":")[0], ".py")
+            text = "\n".join([file.read_text(encoding="utf-8"), *workbench.imported(file).values()])
+            self._model = f"{self._weights}:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         numerics = "float32" if policy is None else policy.key
         return f"rerun:{self._model}:{json.dumps(self.metric_options, sort_keys=True)}:{numerics}"
 

@@ -12,7 +12,7 @@ import hwsim
 from hwsim import formats
 from hwsim.arch import Accelerator, load_accelerator
 from hwsim.cost import load_coefficients
-from hwsim.datapaths import from_spec
+from hwsim.datapaths import from_spec, tensor_core
 from hwsim.datapaths.base import Datapath
 from hwsim.errors import ArgumentError
 from hwsim.gates.synth_report import gate_mismatches
@@ -40,6 +40,7 @@ FAMILIES = {
     "sparse.py:Sparse": ({"bits": 4, "groups": 2, "acc_bits": 14}, {"groups": [1, 2]}),
     "bitmod.py:Bitmod": ({"a_bits": 5, "bits": 3, "group": 4}, {"bits": [3, 4]}),
     "netlist.py:Netlist": ({}, {"acc_bits": [20, 28]}),
+    "nvlut.py:NvLut": ({"blocks": 1, "fraction_bits": 25}, {"blocks": [1, 2]}),
 }
 """File -> fields of a small unit, and knobs of a search."""
 
@@ -63,9 +64,11 @@ def test_gates_are_the_bits_on_a_hundred_thousand_vectors(file: str) -> None:
 @pytest.mark.parametrize("file", FAMILIES)
 def test_an_explore_uses_them(file: str, tiny_trace: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HWSIM_CACHE_DIR", str(tmp_path))
-    tables: dict[str, Any] = load_accelerator("edge-int8").to_dict()
+    unit = _unit(file)
+    machine, scheme = ("edge-int8", "int8.channel") if unit.block is None else ("edge-nvfp4", "nvfp4.te")
+    tables: dict[str, Any] = load_accelerator(machine).to_dict()
     tables.pop("name")
-    tables["numerics"] = {"activation": "int8.channel", "weight": "int8.channel", "datapath": _unit(file).spec()}
+    tables["numerics"] = {"activation": scheme, "weight": scheme, "datapath": unit.spec()}
     tables["technology"]["clock_ghz"] = 0.1
     knobs = FAMILIES[file][1]
     tables["numerics"]["datapath"] |= {knob: values[0] for knob, values in knobs.items()}
@@ -174,3 +177,13 @@ def test_four_bits_of_bitmod_lie_between_three_and_eight(tiny_trace: Any) -> Non
     plain = from_spec({"family": "integer", "a_bits": 8, "b_bits": 8, "acc_bits": 32})
     errors.append(float(np.square(_machine(plain).policy.default.gemm(x, w) - x @ w.T).sum()))
     assert errors[0] > 3 * errors[1] > 3 * errors[2]
+
+
+def test_tables_change_gates_and_no_bits(rng: np.random.Generator) -> None:
+    unit, core = _unit("nvlut.py:NvLut"), tensor_core("blackwell", "nvfp4")
+    a, b = rng.integers(0, 16, (9, 128)).astype(np.uint8), rng.integers(0, 16, (7, 128)).astype(np.uint8)
+    scale_a, scale_b = (rng.integers(0, 127, (rows, 8)).astype(np.uint8) for rows in (9, 7))
+    bits = [one.matmul(a, b, None, scale_a, scale_b).view(np.uint32) for one in (unit, core)]
+    np.testing.assert_array_equal(*bits)
+    own, shared = unit.price.blocks(load_coefficients())
+    assert 0 < shared[0].area.value < own[0].area.value / 5
