@@ -1,8 +1,8 @@
-"""A byte-level hybrid of Mamba-2 and attention: three state-space blocks, and before the last one a block of the GPT.
+"""A byte-level hybrid of Mamba-2 and attention: three state-space blocks, a block of the GPT before the last one.
 
-Dao and Gu, "Transformers are SSMs" (arXiv 2405.21060): a block reads z, x, B, C and dt from one matrix, passes x, B, C
-through a causal depthwise convolution and SiLU, and computes h_t = exp(dt A) h_{t-1} + dt B x^T, y_t = C h_t + D x in
-chunks: inside a chunk as masked attention, C B^T times decays, between chunks by a state. All of it is matrix
+Dao and Gu, "Transformers are SSMs" (arXiv 2405.21060): a block reads z, x, B, C and dt from one matrix, passes x, B
+and C through a causal depthwise convolution and SiLU, and computes h_t = exp(dt A) h_{t-1} + dt B x^T, y_t = C h_t +
+D x in chunks: inside a chunk as masked attention, C B^T times decays, between chunks by a state. All of it is matrix
 products; the decays are kept in float32. One group of B and C.
 
 Corpus, batches and metric are those of ``gpt.py``. Retrain with ``hwsim train mamba``. Trained parameters lie beside

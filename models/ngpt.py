@@ -11,7 +11,7 @@ Two norms are in use and differ: ``"default"`` x / (|x| + 1e-6), ``"rsqrt"`` x (
 what compiled and Triton kernels compute. At |x| = 1 they differ by 5e-7, at |x| below 1e-3 by a factor.
 
 Corpus, batches and metric are those of ``gpt.py``. Retrain with ``hwsim train ngpt``. Trained parameters lie beside
-this file in bfloat16 and are loaded as float32, after which the matrices are normalised again.
+this file in bfloat16, loaded as float32: their vectors are of length 1 to that precision.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class NGPT(nn.Module):
         self.blocks = nn.ModuleList(Block(width, mode) for _ in range(layers))
         self.head = nn.Linear(width, 256, bias=False)
         self.sz = Scale(256, math.sqrt(width), width**-0.5)
-        for name, parameter in self.named_parameters():
+        for parameter in self.parameters():
             if parameter.ndim == 2:
                 nn.init.normal_(parameter)
         normalise(self)
@@ -138,7 +138,6 @@ def build(checkpoint: bool = True, seed: int = 0, mode: NormMode = "default") ->
         model = NGPT(mode=mode)
     if checkpoint:
         model.load_state_dict({name: value.float() for name, value in load_file(CHECKPOINT).items()})
-        normalise(model)
     return model.eval()
 
 
