@@ -13,6 +13,7 @@ from hwsim.recipes import Gemm, Layer, Operand, Recipe, Rule, Selection
 from hwsim.recipes.quantizers import Cache
 
 KIVI = "KIVI, arXiv 2402.02750"
+SINKS = "NVFP4; attention sinks, arXiv 2309.17453"
 
 
 def _recipe(
@@ -24,20 +25,13 @@ def _recipe(
     return Recipe(name, title, paper, Layer(), rules=rules, claims=claims)
 
 
-_KIVI = (
-    "symmetric codes with one scale a channel; KIVI's have a zero point and groups of 32 tokens, and keep recent ones"
-)
+_KIVI = "symmetric codes, a scale a channel; KIVI has a zero point, groups of 32 tokens, and keeps recent tokens"
 _BLOCKS = "the tensor scale is that of all tokens, which a growing cache does not know"
 
 RECIPES = (
     _recipe("kv-int8", "8-bit cache: keys by channel, values by token", KIVI, "int8.channel", "tokens", 0, _KIVI),
     _recipe("kv-int4", "4-bit cache: keys by channel, values by token", KIVI, "int4.channel", "tokens", 0, _KIVI),
-    _recipe(
-        "kv-int4-sinks", "kv-int4, the first four tokens kept", KIVI, "int4.channel", "tokens", 4, _KIVI
-    ),
+    _recipe("kv-int4-sinks", "kv-int4, the first four tokens kept", KIVI, "int4.channel", "tokens", 4, _KIVI),
     _recipe("kv-nvfp4", "NVFP4 cache along channels", "NVFP4", "nvfp4.te", "channels", 0, _BLOCKS),
-    _recipe(
-        "kv-nvfp4-sinks", "kv-nvfp4, the first four tokens kept", "NVFP4; arXiv 2309.17453", "nvfp4.te", "channels", 4,
-        _BLOCKS,
-    ),
-)  # fmt: skip
+    _recipe("kv-nvfp4-sinks", "kv-nvfp4, four tokens kept", SINKS, "nvfp4.te", "channels", 4, _BLOCKS),
+)

@@ -25,7 +25,9 @@ RECIPES = (
         claims=(
             "its code casts to FP4 by torch.round on a doubled grid with scales amax / 6 + 1e-9; TransformerEngine's "
             "order of operations here",
-            "the decomposition of the backward's operands begins anew where a contraction is another one",
+            "U and V are rounded and the residual does not know of it: where one direction towers, the whole error "
+            "is larger than that of NVFP4 alone, 1.5 times with 99 % of the power in one direction; it is smaller "
+            "beside that direction",
         ),
     ),
 )

@@ -33,8 +33,8 @@ RECIPES = (
         "mvue-combined",
         "2:4 sparse weights by magnitude and 2:4 unbiased gradients",
         Layer(Gemm(_HIGH, _LARGEST), Gemm(Operand(mask=Mask(2, 4)), _COPY), _sparse(2, 4)),
-        "weights are masked anew in each step by their magnitude along the inputs; the gradient is that of the masked "
-        "function, passed straight through to all weights",
+        "weights are masked anew in each step by their magnitude along the inputs; the gradient is that of the "
+        "masked function, passed straight through to all weights",
     ),
     _recipe(
         "mvue-luq",

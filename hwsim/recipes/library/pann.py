@@ -2,8 +2,8 @@
 
 A power budget P, in bit flips an element, buys R = P / b - 1/2 additions: few bits leave many additions and the other
 way round. The paper walks along the curve and takes the best, in training and at deployment; these are the points of
-the budget of a 4-bit unsigned multiply-accumulate, 0.5 · 4² + 4 · 4 = 24 flips, whose additions the catalogue of
-schemes has: 16 · (1 + 1/2) = 12 · (1.5 + 1/2) = 24 among them.
+the budget of a 4-bit unsigned multiply-accumulate, 0.5 · 4² + 4 · 4 = 24 flips: 5.5 additions at 4 bits, as
+4 · (5.5 + 1/2) = 24.
 """
 
 from __future__ import annotations
