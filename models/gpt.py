@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwsim.nn import Recipe
+from hwsim.nn import Muon, Recipe
 from hwsim.nn.corpus import stdlib
 
 CHECKPOINT = Path(__file__).with_suffix(".safetensors")
@@ -163,7 +163,7 @@ def recipe(model: nn.Module) -> Recipe:
         batch=lambda step, seed: _draw(text, step, 16, seed + 1),
         loss=loss,
         optimizers=[
-            torch.optim.Muon(matrices, lr=0.02, weight_decay=0.01),
+            Muon(matrices, lr=0.02, weight_decay=0.01),
             torch.optim.AdamW(others, lr=3e-3, betas=(0.9, 0.95), weight_decay=0.0),
         ],
         rate=lambda done: min(1.0, (1.0 - done) / 0.6 + 0.01),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hwsim.nn.emulation import Coverage, Emulation, emulate
     from hwsim.nn.metric import Measurement, measure
     from hwsim.nn.models import ModelFile, load_file, load_model
+    from hwsim.nn.muon import Muon, newton_schulz
     from hwsim.nn.recipes import policy_of
     from hwsim.nn.training import Recipe, Trained, train
     from hwsim.nn.workload import meta_workload
@@ -25,6 +26,8 @@ _HOME = {
     "measure": "hwsim.nn.metric",
     "policy_of": "hwsim.nn.recipes",
     "meta_workload": "hwsim.nn.workload",
+    "Muon": "hwsim.nn.muon",
+    "newton_schulz": "hwsim.nn.muon",
     "ModelFile": "hwsim.nn.models",
     "load_file": "hwsim.nn.models",
     "load_model": "hwsim.nn.models",
@@ -38,6 +41,7 @@ __all__ = [
     "Emulation",
     "Measurement",
     "ModelFile",
+    "Muon",
     "Recipe",
     "Trained",
     "capture",
@@ -46,6 +50,7 @@ __all__ = [
     "load_model",
     "measure",
     "meta_workload",
+    "newton_schulz",
     "policy_of",
     "train",
 ]
