@@ -9,7 +9,8 @@ from hwsim.errors import MissingExtra
 
 if TYPE_CHECKING:
     from hwsim.nn.capturing import capture
-    from hwsim.nn.emulation import Coverage, Emulation, emulate
+    from hwsim.nn.coverage import Coverage
+    from hwsim.nn.emulation import Emulation, emulate
     from hwsim.nn.metric import Measurement, measure
     from hwsim.nn.models import ModelFile, load_file, load_model
     from hwsim.nn.muon import Muon, newton_schulz
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "capture": "hwsim.nn.capturing",
-    "Coverage": "hwsim.nn.emulation",
+    "Coverage": "hwsim.nn.coverage",
     "Emulation": "hwsim.nn.emulation",
     "emulate": "hwsim.nn.emulation",
     "Measurement": "hwsim.nn.metric",
