@@ -29,13 +29,52 @@ from hwsim.nn.products import Call, Product
 from hwsim.trace.gemm import Role
 
 _PASSED = frozenset(
-    ["__get__", "__set__", "__delete__", "size", "dim", "numel", "stride", "is_contiguous", "__len__", "data_ptr", "untyped_storage", "storage_offset", "is_floating_point", "is_complex", "__hash__", "item", "tolist", "register_hook", "requires_grad_", "ndimension", "nelement", "__repr__", "element_size", "is_same_size", "__deepcopy__", "__reduce_ex__", "__setstate__", "retain_grad"]
+    [
+        "__get__",
+        "__set__",
+        "__delete__",
+        "size",
+        "dim",
+        "numel",
+        "stride",
+        "is_contiguous",
+        "__len__",
+        "data_ptr",
+        "untyped_storage",
+        "storage_offset",
+        "is_floating_point",
+        "is_complex",
+        "__hash__",
+        "item",
+        "tolist",
+        "register_hook",
+        "requires_grad_",
+        "ndimension",
+        "nelement",
+        "__repr__",
+        "element_size",
+        "is_same_size",
+        "__deepcopy__",
+        "__reduce_ex__",
+        "__setstate__",
+        "retain_grad",
+    ]
 )
 """Functions that make no numbers."""
 
 _GATHERS = frozenset(["__getitem__", "index_select", "gather", "take_along_dim", "index"])
 _RANDOM = frozenset(
-    ["normal", "normal_", "uniform_", "bernoulli", "bernoulli_", "multinomial", "poisson", "exponential_", "log_normal_"]
+    [
+        "normal",
+        "normal_",
+        "uniform_",
+        "bernoulli",
+        "bernoulli_",
+        "multinomial",
+        "poisson",
+        "exponential_",
+        "log_normal_",
+    ]
 )
 _OPENED = ("torch.nn.functional", "torch.functional", "torch.autograd")
 _NAMES = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")

@@ -61,9 +61,11 @@ def test_the_last_iterations_in_float32_and_a_unit_bit_by_bit():
     exact, low = newton_schulz(g, "float32"), newton_schulz(g, "nvfp4.te")
     torch.testing.assert_close(newton_schulz(g, "nvfp4.te", last=5), exact, atol=1e-5, rtol=0)  # of sums' order
     assert (newton_schulz(g, "nvfp4.te", last=3) - exact).norm() < 0.2 * (low - exact).norm()
-    on_unit = newton_schulz(g, load_accelerator("edge-nvfp4").policy.default)
-    # the unit adds the same products in another order and cuts below its 35 fraction bits; requantizing spreads that
-    assert 0 < (on_unit - low).norm() < 0.02 * exact.norm()
+    once, on_unit = (
+        newton_schulz(g, one, steps=1) for one in ("nvfp4.te", load_accelerator("edge-nvfp4").policy.default)
+    )
+    # the unit adds the same products in another order and cuts below its 35 fraction bits: a code here and there
+    assert 0 < (on_unit - once).norm() < 0.02 * once.norm()
     assert torch.equal(newton_schulz(g, "nvfp4.te_sr", seed=3), newton_schulz(g, "nvfp4.te_sr", seed=3))
     assert not torch.equal(newton_schulz(g, "nvfp4.te_sr", seed=3), newton_schulz(g, "nvfp4.te_sr", seed=4))
 
