@@ -200,7 +200,7 @@ class Numerics:
         return result
 
     def product(self, a: Quantized, b: Quantized) -> NDArray[np.float32]:
-        """``a @ b.T`` of operands ``[M, K]`` and ``[N, K]`` that are quantized along K already: float32 ``[M, N]``."""
+        """``a @ b.T`` of ``[M, K]`` and ``[N, K]`` that are quantized along K already: float32 ``[M, N]``."""
         words, scales = (self.words(a, "a"), self.words(b, "b")), (self.scale_bytes(a), self.scale_bytes(b))
         result = self.datapath.matmul(*words, None, *scales)
         return _epilogue(result.astype(np.float32, copy=False), _factor(a), _factor(b))

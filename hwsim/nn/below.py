@@ -36,6 +36,10 @@ class Below(ProductMode):  # type: ignore[no-untyped-call]
         asked = any(isinstance(leaf, Tensor) and leaf.requires_grad for leaf in leaves)
         self.gradients = torch.is_grad_enabled() and asked
 
+    def on_hidden(self, name: str) -> None:
+        """See `ProductMode`."""
+        self.owner.on_hidden(name)
+
     def on_call(self, name: str, call: Call, seen: tuple[Seen, ...], compute: Callable[[], Any]) -> Any:
         """See `ProductMode`."""
         self.multiplied = True

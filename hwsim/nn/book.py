@@ -110,7 +110,7 @@ class LowBitSoftmax(torch.autograd.Function):
     """A recipe's softmax over the last axis; its gradient is that of a softmax with these results."""
 
     @staticmethod
-    def forward(ctx: Any, scores: Tensor, apply: Callable[..., Any], draw: Draw) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, scores: Tensor, apply: Callable[..., Any], draw: Draw) -> Tensor:
         """Probabilities, float32."""
         rows = scores.detach().float().reshape(-1, scores.shape[-1]).contiguous().numpy()
         made = torch.from_numpy(np.ascontiguousarray(apply(rows, draw))).reshape(scores.shape)
@@ -118,10 +118,13 @@ class LowBitSoftmax(torch.autograd.Function):
         return made
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None, None]:
         """p (g - Σ g p)."""
         (made,) = ctx.saved_tensors
         return made * (g - (g * made).sum(-1, keepdim=True)), None, None
+
+
+low_bit_softmax: Any = LowBitSoftmax.apply
 
 
 def _as_tensors(value: Any) -> Any:

@@ -1,5 +1,5 @@
-"""Torch's functions that multiply matrices, as products: the table of `hwsim.nn.products` one level up, where autograd
-still follows.
+"""Torch's functions that multiply matrices, as products: the table of `hwsim.nn.products` one level up, where
+autograd still follows.
 
 Operands are made by views and copies that autograd knows, so the gradients of a product reach the tensors that the
 model holds.
@@ -66,7 +66,7 @@ def _matmul(a: Tensor, b: Tensor) -> Call:
         columns = Product(a[None], b.mT.reshape(1, -1, b.shape[-2]), (a, b))
         shape = (a.shape[0], *b.shape[:-2], b.shape[-1])
         return Call((columns,), "matmul", lambda outs: outs[0].reshape(shape).movedim(0, -2).to(a.dtype))
-    batch = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    batch: Any = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])  # type: ignore[no-untyped-call]
     left, right = a.expand(*batch, *a.shape[-2:]), b.expand(*batch, *b.shape[-2:])
     call = _row("bmm", left.reshape(-1, *a.shape[-2:]), right.reshape(-1, *b.shape[-2:]), of=(a, b))
     return _then(call, lambda out: out.reshape(*batch, *out.shape[-2:]))
@@ -136,7 +136,7 @@ def _columns(
     if axes == 1:
         return functional.unfold(x[:, :, None], (1, kernel[0]), (1, apart[0]), (0, around[0]), (1, steps[0]))
     if axes == 2:
-        return functional.unfold(x, kernel, apart, around, steps)
+        return functional.unfold(x, *(tuple(sizes) for sizes in (kernel, apart, around, steps)))
     x = functional.pad(x, [amount for p in reversed(around) for amount in (p, p)])
     for axis in range(axes):  # the windows of one axis after another
         windows = x.unfold(2 + axis, apart[axis] * (kernel[axis] - 1) + 1, steps[axis])

@@ -1,4 +1,4 @@
-"""Functions that multiply matrices inside, in terms of functions whose products can be seen, each as torch computes it.
+"""Functions that multiply matrices inside, in terms of functions whose products can be seen, as torch computes them.
 
 Differentiable, so that every product gets its own gradients. The products and their order are those that torch's own
 decomposition has, so a capture and an emulation name the same ones.
@@ -60,9 +60,11 @@ def attention(
 
 def _safe_softmax(scores: Tensor) -> Tensor:
     """Softmax over the last axis, zero in rows that are masked whole."""
-    weights = scores.softmax(-1)
+    weights: Tensor = scores.softmax(-1)
     masked = (scores == -math.inf).all(-1, keepdim=True)
-    return weights.masked_fill(masked, 0.0) if bool(masked.any()) else weights
+    if bool(masked.any()):
+        weights = weights.masked_fill(masked, 0.0)
+    return weights
 
 
 def einsum(equation: str, *operands: Any) -> Tensor:
@@ -249,7 +251,12 @@ def recurrent(name: str) -> Callable[..., Any]:
             "lstm": ("lstm_impl", "lstm_data_impl"),
             "gru": ("gru_impl", "gru_impl_data"),
         }.get(name, (f"{name}_input", f"{name}_data"))
-        return getattr(torch_has, data if packed else plain)(*args)
+        fused = torch._C._get_mkldnn_enabled()
+        torch._C._set_mkldnn_enabled(False)  # else an LSTM's decomposition is one operator of oneDNN
+        try:
+            return getattr(torch_has, data if packed else plain)(*args)
+        finally:
+            torch._C._set_mkldnn_enabled(fused)
 
     return run
 

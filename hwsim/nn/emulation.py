@@ -19,7 +19,7 @@ from hwsim.arch import Accelerator, Numerics, Policy, Role
 from hwsim.errors import ArgumentError, CaptureError
 from hwsim.nn.arithmetic import Arithmetic, ByPolicy, ByRecipe, Exact, Seeds
 from hwsim.nn.below import Below
-from hwsim.nn.book import Book, LowBitSoftmax
+from hwsim.nn.book import Book, low_bit_softmax
 from hwsim.nn.coverage import Coverage
 from hwsim.nn.decompositions import attention
 from hwsim.nn.following import Job, multiply
@@ -28,6 +28,7 @@ from hwsim.nn.noise import Clock
 from hwsim.nn.observe import Seen, current_node, visible
 from hwsim.nn.products import Call
 from hwsim.nn.recipes import policy_of, recipe_of
+from hwsim.nn.recomputing import keep_entering
 from hwsim.recipes import Gemm, Layer, Operand, Recipe
 from hwsim.trace.gemm import Phase
 
@@ -166,13 +167,24 @@ class _Emulator(Interception):
         self.book = Book(model, how, exact, self.seeds, self.clock) if isinstance(how, Recipe) else None
         self.policy: Any = None if self.book is not None else how
         self.root, self.cache = model, {}  # type: ignore[var-annotated]
+        self.nodes: dict[int, Job] = {}
+        self.clock.on_step = self._stepped
         if self.book is not None:
-            self.clock.on_step = self.book.stepped
             ByRecipe(self.book.recipe.layer, self.seeds, exact)  # so that a wrong `exact` is told at once
 
     def begins(self, module: nn.Module) -> None:
+        if any(isinstance(one, torch.jit.ScriptModule) for one in (module, self.root)):
+            self.on_hidden("a scripted or traced module: emulate the one that it was made from")
         if current_node() is None and self.layers.name_of(module) == "":
-            self.clock.forward_begins()
+            self.clock.forward_begins(self.root.training or torch.is_grad_enabled())
+
+    def wants(self) -> bool:
+        return super().wants() or current_node() in self.nodes
+
+    def _stepped(self, step: int) -> None:
+        self.nodes.clear()
+        if self.book is not None:
+            self.book.stepped(step)
 
     def arithmetic(self, layer: str, op: str, b_role: Role) -> Arithmetic | None:
         """What multiplies, None for float32 in all three GEMMs."""
@@ -189,25 +201,58 @@ class _Emulator(Interception):
         both = Gemm(Operand(numerics.activation), Operand(numerics.activation))
         return ByRecipe(Layer(same, same, both), self.seeds, self.exact)
 
+    @contextmanager
+    def again(self) -> Iterator[None]:
+        """Run the block emulated, as a recomputation after the end of `emulate` must."""
+        if self.local.entered:
+            yield
+            return
+        with visible(self.root), self.entered():
+            yield
+
     @property
     def reason(self) -> str:
         """Why a product that could be emulated is not."""
         return "policy" if self.book is None else "recipe"
 
     def on_products(self, call: Call, located: list[Located], compute: Callable[[], Any]) -> Any:
-        if current_node() is not None and not self.layers.forward:
-            return self._left(compute(), located, ["backward of its own"] * len(located), "dgrad")
+        node = current_node()
+        if node is not None and not self.layers.forward and node in self.nodes and call.finish is not None:
+            outs = [self._own_backward(one, self.nodes[node]) for one in located]
+            done = [out for out in outs if out is not None]
+            return call.finish(done) if len(done) == len(outs) else compute()
         chosen = [None if one.folded else self.arithmetic(one.layer, one.op, one.b_role) for one in located]
         if all(one is None for one in chosen) or call.finish is None:
             return self._left(compute(), located, [one.folded or self.reason for one in located], "forward")
-        self._check(located[0])
+        if located[0].product.a.is_meta:
+            where = located[0].layer or "model"
+            raise CaptureError("emulation must have numbers; hwsim.nn.meta_workload takes a meta model", where=where)
+        if self.root.training or torch.is_grad_enabled():
+            keep_entering(self.again)
         outs = []
         for one, arithmetic in zip(located, chosen, strict=True):
             assert arithmetic is not None
             job = Job(one.layer, one.b_role, arithmetic, self.clock, self.coverage, self.reason)
-            out = multiply(one.product.a, one.product.b, job)
+            if self.root.training and not torch.is_grad_enabled():  # perhaps in a function with a backward of its own
+                self.nodes[torch._C._autograd._get_sequence_nr() - 1] = job
+            out = multiply(one.product.a, one.product.b, job, keep=self.root.training)
             outs.append(out.mT if one.product.swapped else out)
         return call.finish(outs)
+
+    def _own_backward(self, one: Located, job: Job) -> Tensor | None:
+        """A product in the backward of a `torch.autograd.Function` of the model's own: the gradient of its forward's
+        product that it is; None where it is to be left."""
+        a, b = one.product.a, one.product.b
+        if one.b_role == "weight":
+            out = job.gradient_of_a(a, a, b.mT)
+        elif job.entered(b.mT):
+            out = job.gradient_of_b(a.mT, b.mT, b)
+        elif job.entered(a.mT):
+            out = job.gradient_of_b(b.mT, a.mT, a).mT
+        else:
+            self.on_hidden("a product of a backward of its own")
+            return None
+        return out.mT if one.product.swapped else out
 
     def _left(self, result: Any, located: list[Located], reasons: list[str], phase: Phase) -> Any:
         """Count what stays in float32, its backward too once that runs."""
@@ -216,7 +261,9 @@ class _Emulator(Interception):
             if phase == "forward" and isinstance(result, Tensor) and result.requires_grad:
                 phases: list[Phase] = ["dgrad", "wgrad" if one.b_role == "weight" else "dgrad"]
                 wanted = [p for p, t in zip(phases, (one.product.a, one.product.b), strict=True) if t.requires_grad]
-                result.register_hook(self._counter(wanted, one.layer, one.product.macs, reason))
+                result.register_hook(  # type: ignore[no-untyped-call]
+                    self._counter(wanted, one.layer, one.product.macs, reason)
+                )
         return result
 
     def _counter(self, phases: list[Phase], layer: str, macs: int, reason: str) -> Callable[[Tensor], None]:
@@ -225,13 +272,6 @@ class _Emulator(Interception):
                 self.coverage.add(phase, layer, macs, reason)
 
         return count
-
-    def _check(self, one: Located) -> None:
-        where = one.layer or "model"
-        if one.product.a.is_meta:
-            raise CaptureError("emulation must have numbers; hwsim.nn.meta_workload takes a meta model", where=where)
-        if torch.jit.is_tracing() or torch.compiler.is_compiling():
-            raise CaptureError("a model must be traced, scripted or exported outside of the block", where=where)
 
     def on_hidden(self, what: str, cause: Exception | None = None) -> None:
         layer = self.layer()
@@ -286,7 +326,9 @@ class _Emulator(Interception):
             macs = batch * query.shape[-2] * key.shape[-2] * width
             self.coverage.add("forward", name, macs, self.reason)
             if result.requires_grad:
-                result.register_hook(self._counter(["dgrad", "dgrad"], name, macs, self.reason))
+                result.register_hook(  # type: ignore[no-untyped-call]
+                    self._counter(["dgrad", "dgrad"], name, macs, self.reason)
+                )
         return result
 
     def _low_bit_attention(self, args: tuple[Any, ...], kwargs: dict[str, Any], name: str) -> Any:
@@ -297,7 +339,7 @@ class _Emulator(Interception):
         def low_bit(scores: Tensor) -> Tensor:
             ticket = self.clock.ticket(f"{name} softmax", (scores.detach().float().cpu().numpy(),))
             draw = self.seeds.draw(ticket, "fprop", "softmax", 0)
-            made: Tensor = LowBitSoftmax.apply(scores, softmax.apply, draw)
+            made: Tensor = low_bit_softmax(scores, softmax.apply, draw)
             self.seeds.keep(draw, "softmax", 0)
             return made
 

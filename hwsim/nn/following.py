@@ -19,7 +19,7 @@ from torch import Tensor
 
 from hwsim.nn.arithmetic import Arithmetic
 from hwsim.nn.coverage import Coverage
-from hwsim.nn.noise import Clock, Ticket
+from hwsim.nn.noise import Clock, Ticket, sampled
 from hwsim.nn.operands import Floats, Made
 from hwsim.trace.gemm import Phase, Role
 
@@ -36,6 +36,7 @@ class Job:
     reason: str
     ticket: Ticket | None = None
     kept: dict[str, Made] = field(default_factory=dict)
+    mark: Any = None
 
     def run(self, a: Tensor, b: Tensor, keep: bool) -> Tensor:
         """a ``[batch, M, K]`` times b ``[batch, N, K]`` in float32, ``[batch, M, N]``."""
@@ -43,6 +44,7 @@ class Job:
             return self._run(values(a), values(b), keep).to(a.device)
 
     def _run(self, left: Floats, right: Floats, keep: bool) -> Tensor:
+        self.mark = sampled(left) if keep else None
         self.ticket = self.clock.ticket(self.layer, (left, right))
         emulated = self.arithmetic.emulates("fprop")
         self.coverage.add("forward", self.layer, _macs(left, right), "" if emulated else self.reason)
@@ -55,10 +57,14 @@ class Job:
             self.kept = kept
         return torch.from_numpy(out)
 
+    def entered(self, a: Tensor) -> bool:
+        """Whether these are the numbers of operand a."""
+        return bool(self.mark == sampled(values(a)))
+
     def gradient_of_a(self, g: Tensor, a: Tensor, b: Tensor) -> Tensor:
         """g ``[batch, M, N]`` -> ``[batch, M, K]`` in the type of a."""
         assert self.ticket is not None
-        self._count("dgrad", "dgrad", g, a)
+        self._count("dgrad", "dgrad", g, b)
         with alone(a):
             out = self.arithmetic.dgrad(values(g), values(a), values(b), self.ticket, self.kept)
             return torch.from_numpy(np.ascontiguousarray(out)).to(a)
@@ -71,16 +77,16 @@ class Job:
             out = self.arithmetic.wgrad(values(g), values(a), values(b), self.ticket, self.kept)
             return torch.from_numpy(np.ascontiguousarray(out)).to(b)
 
-    def _count(self, phase: Phase, gemm: Any, g: Tensor, a: Tensor) -> None:
-        macs = g.numel() * int(a.shape[-1])
+    def _count(self, phase: Phase, gemm: Any, g: Tensor, other: Tensor) -> None:
+        macs = g.numel() * int(other.shape[-1])
         self.coverage.add(phase, self.layer, macs, "" if self.arithmetic.emulates(gemm) else self.reason)
 
 
 class Followed(torch.autograd.Function):
-    """``Followed.apply(a, b, job)``."""
+    """``_follow(a, b, job)``."""
 
     @staticmethod
-    def forward(a: Tensor, b: Tensor, job: Job) -> Tensor:  # type: ignore[override]
+    def forward(a: Tensor, b: Tensor, job: Job) -> Tensor:
         """The product."""
         return job.run(a, b, keep=True)
 
@@ -91,11 +97,11 @@ class Followed(torch.autograd.Function):
         ctx.save_for_backward(a, b)
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None]:  # type: ignore[override]
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         """Both gradients, through a function of their own so that ``vmap`` can see them."""
         a, b = ctx.saved_tensors
-        da = _Gradient.apply(g, a, b, ctx.job, "a") if ctx.needs_input_grad[0] else None
-        db = _Gradient.apply(g, a, b, ctx.job, "b") if ctx.needs_input_grad[1] else None
+        da = _gradient(g, a, b, ctx.job, "a") if ctx.needs_input_grad[0] else None
+        db = _gradient(g, a, b, ctx.job, "b") if ctx.needs_input_grad[1] else None
         return da, db, None
 
     @staticmethod
@@ -105,10 +111,10 @@ class Followed(torch.autograd.Function):
         if in_dims[1] is None and a.dim() == 4:
             a = a.movedim(in_dims[0], 1)  # [batch, V, M, K]
             batch, _, m, k = a.shape
-            out = Followed.apply(a.reshape(batch, size * m, k), b, job)
+            out = _follow(a.reshape(batch, size * m, k), b, job)
             return out.reshape(batch, size, m, -1).movedim(1, 0), 0
         a, b = _spread(a, in_dims[0], size), _spread(b, in_dims[1], size)
-        out = Followed.apply(a.flatten(0, 1), b.flatten(0, 1), job)
+        out = _follow(a.flatten(0, 1), b.flatten(0, 1), job)
         return out.unflatten(0, (size, -1)), 0
 
 
@@ -116,7 +122,7 @@ class _Gradient(torch.autograd.Function):
     """One gradient; it has none of its own."""
 
     @staticmethod
-    def forward(g: Tensor, a: Tensor, b: Tensor, job: Job, of: str) -> Tensor:  # type: ignore[override]
+    def forward(g: Tensor, a: Tensor, b: Tensor, job: Job, of: str) -> Tensor:
         return job.gradient_of_a(g, a, b) if of == "a" else job.gradient_of_b(g, a, b)
 
     @staticmethod
@@ -132,20 +138,25 @@ class _Gradient(torch.autograd.Function):
         info: Any, in_dims: tuple[Any, ...], g: Tensor, a: Tensor, b: Tensor, job: Job, of: str
     ) -> tuple[Tensor, int]:
         made = [
-            _Gradient.apply(*(one if dim is None else one.select(dim, index) for one, dim in
+            _gradient(*(one if dim is None else one.select(dim, index) for one, dim in
                               zip((g, a, b), in_dims[:3], strict=True)), job, of)
             for index in range(info.batch_size)
         ]  # fmt: skip
         return torch.stack(made), 0
 
 
-def multiply(a: Tensor, b: Tensor, job: Job) -> Tensor:
-    """The product of a ``[batch, M, K]`` and b ``[batch, N, K]`` by a job, followed by autograd where it follows."""
+def multiply(a: Tensor, b: Tensor, job: Job, keep: bool) -> Tensor:
+    """The product of a ``[batch, M, K]`` and b ``[batch, N, K]`` by a job, followed by autograd where it follows.
+    `keep`: also without gradients the job is made ready for a backward, which a function of the model's own has."""
     wrapped = is_wrapped(a) or is_wrapped(b)
     if wrapped or (torch.is_grad_enabled() and (a.requires_grad or b.requires_grad)):
-        made: Tensor = Followed.apply(a, b, job)
+        made: Tensor = _follow(a, b, job)
         return made
-    return job.run(a, b, keep=False)
+    return job.run(a, b, keep)
+
+
+_follow: Any = Followed.apply
+_gradient: Any = _Gradient.apply
 
 
 @contextmanager

@@ -14,7 +14,7 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FunctionType
+from types import FrameType, FunctionType
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch._ops import HigherOrderOperator
 from torch.overrides import TorchFunctionMode
 
+from hwsim.errors import CaptureError
 from hwsim.nn.calls import as_products, in_place, is_known
 from hwsim.nn.decompositions import DECOMPOSED, attention
 from hwsim.nn.observe import Layers, Roles
@@ -29,56 +30,20 @@ from hwsim.nn.products import Call, Product
 from hwsim.trace.gemm import Role
 
 _PASSED = frozenset(
-    [
-        "__get__",
-        "__set__",
-        "__delete__",
-        "size",
-        "dim",
-        "numel",
-        "stride",
-        "is_contiguous",
-        "__len__",
-        "data_ptr",
-        "untyped_storage",
-        "storage_offset",
-        "is_floating_point",
-        "is_complex",
-        "__hash__",
-        "item",
-        "tolist",
-        "register_hook",
-        "requires_grad_",
-        "ndimension",
-        "nelement",
-        "__repr__",
-        "element_size",
-        "is_same_size",
-        "__deepcopy__",
-        "__reduce_ex__",
-        "__setstate__",
-        "retain_grad",
-    ]
+    """__get__ __set__ __delete__ size dim numel stride is_contiguous __len__ data_ptr untyped_storage storage_offset
+    is_floating_point is_complex __hash__ item tolist register_hook requires_grad_ ndimension nelement __repr__
+    element_size is_same_size __deepcopy__ __reduce_ex__ __setstate__ retain_grad""".split()  # noqa: SIM905
 )
 """Functions that make no numbers."""
 
 _GATHERS = frozenset(["__getitem__", "index_select", "gather", "take_along_dim", "index"])
 _RANDOM = frozenset(
-    [
-        "normal",
-        "normal_",
-        "uniform_",
-        "bernoulli",
-        "bernoulli_",
-        "multinomial",
-        "poisson",
-        "exponential_",
-        "log_normal_",
-    ]
+    "normal normal_ uniform_ bernoulli bernoulli_ multinomial poisson exponential_ log_normal_".split()  # noqa: SIM905
 )
 _OPENED = ("torch.nn.functional", "torch.functional", "torch.autograd")
 _NAMES = ("has_torch_function", "has_torch_function_unary", "has_torch_function_variadic")
 
+_TRANSFORMS = ("custom_function_call", "wrap", "tag_activation_checkpoint")
 _ATTENTION = (nn.functional.scaled_dot_product_attention, torch.ops.aten.scaled_dot_product_attention)
 
 _bodies: dict[Any, Callable[..., Any]] = {}
@@ -129,6 +94,21 @@ class Interception(TorchFunctionMode):
         """What stands for `scaled_dot_product_attention`, `NotImplemented` for its products one by one."""
         return NotImplemented
 
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Run the block with the mode, whether or not it is under way in this thread."""
+        if self.local.entered:
+            yield
+            return
+        self.local.entered = True
+        self.layers.hook()
+        try:
+            with self:
+                yield
+        finally:
+            self.local.entered = False
+            self.layers.remove()
+
     def begins(self, module: nn.Module) -> None:
         """Called when the outermost module of a thread begins its forward."""
 
@@ -178,7 +158,8 @@ class Interception(TorchFunctionMode):
         if body is not None:
             return self._run(body, function, args, kwargs)
         if isinstance(function, HigherOrderOperator):
-            self.on_hidden(_name(function))
+            if _name(function) not in _TRANSFORMS:
+                self.on_hidden(_name(function))
             return function(*args, **kwargs)
         result, multiplied = self.on_unknown(function, args, kwargs)
         if not multiplied and type(function).__name__ not in ("OpOverload", "OpOverloadPacket"):
@@ -195,14 +176,14 @@ class Interception(TorchFunctionMode):
 
     def _owner(self) -> str | None:
         """The module of the model whose method is on the stack of calls, None if there is none."""
-        frame = sys._getframe(2)
+        frame: FrameType | None = sys._getframe(2)
         while frame is not None:
             code = frame.f_code
             if code.co_argcount and code.co_varnames[0] == "self":
                 name = self.layers.name_of(frame.f_locals.get("self"))
                 if name is not None:
                     return name
-            frame = frame.f_back  # type: ignore[assignment]
+            frame = frame.f_back
         return None
 
     def _run(self, body: Callable[..., Any], function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -228,6 +209,9 @@ class Interception(TorchFunctionMode):
             self.local.attention.pop()
 
     def _products(self, packet: Any, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if torch._C._is_tracing() or torch.compiler.is_compiling():
+            where = self.layer() or "model"
+            raise CaptureError("a model must be traced, scripted or exported outside of the block", where=where)
         cast = _autocast(args, kwargs)
         if cast is not None:
             args, kwargs = cast
@@ -236,7 +220,9 @@ class Interception(TorchFunctionMode):
         except (RuntimeError, IndexError, ValueError, TypeError) as error:
             result = function(
                 *args, **kwargs
-            )  # torch has the right words, unless the operands are of a kind unknown here
+            )  # torch has the right words, unless operands are of a kind unknown here
+            if isinstance(result, Tensor) and result.numel() == 0:
+                return result  # nothing to multiply
             self.on_hidden(f"{_name(function)} of {_kinds(args)}", error)
             return result
         assert call is not None
@@ -287,26 +273,22 @@ def intercepting(model: nn.Module, mode: Interception) -> Iterator[None]:
         return first is not None and mode.roles.kind_of_memory(first) == "weight"
 
     mode.layers = Layers(model, lambda module: _enter(mode, module), lambda: _leave(mode), is_copy)
-    mode.local.entered = True
-    try:
-        with mode:
-            yield
-    finally:
-        mode.local.entered = False
-        mode.layers.remove()
+    mode.layers.remove()
+    with mode.entered():
+        yield
 
 
 def _enter(mode: Interception, module: nn.Module) -> None:
     if not mode.local.entered:
         mode.local.entered = True
-        mode.__enter__()
+        mode.__enter__()  # type: ignore[no-untyped-call]
     mode.begins(module)
 
 
 def _leave(mode: Interception) -> None:
     if mode.local.entered and threading.current_thread() is not mode.layers.thread:
         mode.local.entered = False
-        mode.__exit__(None, None, None)
+        mode.__exit__(None, None, None)  # type: ignore[no-untyped-call]
 
 
 def _body(function: Any) -> Callable[..., Any] | None:
@@ -337,7 +319,7 @@ def _touched(roles: Roles, args: tuple[Any, ...]) -> str | None:
 def _autocast(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
     """The arguments in the type that autocast multiplies in, None where it is off."""
     first = next((arg for arg in args if isinstance(arg, Tensor)), None)
-    if first is None or not torch.is_autocast_enabled(first.device.type):
+    if first is None or first.is_meta or not torch.is_autocast_enabled(first.device.type):
         return None
     kind = torch.get_autocast_dtype(first.device.type)
 

@@ -74,12 +74,12 @@ class Clock:
         """Note that the next forward belongs to another step."""
         self._stepped = True
 
-    def forward_begins(self) -> None:
-        """Note a forward of the whole model, no recomputation; without gradients it is no micro-batch of training."""
+    def forward_begins(self, training: bool) -> None:
+        """Note a forward of the whole model, no recomputation. Out of training it is no micro-batch."""
         with self._lock:
             self._advance()
             self._uses = {}
-            if torch.is_grad_enabled():
+            if training:
                 self._micro = self._local * self.ranks + self.rank
                 self._local += 1
             else:
@@ -87,7 +87,7 @@ class Clock:
 
     def ticket(self, layer: str, operands: Sequence[NDArray[np.float32]]) -> Ticket:
         """The ticket of a use of `layer` on these numbers."""
-        mark = layer, *(_sample(one) for one in operands)
+        mark = layer, *(sampled(one) for one in operands)
         again = torch._C._current_autograd_node() is not None
         with self._lock:
             if again and mark in self._tickets:
@@ -112,7 +112,8 @@ class Clock:
                 self.on_step(self._step)
 
 
-def _sample(operand: NDArray[np.float32]) -> tuple[tuple[int, ...], bytes]:
+def sampled(operand: NDArray[np.float32]) -> tuple[tuple[int, ...], bytes]:
+    """Shape and some of the numbers of an operand, evenly spread."""
     flat = operand.reshape(-1)
     return operand.shape, flat[:: max(1, flat.size // SAMPLED)].tobytes()
 

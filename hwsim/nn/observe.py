@@ -220,13 +220,21 @@ class Layers:
         self._root, self._is_copy = type(model), is_copy
         self._names = {module: plain_name(name) for name, module in model.named_modules()}
         self._on_enter, self._on_leave = on_enter, on_leave
-        self._handles = [
+        self._handles: list[Any] = []
+        self.hook()
+
+    def hook(self) -> None:
+        """Put the hooks on."""
+        self._handles += [
             register_module_forward_pre_hook(self._enter),
             register_module_forward_hook(self._leave, always_call=True),
         ]
 
     def _enter(self, module: nn.Module, args: Any) -> None:
         if module not in self._names and not self._adopted(module):
+            if isinstance(module, torch.jit.ScriptModule) and self._is_copy is not None and self._is_copy(module):
+                assert self._on_enter is not None
+                self._on_enter(module)  # nobody sees what runs inside
             return
         if not self._local.names and self._on_enter is not None:
             self._on_enter(module)
@@ -243,7 +251,10 @@ class Layers:
     def _adopted(self, module: nn.Module) -> bool:
         if type(module) is not self._root or self._is_copy is None or not self._is_copy(module):
             return False
-        self._names |= {inner: plain_name(name) for name, inner in module.named_modules()}
+        copied = {inner: plain_name(name) for name, inner in module.named_modules()}
+        if any(inner in self._names for inner in copied):
+            return False  # the model's own modules in another container
+        self._names |= copied
         return True
 
     def name_of(self, module: object) -> str | None:
@@ -268,8 +279,8 @@ class Layers:
 
     def remove(self) -> None:
         """Take the hooks off."""
-        for handle in self._handles:
-            handle.remove()
+        while self._handles:
+            self._handles.pop().remove()
 
 
 class _Attention(TorchFunctionMode):
@@ -333,6 +344,11 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def on_call(self, name: str, call: Call, seen: tuple[Seen, ...], compute: Callable[[], Any]) -> Any:
         """Handle the operator `name` (``"aten.mm"``); `compute` runs it as it is. Returns its result."""
 
+    def on_hidden(self, name: str) -> None:
+        """Raise `CaptureError`: the operator `name` multiplies matrices where nobody sees the operands."""
+        where = self.layers.current or "model"
+        raise CaptureError("operator must be one whose matrix products can be seen", got=name, where=where)
+
     def after(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """Called once each operator (an overload packet such as ``aten.mm``) has run."""
 
@@ -354,11 +370,7 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         wanted = self.wants()
         composite = packet is not None and func._can_decompose()
         if wanted and (packet is None or (hides_products(name) and not composite)):
-            raise CaptureError(
-                "operator must be one whose matrix products can be seen",
-                got=name if packet else str(func),
-                where=self.layers.current or "model",
-            )
+            self.on_hidden(name if packet else str(func))
         inner = OPDEFS.get(func._schema.name) if wanted and packet is not None else None
         if inner is not None:  # an operator of the user's own, written in Python
             with self:

@@ -84,7 +84,7 @@ def policy_of(recipe: str | Policy | Accelerator) -> Policy:
 
 
 def recipe_of(recipe: object) -> Recipe | None:
-    """The training recipe that `recipe` means: one itself, or a name or file that is no scheme's; None if it is none."""
+    """The training recipe that `recipe` means: one itself, or a name or file that is no scheme's; else None."""
     if isinstance(recipe, Recipe):
         return recipe
     if not isinstance(recipe, (str, Path)):
