@@ -29,7 +29,8 @@ from hwsim.nn.observe import Seen, current_node, visible
 from hwsim.nn.products import Call
 from hwsim.nn.recipes import policy_of, recipe_of
 from hwsim.nn.recomputing import keep_entering
-from hwsim.recipes import Gemm, Layer, Operand, Recipe
+from hwsim.nn.saving import SavedBytes, operator_of, saving
+from hwsim.recipes import Draw, Gemm, Layer, Operand, Recipe
 from hwsim.trace.gemm import Phase
 
 WAY_OUT = (
@@ -83,6 +84,11 @@ class Emulation:
         """(step, median over layers of a gradient's norm by the noise of its quantization), of recipes with a
         monitor."""
         return list(self._mode.book.ratios) if self._mode.book is not None else []
+
+    @property
+    def saved(self) -> SavedBytes:
+        """Bytes that nonlinearities and norms kept for the backward, of recipes with a saver."""
+        return self._mode.saved
 
     def state_dict(self) -> dict[str, Any]:
         """What goes into a checkpoint beside model and optimizer, readable by ``torch.load(weights_only=True)``."""
@@ -164,6 +170,7 @@ class _Emulator(Interception):
         self.seeds = Seeds(seed)
         self.clock = Clock(seed)
         self.exact = exact
+        self.saved = SavedBytes()
         self.book = Book(model, how, exact, self.seeds, self.clock) if isinstance(how, Recipe) else None
         self.policy: Any = None if self.book is not None else how
         self.root, self.cache = model, {}  # type: ignore[var-annotated]
@@ -171,6 +178,16 @@ class _Emulator(Interception):
         self.clock.on_step = self._stepped
         if self.book is not None:
             ByRecipe(self.book.recipe.layer, self.seeds, exact)  # so that a wrong `exact` is told at once
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        saver = self.book.recipe.saver if self.book is not None else None
+        op = operator_of(getattr(function, "__name__", "")) if saver is not None else None
+        if saver is None or op is None or not saver.saves(op):
+            return super().__torch_function__(function, types, args, kwargs)
+        with saving(saver, op, Draw(0, 0, self.layer(), "fprop", self.clock.step), self.saved):
+            return super().__torch_function__(function, types, args, kwargs)
 
     def begins(self, module: nn.Module) -> None:
         if any(isinstance(one, torch.jit.ScriptModule) for one in (module, self.root)):

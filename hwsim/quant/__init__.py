@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from hwsim.quant.saved import derivative_codes, derivative_points, group_codes, group_values
     from hwsim.quant.sparsity import keep_largest, sparsify_2_4_approximate, sparsify_unbiased
     from hwsim.quant.stochastic import round_stochastically
-    from hwsim.quant.training import quantize_double_block, quantize_eden, quantize_quest
+    from hwsim.quant.training import quantize_double_block, quantize_eden, quantize_quest, quantize_three_quarters
 
 _HOME = {
     "quantize": "hwsim.quant.engine",
@@ -59,6 +59,7 @@ _HOME = {
     "quantize_double_block": "hwsim.quant.training",
     "quantize_eden": "hwsim.quant.training",
     "quantize_quest": "hwsim.quant.training",
+    "quantize_three_quarters": "hwsim.quant.training",
 }
 
 __all__ = [
@@ -89,6 +90,7 @@ __all__ = [
     "quantize_luq",
     "quantize_luq_averaged",
     "quantize_quest",
+    "quantize_three_quarters",
     "random_words",
     "round_stochastically",
     "sawb_clip",

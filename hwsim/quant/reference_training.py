@@ -130,3 +130,21 @@ def quest(x: Floats) -> tuple[Floats, NDArray[np.bool_]]:
                 out[row, place] = F(nearest(z, "down") * power)
                 kept[row, place] = abs(z) < 6
     return out, kept
+
+
+def three_quarters(x: Floats, words: NDArray[np.uint32]) -> Floats:
+    """Tseng et al.'s MXFP4 (arXiv 2502.20586; ``mxfp4_forward_kernel`` of Quartet with ``quest=False``).
+
+    The shared exponent of 32 elements is that of the largest less 2, at least E8M0's least; what is divided by the
+    scale is three quarters of the elements.
+    """
+    out = np.empty_like(x)
+    for row in range(len(x)):
+        for at in range(0, x.shape[1], 32):
+            block = x[row, at : at + 32]
+            top = np.abs(block).max()
+            exponent = max(int(np.floor(np.log2(np.float64(top)))) - 2, -127) if top > 0 else -127
+            scale = F(F(2.0**exponent) / F(0.75))
+            for place, value in enumerate(block, start=at):
+                out[row, place] = F(stochastic(F(value / scale), int(words[row, place])) * scale)
+    return out

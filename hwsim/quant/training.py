@@ -1,9 +1,9 @@
-"""Quantizers that training recipes brought along and no `Scheme` describes: MS-EDEN, double blocks, QuEST.
+"""Quantizers that training recipes brought along and no `Scheme` describes.
 
-All three take rows that are quantized along their last axis and give values, not codes: what differs between them is
-how a scale follows from a block, and all are E2M1 times an E4M3 or a power of two that hardware multiplies. They
-equal `hwsim.quant.reference_training` bit for bit; that module states their sources. Rotations come before them
-(`hwsim.quant.hadamard`).
+MS-EDEN, double blocks, QuEST, three quarters: all take rows that are quantized along their last axis and give values,
+not codes. What differs between them is how a scale follows from a block, and all are E2M1 times an E4M3 or a power of
+two that hardware multiplies. They equal `hwsim.quant.reference_training` bit for bit; that module states their
+sources. Rotations come before them (`hwsim.quant.hadamard`).
 """
 
 from __future__ import annotations
@@ -104,6 +104,31 @@ def quantize_double_block(x: ArrayLike, *, seed: int | None = None, stream: int 
     return out.reshape(np.shape(x))
 
 
+def quantize_three_quarters(x: ArrayLike, *, seed: int, stream: int = 0) -> Floats:
+    """MXFP4 rounded stochastically and without bias: the scale of OCP's floor rule, divided by 3/4.
+
+    The floor rule lets elements reach 8 of 6; three quarters of that are 6. Multiplying x by 3/4 before the rule does
+    not do it: the rule then finds the scale of the smaller maximum, and clips as before.
+
+    Args:
+        x: float32 ``[..., K]``, finite; K a multiple of 32.
+        seed: of the random words; element number i in C order takes word i.
+        stream: of the random words.
+
+    Returns:
+        float32 values, the shape of `x`: elements times a power of two times 4/3, which belongs into the scale of the
+        product.
+    """
+    blocks = _rows(x, 32).reshape(-1, 32)
+    peaks = np.abs(blocks).max(axis=1, initial=0)
+    exponents = np.where(peaks > 0, np.frexp(peaks)[1] - 3, -127)
+    scales = (np.ldexp(F(1), np.maximum(exponents, -127)).astype(F) / F(0.75)).astype(F)
+    words = random_words(seed, blocks.size, stream=stream).reshape(blocks.shape)
+    out = np.empty_like(blocks)
+    parallel_rows(_scaled_rows, len(blocks), blocks, scales, words, out, grain=_GRAIN)
+    return out.reshape(np.shape(x))
+
+
 def quantize_quest(x: ArrayLike) -> tuple[Floats, NDArray[np.bool_]]:
     """QuEST's MXFP4: the scale of 32 elements follows from their deviation, so that outliers clip.
 
@@ -153,6 +178,19 @@ def _nearest(z: Any, ties: int) -> Any:
     return np.copysign(min(whole * step, np.float32(6)), z)
 
 
+@njit(inline="always")
+def _stochastic(z: Any, word: Any) -> Any:
+    """One of the two E2M1 values beside z, saturating: up if word + floor(fraction 2^32) leaves 32 bits."""
+    size = abs(z)
+    step = np.float32(0.5) if size < 2 else (np.float32(1) if size < 4 else np.float32(2))
+    scaled = size / step
+    whole = np.floor(scaled)
+    fraction = np.int64(np.float64(scaled - whole) * 4294967296.0)
+    if np.int64(word) + fraction >= 4294967296:
+        whole += np.float32(1)
+    return np.copysign(min(whole * step, np.float32(6)), z)
+
+
 @njit
 def _eden_groups(begin: int, end: int, blocks: Any, divisors: Any, per: int, values: Any, corrections: Any) -> None:
     for group in range(begin, end):
@@ -182,15 +220,15 @@ def _double_rows(begin: int, end: int, x: Any, outer: Any, inner: Any, words: An
             if words.size == 0:
                 q = _nearest(z, _TIES_EVEN)
             else:
-                size = abs(z)
-                step = np.float32(0.5) if size < 2 else (np.float32(1) if size < 4 else np.float32(2))
-                scaled = size / step
-                whole = np.floor(scaled)
-                fraction = np.int64(np.float64(scaled - whole) * 4294967296.0)
-                if np.int64(words[row, place]) + fraction >= 4294967296:
-                    whole += np.float32(1)
-                q = np.copysign(min(whole * step, np.float32(6)), z)
+                q = _stochastic(z, words[row, place])
             out[row, place] = (q * below) * above
+
+
+@njit
+def _scaled_rows(begin: int, end: int, blocks: Any, scales: Any, words: Any, out: Any) -> None:
+    for row in range(begin, end):
+        for place in range(32):
+            out[row, place] = _stochastic(blocks[row, place] / scales[row], words[row, place]) * scales[row]
 
 
 @njit

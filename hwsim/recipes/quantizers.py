@@ -70,6 +70,20 @@ class Quest:
 
 
 @dataclass(frozen=True, slots=True)
+class ThreeQuarters:
+    """MXFP4, stochastic and unclipped (`quant.quantize_three_quarters`)."""
+
+    stochastic = True
+    name = "mxfp4.three_quarters_sr"
+
+    def take(self, x: Floats, draw: Draw) -> Taken:
+        """Values; a contraction that 32 does not divide is padded with zeros."""
+        fill = -x.shape[1] % 32
+        values = quant.quantize_three_quarters(np.pad(x, ((0, 0), (0, fill))) if fill else x, seed=draw.seed)
+        return Taken(np.ascontiguousarray(values[:, : x.shape[1]]))
+
+
+@dataclass(frozen=True, slots=True)
 class PresetAmax:
     """A scheme with a tensor scale whose maximum is not measured but preset; what lies beyond it clips.
 

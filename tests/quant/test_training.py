@@ -1,5 +1,7 @@
 """MS-EDEN, double blocks and QuEST: kernels against the slow definitions, and what their papers claim."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,12 @@ from hwsim import formats, quant
 from hwsim.errors import ArgumentError
 from hwsim.quant import reference_training as reference
 from hwsim.quant.random_bits import random_words
-from hwsim.quant.training import quantize_double_block, quantize_eden, quantize_quest
+from hwsim.quant.training import (
+    quantize_double_block,
+    quantize_eden,
+    quantize_quest,
+    quantize_three_quarters,
+)
 
 F = np.float32
 
@@ -44,6 +51,14 @@ def test_double_blocks_are_their_definition():
         same(quantize_double_block(x), reference.double_block(x))
         words = random_words(9, x.size).reshape(x.shape)
         same(quantize_double_block(x, seed=9), reference.double_block(x, words))
+
+
+def test_three_quarters_is_its_definition():
+    x = hard(6, 8, 128)
+    x[6] = 2.0 ** np.arange(-64, 64)  # exact powers of two, where floor and ceiling of an exponent part
+    x[7, ::2] = np.nextafter(x[6, ::2], F(0))
+    words = random_words(3, x.size).reshape(x.shape)
+    same(quantize_three_quarters(x, seed=3), reference.three_quarters(x, words))
 
 
 def test_quest_is_its_definition():
@@ -98,6 +113,17 @@ def test_eden_is_unbiased_under_redrawn_signs_and_clipped_stochastic_rounding_is
     clipped = np.clip(blocks, -6 * scale, 6 * scale).astype(np.float64)
     assert gain == pytest.approx((clipped * blocks).sum() / (blocks.astype(np.float64) ** 2).sum(), abs=3e-4)
     assert gain == pytest.approx(0.9973, abs=3e-4)
+
+
+def test_three_quarters_after_the_rule_are_unbiased_and_before_it_are_not():
+    x = np.random.default_rng(5).standard_normal((64, 128)).astype(F)
+    error, expected, gain = _mean_error(lambda draw: quantize_three_quarters(x, seed=draw), x, 600)
+    assert error == pytest.approx(expected, rel=0.05)
+    assert gain == pytest.approx(1.0, abs=1e-3)
+    floor = replace(quant.get("mxfp4.floor"), name="sr", rounding="sr", sr_bits=24)
+    quarter = F(0.75)
+    before = _mean_error(lambda draw: quant.fake_quantize(x * quarter, floor, seed=draw) / quarter, x, 600)
+    assert before[2] < 0.99
 
 
 def _e4m3(values):

@@ -86,21 +86,26 @@ def all_the_way(x, w, g):
 
 
 def quartet(x, w, g):
-    h, scheme = (lambda t: quant.hadamard(t, 32, None)), sr("mxfp4.floor")
+    def h(t):
+        return quant.hadamard(t, 32, None)
+
     (x_hat, x_kept), (w_hat, w_kept) = reference_training.quest(h(x)), reference_training.quest(h(w))
 
-    def back(gemm, gradient, copy):
-        turned = [quant.hadamard(np.ascontiguousarray(t), 32, signs(gemm, 32)) * F(0.75) for t in (gradient, copy)]
-        return [q(t, scheme, drawn(gemm, side).seed) for t, side in zip(turned, "ab", strict=True)]
-
-    def home(pair, kept):
-        return quant.hadamard(np.where(kept, times(*pair) / F(0.5625), F(0)), 32, None, inverse=True)
+    def home(gemm, gradient, copy, kept):
+        product = times(*(three_quarters(gemm, side, t, 32) for side, t in (("a", gradient), ("b", copy))))
+        return quant.hadamard(np.where(kept, product, F(0)), 32, None, inverse=True)
 
     return (
         (x_hat, w_hat),
-        home(back("dgrad", g, w_hat.T), x_kept),
-        home(back("wgrad", g.T, x_hat.T), w_kept),
+        home("dgrad", g, w_hat.T, x_kept),
+        home("wgrad", g.T, x_hat.T, w_kept),
     )
+
+
+def three_quarters(gemm, side, t, size):
+    turned = quant.hadamard(padded(np.ascontiguousarray(t), size), size, signs(gemm, size))
+    words = quant.random_words(drawn(gemm, side).seed, turned.size).reshape(turned.shape)
+    return reference_training.three_quarters(turned, words)
 
 
 def quartet2(x, w, g, scheme="nvfp4.te"):
@@ -178,13 +183,11 @@ def plain(forward, backward=None, weight=None):
 
 
 def tseng(x, w, g):
-    def back(gemm, one, other):
-        turned = [quant.hadamard(padded(np.ascontiguousarray(t), 64), 64, signs(gemm, 64)) * F(0.75)
-                  for t in (one, other)]  # fmt: skip
-        a, b = (q(t, sr("mxfp4.floor"), drawn(gemm, side).seed) for t, side in zip(turned, "ab", strict=True))
-        return times(a, b) / F(0.5625)
-
-    return (x, w), back("dgrad", g, w.T), back("wgrad", g.T, x.T)
+    return (
+        (x, w),
+        (three_quarters("dgrad", "a", g, 64), three_quarters("dgrad", "b", w.T, 64)),
+        (three_quarters("wgrad", "a", g.T, 64), three_quarters("wgrad", "b", x.T, 64)),
+    )
 
 
 def power_of_two(t, seed):

@@ -8,12 +8,12 @@ from hwsim import quant, recipes
 from hwsim.errors import ArgumentError
 from hwsim.recipes import Draw, Operand, Quantizer
 from hwsim.recipes.parts import ExaqSoftmax, FourBitSaver, HotChannels, OsciReset
-from hwsim.recipes.quantizers import Cache, DoubleBlock, Eden, LowRank, Luq, PresetAmax, Quest, Sawb
+from hwsim.recipes.quantizers import Cache, DoubleBlock, Eden, LowRank, Luq, PresetAmax, Quest, Sawb, ThreeQuarters
 
 F = np.float32
 QUANTIZERS = [
-    Eden(), DoubleBlock(), DoubleBlock(True), Quest(), PresetAmax("nvfp4.te"), Luq(), Luq(samples=2), Luq(eta=0.1),
-    Sawb(), LowRank(rank=4), LowRank("nvfp4.te_sr", 4), Cache("int4.channel", "rows", "tokens", 2),
+    Eden(), DoubleBlock(), DoubleBlock(True), Quest(), ThreeQuarters(), PresetAmax("nvfp4.te"), Luq(), Luq(samples=2),
+    Luq(eta=0.1), Sawb(), LowRank(rank=4), LowRank("nvfp4.te_sr", 4), Cache("int4.channel", "rows", "tokens", 2),
 ]  # fmt: skip
 
 

@@ -1,19 +1,17 @@
 """MXFP4: the OCP format on all three products, and Tseng et al.'s backward (arXiv 2502.20586).
 
 `mxfp4` rounds everything to nearest with OCP's floor rule. `mxfp4-tseng` leaves the forward alone; both backward
-products are turned by a Hadamard matrix of 64 with redrawn signs, multiplied by 3/4 so that the floor rule cannot
-clip, and rounded stochastically.
+products are turned by a Hadamard matrix of 64 with redrawn signs and rounded stochastically under scales 4/3 of the
+floor rule's, so that nothing clips.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from hwsim import quant
 from hwsim.recipes import Gemm, Layer, Operand, Recipe, Rotation, Rule, Selection
+from hwsim.recipes.quantizers import ThreeQuarters
 
 _EACH = Gemm(Operand("mxfp4.floor"), Operand("mxfp4.floor"))
-_STOCHASTIC = Operand(replace(quant.get("mxfp4.floor"), name="mxfp4.floor_sr", rounding="sr", sr_bits=24), scale=0.75)
+_STOCHASTIC = Operand(ThreeQuarters())
 _BACKWARD = Gemm(_STOCHASTIC, _STOCHASTIC, Rotation(64, "drawn", redrawn=True))
 _KEPT = (Rule(Selection(kinds=("head", "embedding"))),)
 

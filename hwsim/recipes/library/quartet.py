@@ -2,21 +2,15 @@
 
 Forward: both operands turned by a Hadamard matrix of 32, QuEST's MXFP4, whose scale follows from the deviation of a
 block; gradients pass where it did not clip. Backward: the forward's copies and the gradient are turned by a matrix
-whose signs are drawn anew, multiplied by 3/4 so that OCP's floor rule cannot clip, and rounded stochastically.
+whose signs are drawn anew, and rounded stochastically under scales 4/3 of OCP's floor rule, so that nothing clips.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from hwsim import quant
 from hwsim.recipes import Gemm, Layer, Operand, Recipe, Rotation, Rule, Selection
-from hwsim.recipes.quantizers import Quest
+from hwsim.recipes.quantizers import Quest, ThreeQuarters
 
-_SCHEME = replace(quant.get("mxfp4.floor"), name="mxfp4.floor_sr", rounding="sr", sr_bits=24)
-_GRADIENT, _COPY = Operand(_SCHEME, scale=0.75), Operand(_SCHEME, "forward", scale=0.75)
-_DRAWN = Rotation(32, "drawn", redrawn=True)
-_BACKWARD = Gemm(_GRADIENT, _COPY, _DRAWN)
+_BACKWARD = Gemm(Operand(ThreeQuarters()), Operand(ThreeQuarters(), "forward"), Rotation(32, "drawn", redrawn=True))
 
 RECIPES = (
     Recipe(
