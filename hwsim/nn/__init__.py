@@ -9,6 +9,7 @@ from hwsim.errors import MissingExtra
 
 if TYPE_CHECKING:
     from hwsim.nn.capturing import capture
+    from hwsim.nn.comparing import Comparison, compare
     from hwsim.nn.coverage import Coverage
     from hwsim.nn.emulation import Emulation, emulate
     from hwsim.nn.metric import Measurement, measure
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "capture": "hwsim.nn.capturing",
+    "compare": "hwsim.nn.comparing",
+    "Comparison": "hwsim.nn.comparing",
     "Coverage": "hwsim.nn.coverage",
     "Emulation": "hwsim.nn.emulation",
     "emulate": "hwsim.nn.emulation",
@@ -38,6 +41,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Comparison",
     "Coverage",
     "Emulation",
     "Measurement",
@@ -46,6 +50,7 @@ __all__ = [
     "Recipe",
     "Trained",
     "capture",
+    "compare",
     "emulate",
     "load_file",
     "load_model",

@@ -73,7 +73,8 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     inputs, output = _terms(equation, [tensor.dim() for tensor in tensors])
     for place, (term, tensor) in enumerate(zip(inputs, tensors, strict=True)):
         inputs[place], tensors[place] = _without_diagonals(term, tensor)
-    term, result = inputs[0], tensors[0]
+    term = inputs[0]
+    result: Tensor = tensors[0]
     for place in range(1, len(tensors)):
         wanted = set(output).union(*inputs[place + 1 :])
         term, result = _contract(term, result, inputs[place], tensors[place], wanted)

@@ -235,9 +235,9 @@ class _Emulator(Interception):
     def on_products(self, call: Call, located: list[Located], compute: Callable[[], Any]) -> Any:
         node = current_node()
         if node is not None and not self.layers.forward and node in self.nodes and call.finish is not None:
-            outs = [self._own_backward(one, self.nodes[node]) for one in located]
-            done = [out for out in outs if out is not None]
-            return call.finish(done) if len(done) == len(outs) else compute()
+            made = [self._own_backward(one, self.nodes[node]) for one in located]
+            done = [out for out in made if out is not None]
+            return call.finish(done) if len(done) == len(made) else compute()
         chosen = [None if one.folded else self.arithmetic(one.layer, one.op, one.b_role) for one in located]
         if all(one is None for one in chosen) or call.finish is None:
             return self._left(compute(), located, [one.folded or self.reason for one in located], "forward")

@@ -212,7 +212,7 @@ class Interception(TorchFunctionMode):
         if torch._C._is_tracing() or torch.compiler.is_compiling():
             where = self.layer() or "model"
             raise CaptureError("a model must be traced, scripted or exported outside of the block", where=where)
-        cast = _autocast(args, kwargs)
+        cast = _autocast(self.roles, args, kwargs)
         if cast is not None:
             args, kwargs = cast
         try:
@@ -316,16 +316,22 @@ def _touched(roles: Roles, args: tuple[Any, ...]) -> str | None:
     return next((owner for arg in args if isinstance(arg, Tensor) and (owner := roles.owner(arg)) is not None), None)
 
 
-def _autocast(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    """The arguments in the type that autocast multiplies in, None where it is off."""
+def _autocast(
+    roles: Roles, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+    """The arguments in the type that autocast multiplies in, of the same roles; None where it is off."""
     first = next((arg for arg in args if isinstance(arg, Tensor)), None)
     if first is None or first.is_meta or not torch.is_autocast_enabled(first.device.type):
         return None
     kind = torch.get_autocast_dtype(first.device.type)
 
     def cast(value: Any) -> Any:
-        wanted = isinstance(value, Tensor) and value.is_floating_point() and value.dtype != torch.float64
-        return value.to(kind) if wanted else value
+        if not isinstance(value, Tensor) or not value.is_floating_point() or value.dtype in (torch.float64, kind):
+            return value
+        made, role = value.to(kind), roles.kind(value)
+        if role != "activation":
+            roles.set(made, role)
+        return made
 
     return tuple(cast(arg) for arg in args), {key: cast(value) for key, value in kwargs.items()}
 
