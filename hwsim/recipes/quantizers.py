@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hwsim import quant
 from hwsim.errors import ArgumentError
+from hwsim.quant import Scheme
 from hwsim.recipes.operands import Draw, Taken
 
 Floats = NDArray[np.float32]
@@ -109,6 +110,36 @@ class PresetAmax:
     def take(self, x: Floats, draw: Draw) -> Taken:
         """Values, and codes for a unit."""
         made = quant.quantize(x, self.scheme, amax=self.amax)
+        return Taken(made.dequantize(), None, made)
+
+
+@dataclass(frozen=True, slots=True)
+class ZerosStay:
+    """A scheme with a tensor scale whose source divides 0 by 0 where a whole tensor is zero: zeros stay zeros here.
+
+    ReLU makes such tensors, one for each dead channel of a depthwise convolution.
+    """
+
+    scheme: Scheme
+
+    def __post_init__(self) -> None:
+        if not self.scheme.tensor_scale:
+            raise ArgumentError("scheme must have a tensor scale", got=self.scheme.name)
+
+    @property
+    def name(self) -> str:
+        """``nvfp4.fp4atw.zeros``."""
+        return f"{self.scheme.name}.zeros"
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether the scheme is."""
+        return self.scheme.rounding == "sr"
+
+    def take(self, x: Floats, draw: Draw) -> Taken:
+        """Values, and codes for a unit."""
+        seed = draw.seed if self.stochastic else None
+        made = quant.quantize(x, self.scheme, seed=seed, amax=None if x.any() else 1.0)
         return Taken(made.dequantize(), None, made)
 
 

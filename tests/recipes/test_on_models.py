@@ -38,9 +38,8 @@ def test_all_layers_but_head_embedding_and_attention_run_in_four_bits(name):
     loss, found, handle = gradients(module, model, batch, "nvidia-nvfp4")
     coverage = handle.coverage()
     left = {layer.rpartition(".")[2] for layer, _ in coverage.left}
-    assert left <= LEFT.get(name, {"head"}) | {"qk", "pv", "scan", ""} | {f"mixers.{i}" for i in range(4)} | set(
-        "0123"
-    )
+    scans = {"0", "1", "3"} if name == "mamba" else set()  # products of two activations in a mixer
+    assert left <= LEFT.get(name, {"head"}) | {"qk", "pv"} | scans
     assert coverage.emulated > 0.5 * coverage.asked
     for part in coverage.phases.values():
         assert part.emulated + sum(part.left.values()) == part.asked

@@ -8,7 +8,18 @@ from hwsim import quant, recipes
 from hwsim.errors import ArgumentError
 from hwsim.recipes import Draw, Operand, Quantizer
 from hwsim.recipes.parts import ExaqSoftmax, FourBitSaver, HotChannels, OsciReset
-from hwsim.recipes.quantizers import Cache, DoubleBlock, Eden, LowRank, Luq, PresetAmax, Quest, Sawb, ThreeQuarters
+from hwsim.recipes.quantizers import (
+    Cache,
+    DoubleBlock,
+    Eden,
+    LowRank,
+    Luq,
+    PresetAmax,
+    Quest,
+    Sawb,
+    ThreeQuarters,
+    ZerosStay,
+)
 
 F = np.float32
 QUANTIZERS = [
@@ -67,6 +78,18 @@ def test_a_preset_maximum_clips_beyond_itself_and_gives_codes():
     np.testing.assert_array_equal(taken.quantized.dequantize(), taken.values)
     with pytest.raises(ArgumentError, match="scheme must have a tensor scale and round to nearest, got "):
         PresetAmax("mxfp4.rceil")
+
+
+def test_a_tensor_of_zeros_stays_one_where_its_source_makes_nan():
+    scheme = quant.get("nvfp4.fp4atw")
+    zeros, x = np.zeros((4, 32), F), normal(4, 32)
+    assert np.isnan(quant.fake_quantize(zeros, scheme)).all()
+    taken = ZerosStay(scheme).take(zeros, draw())
+    np.testing.assert_array_equal(taken.values, zeros)
+    np.testing.assert_array_equal(taken.quantized.dequantize(), zeros)
+    np.testing.assert_array_equal(ZerosStay(scheme).take(x, draw()).values, quant.fake_quantize(x, scheme))
+    with pytest.raises(ArgumentError, match="scheme must have a tensor scale"):
+        ZerosStay(quant.get("mxfp4.floor"))
 
 
 def test_luq_takes_the_maximum_of_the_step_before():

@@ -25,6 +25,7 @@ RECIPES = (
         rules=(Rule(Selection(kinds=("head", "embedding"))),),
         unbiased=True,
         claims=(
+            "stochastic gradients clip as in nvidia-nvfp4 and are biased by it: gain 0.996",
             "the paper's own training recipe was not at hand: gradients are NVIDIA's here",
             "weights have blocks of 1 × 16 along each contraction, so that fprop and dgrad multiply different codes",
         ),

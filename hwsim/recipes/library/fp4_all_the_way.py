@@ -12,9 +12,11 @@ from dataclasses import replace
 
 from hwsim import quant
 from hwsim.recipes import Change, Gemm, Layer, Monitor, Operand, Recipe, Rule, Selection
+from hwsim.recipes.quantizers import ZerosStay
 
-_NEAREST = Operand("nvfp4.fp4atw")
-_STOCHASTIC = Operand(replace(quant.get("nvfp4.fp4atw"), name="nvfp4.fp4atw_sr", rounding="sr", sr_bits=24))
+_SCHEME = quant.get("nvfp4.fp4atw")
+_NEAREST = Operand(ZerosStay(_SCHEME))
+_STOCHASTIC = Operand(ZerosStay(replace(_SCHEME, name="nvfp4.fp4atw_sr", rounding="sr", sr_bits=24)))
 
 _RECIPE = Recipe(
     name="fp4-all-the-way",
@@ -30,6 +32,7 @@ _RECIPE = Recipe(
     claims=(
         "the published quantizer rounds its largest elements up to 8, which E2M1 does not have; here they saturate "
         "at 6, so that stochastic gradients are biased by what is clipped: gain 0.990 on normal data",
+        "a tensor of zeros becomes NaN in the published quantizer; here it stays zero",
         "which layers stay in high precision is not stated: head and embedding here",
         "NVIDIA's appendix finds that lifting the backward at the end brings nothing (arXiv 2509.25149); the paper's "
         "finetuning lifts exactly that",
