@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hwsim.nn.coverage import Coverage
     from hwsim.nn.emulation import Emulation, emulate
     from hwsim.nn.metric import Measurement, measure
-    from hwsim.nn.models import ModelFile, load_file, load_model
+    from hwsim.nn.models import Inputs, ModelFile, load_file, load_model
     from hwsim.nn.recipes import policy_of
     from hwsim.nn.training import Recipe, Trained, train
     from hwsim.nn.workload import meta_workload
@@ -29,6 +29,7 @@ _HOME = {
     "measure": "hwsim.nn.metric",
     "policy_of": "hwsim.nn.recipes",
     "meta_workload": "hwsim.nn.workload",
+    "Inputs": "hwsim.nn.models",
     "ModelFile": "hwsim.nn.models",
     "load_file": "hwsim.nn.models",
     "load_model": "hwsim.nn.models",
@@ -41,6 +42,7 @@ __all__ = [
     "Comparison",
     "Coverage",
     "Emulation",
+    "Inputs",
     "Measurement",
     "ModelFile",
     "Recipe",
