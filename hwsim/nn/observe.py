@@ -404,6 +404,10 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if target and result is not target[0]:
                 result = target[0].resize_(result.shape).copy_(result)
         if self.recorder is not None and packet is not None:
+            sparse = [str(one.layout) for one in _tensors((args, kwargs, result)) if one.layout is not torch.strided]
+            if sparse:
+                where = self.layers.current or "model"
+                raise CaptureError("tensors must be dense", got=f"{sparse[0]} in {name}", where=where)
             backward = torch._C._current_autograd_node() is not None
             where: tuple[str, Phase, Attention] = (
                 self.layers.current, "dgrad" if backward else "forward", self.attention.under_way
