@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from hwsim.nn.coverage import Coverage
     from hwsim.nn.emulation import Emulation, emulate
     from hwsim.nn.metric import Measurement, measure
-    from hwsim.nn.models import ModelFile, load_file, load_model
+    from hwsim.nn.models import Inputs, ModelFile, load_file, load_model
     from hwsim.nn.muon import Muon, newton_schulz
     from hwsim.nn.recipes import policy_of
     from hwsim.nn.training import Recipe, Trained, train
@@ -32,6 +32,7 @@ _HOME = {
     "meta_workload": "hwsim.nn.workload",
     "Muon": "hwsim.nn.muon",
     "newton_schulz": "hwsim.nn.muon",
+    "Inputs": "hwsim.nn.models",
     "ModelFile": "hwsim.nn.models",
     "load_file": "hwsim.nn.models",
     "load_model": "hwsim.nn.models",
@@ -44,6 +45,7 @@ __all__ = [
     "Comparison",
     "Coverage",
     "Emulation",
+    "Inputs",
     "Measurement",
     "ModelFile",
     "Muon",

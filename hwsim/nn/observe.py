@@ -31,6 +31,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from hwsim.errors import CaptureError
+from hwsim.nn.decompositions import DECOMPOSED
 from hwsim.nn.places import plain_name
 from hwsim.nn.products import Call, Product, as_call, hides_products
 from hwsim.nn.recording import Attention, Recorder
@@ -283,8 +284,13 @@ class Layers:
             self._handles.pop().remove()
 
 
+OWN = ("lstm", "gru", "rnn", "einsum", "tensordot", "inner")
+"""Functions that torch itself takes apart below a dispatch mode."""
+
+
 class _Attention(TorchFunctionMode):
-    """Knows when attention is under way, and how many products of two activations it has had.
+    """Knows when attention is under way, and how many products of two activations it has had; takes functions apart
+    that hide their products.
 
     Inside `multi_head_attention_forward` torch shows this mode no inner call, so both functions count.
     """
@@ -299,6 +305,10 @@ class _Attention(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if function in DECOMPOSED and not str(getattr(function, "__name__", "")).startswith(OWN):
+            with self:
+                found = DECOMPOSED[function](*args, **(kwargs or {}))
+            return function(*args, **(kwargs or {})) if found is None else found
         if function not in self.FUNCTIONS:
             return function(*args, **(kwargs or {}))
         self._open.append(0)
@@ -394,6 +404,10 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if target and result is not target[0]:
                 result = target[0].resize_(result.shape).copy_(result)
         if self.recorder is not None and packet is not None:
+            sparse = [str(one.layout) for one in _tensors((args, kwargs, result)) if one.layout is not torch.strided]
+            if sparse:
+                where = self.layers.current or "model"
+                raise CaptureError("tensors must be dense", got=f"{sparse[0]} in {name}", where=where)
             backward = torch._C._current_autograd_node() is not None
             where: tuple[str, Phase, Attention] = (
                 self.layers.current, "dgrad" if backward else "forward", self.attention.under_way
