@@ -152,8 +152,8 @@ def study(grid: Grid) -> Study:
     return Study(
         "fp4_training",
         "Training a small GPT and a small nGPT in four bits",
-        "What does each recipe cost in held-out loss, beside what float32 seeds differ by? Is nGPT, whose vectors all "
-        "have length 1, less hurt (arXiv 2605.06067: dot products with 7 dB less noise)?",
+        "What does each recipe cost in held-out loss, beside what float32 seeds differ by? Is nGPT, whose vectors "
+        "all have length 1, less hurt (arXiv 2605.06067: dot products with 7 dB less noise)?",
         tuple(_findings(costs, runs, grid)),
         {
             "networks": f"width {WIDTH}, {LAYERS} blocks, 0.4 million weights, byte level",
@@ -188,8 +188,8 @@ def _costs(runs: list[Run]) -> Table:
         "Cost of each recipe",
         ("model", "recipe", "loss", "cost", "standard error", "noise floor", "loss in float32", "SNR dB"),
         tuple(rows),
-        "Nats a byte on held-out text; the cost is the mean over seeds of the difference to float32 of the same seed, "
-        "the floor the deviation of float32 over seeds. SNR of dot products of linear layers in NVFP4 at the end.",
+        "Nats a byte on held-out text; the cost is the mean over seeds of the difference to float32 of the same "
+        "seed, the floor the deviation of float32 over seeds. SNR of dot products of linear layers in NVFP4 at the end.",
     )
 
 

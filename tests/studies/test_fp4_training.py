@@ -1,10 +1,12 @@
 """The study of training in four bits: its small grid from end to end, the same bits twice, noise where it must be."""
 
 import csv
+import xml.dom.minidom
 
 import pytest
 
 from hwsim import studies
+from hwsim.report.studies import draw
 
 pytest.importorskip("torch")
 
@@ -23,3 +25,4 @@ def test_the_small_grid_from_end_to_end(tmp_path):
             assert float(row["cost"]) == pytest.approx(difference, abs=1e-4)
     page = (folders[0] / "study.md").read_text()
     assert "Made by `hwsim study fp4_training`." in page
+    xml.dom.minidom.parse(str(draw(folders[0])))
