@@ -24,6 +24,7 @@ from torch import Tensor
 from hwsim import quant
 from hwsim.arch import Numerics
 from hwsim.errors import ArgumentError
+from hwsim.nn.models import ModelFile
 from hwsim.nn.training import has_bf16
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -104,6 +105,28 @@ def _product(arithmetic: str | Numerics, seed: int) -> Product:
         return torch.from_numpy(made(left, draw)) @ torch.from_numpy(made(right, draw + 1)).mT
 
     return product
+
+
+def orthogonalized(matrix: NDArray[np.float32], arithmetic: Arithmetic, last: int = 0) -> NDArray[np.float32]:
+    """`newton_schulz` of an array."""
+    made: NDArray[np.float32] = newton_schulz(torch.from_numpy(matrix), arithmetic, last=last).numpy()
+    return made
+
+
+def gradients_of(model: str, size: int) -> dict[str, NDArray[np.float32]]:
+    """Gradients of the weight matrices of a model file's network on its first batch of `size`, by layer."""
+    file = ModelFile.find(model)
+    network, loss, batches = file.build(), file.get("loss"), file.get("batches")
+    if loss is None or batches is None:
+        raise ArgumentError(
+            "model file must define loss(model, batch) and batches(count, size)", where=str(file.path)
+        )
+    loss(network, next(iter(batches(1, size)))).backward()
+    return {
+        name.removesuffix(".weight"): parameter.grad.numpy()
+        for name, parameter in network.named_parameters()
+        if parameter.ndim == 2 and parameter.grad is not None
+    }
 
 
 def products(rows: int, columns: int, steps: int = 5) -> list[tuple[int, int, int]]:

@@ -14,11 +14,10 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
 
-from hwsim.nn import ModelFile
-from hwsim.nn.muon import COEFFICIENTS, newton_schulz, products
+from hwsim.nn.muon import COEFFICIENTS, gradients_of, orthogonalized, products
 from hwsim.studies.page import Study, Table, Value
 
 FLOAT32 = "float32"
@@ -51,16 +50,16 @@ class Case:
     """A matrix in float32 with its singular vectors and values in float64."""
 
     name: str
-    matrix: Tensor
-    u: Tensor
-    s: Tensor
-    vt: Tensor
+    matrix: NDArray[np.float32]
+    u: NDArray[np.float64]
+    s: NDArray[np.float64]
+    vt: NDArray[np.float64]
 
     @classmethod
-    def of(cls, name: str, matrix: Tensor) -> Case:
+    def of(cls, name: str, matrix: NDArray[np.floating]) -> Case:
         """With its own decomposition."""
-        u, s, vt = torch.linalg.svd(matrix.double(), full_matrices=False)
-        return cls(name, matrix.float(), u, s, vt)
+        u, s, vt = np.linalg.svd(matrix.astype(np.float64), full_matrices=False)
+        return cls(name, matrix.astype(np.float32), u, s, vt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,43 +81,30 @@ class Outcome:
 
 def outcome(case: Case, arithmetic: str, last: int = 0) -> Outcome:
     """One iteration on a case."""
-    x = newton_schulz(case.matrix, arithmetic, last=last).double()
-    kept = torch.einsum("ni,nm,im->i", case.u, x, case.vt)
-    cosine = float(kept.sum() / x.norm() / math.sqrt(len(case.s)))
-    values = torch.linalg.svdvals(x)
+    x = orthogonalized(case.matrix, arithmetic, last).astype(np.float64)
+    kept = np.einsum("ni,nm,im->i", case.u, x, case.vt, optimize=True)
+    cosine = float(kept.sum() / np.linalg.norm(x) / math.sqrt(len(case.s)))
+    values = np.linalg.svd(x, compute_uv=False)
     lifted = (kept >= LIFTED).tolist()
     count = lifted.index(False) if False in lifted else len(lifted)
-    floor = float(case.s[count - 1] / case.s.norm()) if count else math.inf
+    floor = float(case.s[count - 1] / np.linalg.norm(case.s)) if count else math.inf
     return Outcome(cosine, float(values.min()), float(values.max()), floor)
 
 
 def spectra(size: int, seed: int) -> list[Case]:
     """Square matrices with random singular vectors: σ = 1/i, 1/√i, all equal, and of a Gaussian matrix."""
-    generator = torch.Generator().manual_seed(seed)
-
-    def normal() -> Tensor:
-        return torch.randn(size, size, generator=generator, dtype=torch.float64)
-
-    u, v = (torch.linalg.qr(normal())[0] for _ in range(2))
-    i = torch.arange(1, size + 1, dtype=torch.float64)
-    shapes = {"1/i": 1 / i, "1/√i": i**-0.5, "flat": torch.ones_like(i)}
+    rng = np.random.default_rng(seed)
+    u, v = (np.linalg.qr(rng.standard_normal((size, size)))[0] for _ in range(2))
+    i = np.arange(1, size + 1, dtype=np.float64)
+    shapes = {"1/i": 1 / i, "1/√i": i**-0.5, "flat": np.ones_like(i)}
     made = [Case.of(name, (u * s) @ v.T) for name, s in shapes.items()]
-    return [*made, Case.of("Gaussian", normal())]
+    return [*made, Case.of("Gaussian", rng.standard_normal((size, size)))]
 
 
-def gradients() -> Iterator[Case]:
+def gradients() -> list[Case]:
     """Gradients of the trained GPT on one batch of held-out text, the matrices of its first and last block."""
-    file = ModelFile.find("gpt")
-    model = file.build()
-    loss = file.get("loss")
-    batches = file.get("batches")
-    assert loss is not None
-    assert batches is not None
-    loss(model, next(iter(batches(1, 8)))).backward()
-    for name, parameter in model.named_parameters():
-        if name.startswith(("blocks.0.", "blocks.3.")):
-            assert parameter.grad is not None
-            yield Case.of(name.removesuffix(".weight"), parameter.grad)
+    found = gradients_of("gpt", 8)
+    return [Case.of(name, grad) for name, grad in found.items() if name.startswith(("blocks.0.", "blocks.3."))]
 
 
 def study(grid: Grid) -> Study:
@@ -126,7 +112,7 @@ def study(grid: Grid) -> Study:
     cases = [spectra(grid.size, seed) for seed in range(grid.seeds)]
     tables = [_spectra(cases, grid.names), _late(cases, grid.names)]
     if grid.gradients:
-        tables.append(_gradients(list(gradients()), grid.names))
+        tables.append(_gradients(gradients(), grid.names))
     return Study(
         "muon",
         "Muon's Newton–Schulz iteration in few bits",
