@@ -15,8 +15,8 @@ PACKAGE = ROOT / "hwsim"
 
 LAYERS = (
     ("errors",), ("workbench", "jit"), ("formats",), ("quant",), ("trace",), ("rtl",), ("gates",), ("cost",),
-    ("datapaths",), ("arch",), ("timing",), ("nn",), ("evaluation",), ("search",), ("studies",), ("report",),
-    ("verify",), ("testing",), ("cli",),
+    ("datapaths",), ("arch",), ("timing",), ("recipes",), ("nn",), ("evaluation",), ("search",), ("studies",),
+    ("report",), ("verify",), ("testing",), ("cli",),
 )  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 

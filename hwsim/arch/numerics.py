@@ -204,6 +204,12 @@ class Numerics:
             result[index] = _epilogue(sums, np.asarray(a_factors[index]), np.asarray(b_factors[index]))
         return result
 
+    def product(self, a: Quantized, b: Quantized) -> NDArray[np.float32]:
+        """``a @ b.T`` of ``[M, K]`` and ``[N, K]`` that are quantized along K already: float32 ``[M, N]``."""
+        words, scales = (self.words(a, "a"), self.words(b, "b")), (self.scale_bytes(a), self.scale_bytes(b))
+        result = self.datapath.matmul(*words, None, *scales)
+        return _epilogue(result.astype(np.float32, copy=False), _factor(a), _factor(b))
+
     def words(self, quantized: Quantized, side: Side) -> NDArray[Any]:
         """What the port of `side` reads: codes, narrow integers sign-extended, ternary weights as keys."""
         return self.datapath.words(quantized.codes, quantized.scheme.element_format, side)
