@@ -20,9 +20,10 @@ from hwsim.arch import Numerics, Prepared, Role
 from hwsim.datapaths import Datapath
 from hwsim.errors import ArgumentError
 from hwsim.nn.noise import Ticket, seed_of
-from hwsim.nn.operands import Floats, Made, make, padding, rotate, turned, unpassed
+from hwsim.nn.operands import Floats, Made, make, padding, rotate, unpassed
 from hwsim.nn.recipes import numerics_of
 from hwsim.quant import Scheme
+from hwsim.quant.turning import turned
 from hwsim.recipes import Draw, Gemm, GemmName, Layer, Quantizer
 
 Exact = str | Datapath | Mapping[str, Any] | None
@@ -136,7 +137,7 @@ class ByRecipe:
         elif name == "dgrad" and self.square and "b" in kept and self.numerics[name] is None:
             out, *_ = self._multiply(name, gemm, g, turned(kept["b"].values)[:, :k], ticket, ready=True)
         else:
-            out, *_ = self._multiply(name, gemm, g, turned(other), ticket)
+            out, *_ = self._multiply(name, gemm, g, turned(other), ticket, fresh=True)
         rotation = fprop.rotation if fprop is not None else None
         passed = of.passed if of is not None and self.layer.passes == "unclipped" else None
         if rotation is None or (passed is None and not copied):
@@ -151,8 +152,18 @@ class ByRecipe:
         return np.ascontiguousarray(out[:, :, :k])
 
     def _multiply(
-        self, name: GemmName, gemm: Gemm, a: Floats, b: Floats, ticket: Ticket, ready: bool = False
+        self,
+        name: GemmName,
+        gemm: Gemm,
+        a: Floats,
+        b: Floats,
+        ticket: Ticket,
+        *,
+        ready: bool = False,
+        fresh: bool = False,
     ) -> tuple[Floats, Made, Made]:
+        """The product, and its operands as they were made. b is made already where it is `ready`, and may be
+        overwritten where it is `fresh`, as may a in wgrad."""
         numerics = self.numerics[name]
         draws: list[tuple[Draw, str, int]] = []
 
@@ -162,8 +173,9 @@ class ByRecipe:
             return draw
 
         codes = numerics is not None
-        made_a = make(a, gemm.a, gemm, draw_for, side="a", codes=codes)
-        made_b = Made(b) if ready else make(b, gemm.b, gemm, draw_for, side="b", codes=codes)
+        fresh = fresh and gemm.extend is None and not self.watched
+        made_a = make(a, gemm.a, gemm, draw_for, side="a", codes=codes, fresh=fresh and name == "wgrad")
+        made_b = Made(b) if ready else make(b, gemm.b, gemm, draw_for, side="b", codes=codes, fresh=fresh)
         for draw, operand, index in draws:
             self.seeds.keep(draw, operand, index)
         if self.watched and name != "fprop":

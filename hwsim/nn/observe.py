@@ -406,8 +406,8 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.recorder is not None and packet is not None:
             sparse = [str(one.layout) for one in _tensors((args, kwargs, result)) if one.layout is not torch.strided]
             if sparse:
-                where = self.layers.current or "model"
-                raise CaptureError("tensors must be dense", got=f"{sparse[0]} in {name}", where=where)
+                layer = self.layers.current or "model"
+                raise CaptureError("tensors must be dense", got=f"{sparse[0]} in {name}", where=layer)
             backward = torch._C._current_autograd_node() is not None
             where: tuple[str, Phase, Attention] = (
                 self.layers.current, "dgrad" if backward else "forward", self.attention.under_way

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from hwsim import quant
@@ -58,15 +57,16 @@ def rotate(x: Floats, rotation: Rotation, draw: Draw, inverse: bool = False) -> 
 
 
 def make(
-    x: Floats, operand: Operand, gemm: Gemm, draw_for: DrawFor, *, side: str, codes: bool, turned: bool = False
+    x: Floats, operand: Operand, gemm: Gemm, draw_for: DrawFor, *, side: str, codes: bool, fresh: bool = False
 ) -> Made:
     """The operand `side` (``"a"``, ``"b"``) of `gemm` from x ``[batch, rows, K]``.
 
     Args:
         codes: also what a unit multiplies.
-        turned: x is square blocks of another GEMM's copy, quantized already.
+        fresh: x may be overwritten.
     """
     fill = padding(gemm, x.shape[2])
+    entered = x
     if fill:
         x = np.concatenate([x, np.zeros((*x.shape[:2], fill), np.float32)], axis=2)
     if gemm.rotation is not None:
@@ -86,7 +86,7 @@ def make(
         made = [quant.quantize(one, scheme, axis, draw_for(side, i).seed) for i, one in enumerate(x)]
         return Made(np.stack([one.dequantize() for one in made]), None, tuple(made))
     if len(x) == 1 or not _apart(scheme, axis):
-        out = np.empty(x.shape, np.float32)
+        out = x if fresh or x is not entered else np.empty(x.shape, np.float32)
         for index, one in enumerate(x):
             seed = draw_for(side, index).seed if scheme.rounding == "sr" else None
             quant.fake_quantize(one, scheme, axis, seed, out[index])
@@ -97,12 +97,6 @@ def make(
 def unpassed(values: Floats, passed: NDArray[np.bool_] | None) -> Floats:
     """Values, zero where the quantizer clipped."""
     return values if passed is None else np.where(passed, values, np.float32(0))
-
-
-def turned(x: Floats) -> Floats:
-    """``[batch, rows, columns]`` with the last axes exchanged, contiguous."""
-    made: Floats = torch.from_numpy(x).mT.contiguous().numpy()
-    return made
 
 
 def _apart(scheme: Scheme, axis: int) -> bool:
