@@ -1,22 +1,29 @@
 """Design spaces, the search over them, and the study it leaves."""
 
+from hwsim.search.comparison import Comparison, Flip, compare
 from hwsim.search.confirmation import confirm_front
 from hwsim.search.explorer import explore
 from hwsim.search.pareto import front
+from hwsim.search.query import Answer, query
 from hwsim.search.space import Design, DesignSpace, Parameter, load_space, space_from_dict
 from hwsim.search.study import Point, Study, clear_study, load_study
 
 __all__ = [
+    "Answer",
+    "Comparison",
     "Design",
     "DesignSpace",
+    "Flip",
     "Parameter",
     "Point",
     "Study",
     "clear_study",
+    "compare",
     "confirm_front",
     "explore",
     "front",
     "load_space",
     "load_study",
+    "query",
     "space_from_dict",
 ]
