@@ -1,4 +1,4 @@
-"""Commands that ask a finished study: the best design under limits."""
+"""Commands that ask: a study for its best design under limits, two designs for what separates them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwsim.cli.app import app
+from hwsim.cli.terminal import show_table
 
 if TYPE_CHECKING:
     from hwsim.search import Answer, Comparison, Point
+    from hwsim.search.difference import Measured
+    from hwsim.trace import Trace
 
 SIGMAS = 2.0
 """Errors that would turn two designs are told up to so many standard deviations."""
@@ -97,3 +100,51 @@ def _comparison(name: str, unit: str, one: Comparison) -> Iterator[str]:
     if one.alone and len(one.knobs) > 1:
         each = ", ".join(f"{knob} {one.knobs[knob][1]} {significant(value)}" for knob, value in one.alone.items())
         yield f"           of these alone, as far as priced: {each}"
+
+
+@app.command()
+def diff(
+    first: Annotated[str, typer.Argument(help="a design, STUDY_FOLDER:NUMBER, or a machine: its name or TOML file")],
+    second: Annotated[str, typer.Argument(help="another one")],
+    trace: Annotated[Path | None, typer.Option(help="folder of a trace, to price two machines on")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Say what separates two designs: knob by knob, measure by measure, component by component."""
+    import hwsim
+    from hwsim.search import difference
+
+    opened = None if trace is None else hwsim.load_trace(trace)
+    found = difference(_design(first, opened), _design(second, opened))
+    if as_json:
+        typer.echo(json.dumps(found.to_dict(), indent=1))
+        return
+    show_table(
+        ("knob", "first", "second"),
+        [(name, *("–" if one is None else str(one) for one in values)) for name, values in found.knobs.items()],
+        left=("first", "second"),
+    )
+    if found.measures:
+        show_table(("measure", "first", "second", "ratio", "first is better"), map(_measured, found.measures))
+    for unit, rows in found.parts.items():
+        if rows:
+            show_table((unit, "first", "second", "ratio"), (_measured(row)[:-1] for row in rows))
+
+
+def _design(name: str, trace: Trace | None) -> Point:
+    """``FOLDER:NUMBER`` of a study, or a machine, priced where there is a trace."""
+    import hwsim
+    from hwsim.search import as_point
+
+    folder, _, number = name.rpartition(":")
+    if folder and number.isdigit():
+        return hwsim.load_study(folder).point(int(number))
+    machine = hwsim.load_accelerator(name)
+    return as_point(machine, None if trace is None else hwsim.evaluate(trace, machine))
+
+
+def _measured(row: Measured) -> tuple[str, ...]:
+    from hwsim.report import significant
+
+    ratio = "–" if row.ratio is None else f"×{row.ratio:.3g}"
+    sure = "" if row.chance is None else f"{row.chance:.0%}"
+    return row.column, *map(significant, row.values), ratio, sure

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hwsim.cost import Breakdown, Quantity, probability_less
-from hwsim.errors import StorageError, TraceError
+from hwsim.errors import ArgumentError, StorageError, TraceError
 from hwsim.evaluation import Confirmation
 from hwsim.search.confirmation import GATES, read_confirmed, write_confirmed
 from hwsim.search.pareto import front
@@ -30,6 +30,7 @@ from hwsim.search.space import Value
 if TYPE_CHECKING:
     from hwsim.search.limits import Where
     from hwsim.search.query import Answer
+    from hwsim.search.thinning import Alike
 
 LOG = "points.jsonl"
 PACKED = "points.jsonl.gz"
@@ -127,6 +128,16 @@ class Study:
     manifest: Mapping[str, Any]
     confirmed: Mapping[int, Confirmation] = field(default_factory=dict)
 
+    def point(self, number: int) -> Point:
+        """The design of that number; `ArgumentError` where there is none."""
+        for one in self.points:
+            if one.number == number:
+                return one
+        raise ArgumentError(
+            f"a design of the study must have the number (it has {len(self.points)} designs)", got=number,
+            where=f"study {self.manifest['space']}",
+        )  # fmt: skip
+
     @property
     def objectives(self) -> tuple[str, ...]:
         """Names of the objectives, with units, as keys of `Point.values`."""
@@ -172,6 +183,12 @@ class Study:
         from hwsim.search.query import query
 
         return query(self, minimize, where, maximize)
+
+    def thinned(self) -> tuple[Alike, ...]:
+        """The front as few designs that the model cannot tell from the rest (`hwsim.search.thinning.thinned`)."""
+        from hwsim.search.thinning import thinned
+
+        return thinned(self)
 
     def table(self) -> Any:
         """All points as a pandas DataFrame: one row a point, parameters, values, state."""

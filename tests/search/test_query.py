@@ -211,7 +211,8 @@ def test_a_question_without_an_answer_names_the_limit_and_the_nearest(where, tol
 
 
 MISTAKES = [
-    ("energy", {"area_mm2": 0}, DesignError, "where.area_mm2.max: no design can keep a maximum of zero or less, got 0"),
+    ("energy", {"area_mm2": 0}, DesignError,
+     "where.area_mm2.max: no design can keep a maximum of zero or less, got 0"),
     ("energy", {"area_mm2": math.nan}, DesignError, "where.area_mm2.max: a limit must be a finite number, got nan"),
     ("energy", ["area_mm2<=x"], ArgumentError, "where.area_mm2: a bound must be a number, got 'x'"),
     ("energy", ["area_mm2=1"], ArgumentError, "where.area_mm2: a measure must be bounded by <= or >=, got '='"),
