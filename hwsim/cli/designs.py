@@ -106,7 +106,7 @@ def report(folder: Annotated[Path, typer.Argument(help="folder of a study, finis
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(help="pann, ternary_lut, luq or chips")],
+    name: Annotated[str, typer.Argument(help="pann, ternary_lut, luq, chips, lottery or market")],
     out: Annotated[Path | None, typer.Option("--out", help="folder; reports/study-NAME without it")] = None,
     quick: Annotated[bool, typer.Option(help="a small grid, to see that it runs")] = False,
 ) -> None:

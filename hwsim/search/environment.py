@@ -61,7 +61,7 @@ class DesignSpaceEnv(gymnasium.Env[Observation, Action]):
         ArgumentError: no step, a box without an objective, or no probed design that is feasible.
     """
 
-    metadata: Mapping[str, Any] = {"render_modes": []}
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012  (Gymnasium's name for a constant)
 
     def __init__(
         self,
