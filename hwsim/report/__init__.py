@@ -1,5 +1,5 @@
 """Reports: one self-contained HTML page from a study."""
 
-from hwsim.report.page import render, significant, write_report
+from hwsim.report.page import render, short_name, significant, write_report
 
-__all__ = ["render", "significant", "write_report"]
+__all__ = ["render", "short_name", "significant", "write_report"]

@@ -98,6 +98,9 @@ def _context(study: Study) -> dict[str, Any]:
         "names": names,
         "columns": columns,
         "chances": study.chances(),
+        "alike": {
+            point.number: (one.design, one.others) for one in study.thinned() for point in (one.design, *one.others)
+        },
         "labels": {name: figures.label(name) for name in columns},
         "highlights": _highlights(study),
         "views": [

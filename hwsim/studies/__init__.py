@@ -16,6 +16,8 @@ NAMES = {
     "ternary_lut": "hwsim.studies.ternary_lut",
     "luq": "hwsim.studies.luq",
     "chips": "hwsim.studies.chips",
+    "lottery": "hwsim.studies.lottery",
+    "market": "hwsim.studies.market",
 }
 
 __all__ = ["NAMES", "run"]
@@ -25,7 +27,7 @@ def run(name: str, out: str | Path, *, quick: bool = False) -> Path:
     """Compute the study `name` and write its page and its tables into the folder `out`; returns the page's path.
 
     Args:
-        name: ``"pann"``, ``"ternary_lut"``, ``"luq"`` or ``"chips"``.
+        name: ``"pann"``, ``"ternary_lut"``, ``"luq"``, ``"chips"``, ``"lottery"`` or ``"market"``.
         out: folder, made if absent; ``study.md`` and a CSV for each table.
         quick: a small grid and short streams, to see that it runs; the numbers are no result.
 
