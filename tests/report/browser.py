@@ -92,9 +92,7 @@ class Browser:
         """Load a file in a window of this size."""
         self.complaints.clear()
         self.requests.clear()
-        self.send(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
-        )
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
         self.send("Page.navigate", url=path.as_uri())
         deadline = time.monotonic() + PATIENCE_S
         while self.run("document.readyState + location.protocol") != "completefile:":
@@ -110,9 +108,7 @@ class Browser:
     def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
         """Press the mouse at a place of the window, move, release."""
         for kind, (x, y), pressed in (("mousePressed", start, 1), ("mouseMoved", end, 1), ("mouseReleased", end, 0)):
-            self.send(
-                "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=pressed, clickCount=1
-            )
+            self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", buttons=pressed, clickCount=1)
 
     def key(self, name: str) -> None:
         """Press a key; ``"Enter"``, ``"ArrowRight"``."""
@@ -122,7 +118,9 @@ class Browser:
     def picture(self, path: Path, whole: bool = True) -> None:
         """A screenshot of the page, or of the window."""
         size = self.send("Page.getLayoutMetrics")["cssContentSize"]
-        area = {"clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}} if whole else {}
+        area = (
+            {"clip": {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}} if whole else {}
+        )
         shot = self.send("Page.captureScreenshot", format="png", captureBeyondViewport=whole, **area)
         path.write_bytes(base64.b64decode(shot["data"]))
 

@@ -13,7 +13,7 @@ const state = { off: new Set(), limits: new Map(), frontOnly: false, pins: [], s
 // ---- small tools
 const fmt = v => v === null || v === undefined ? "–" : typeof v !== "number" ? String(v) : v === 0 ? "0"
   : Number.isInteger(v) && Math.abs(v) < 1e7 ? String(v)
-  : Math.abs(v) >= 1e5 || Math.abs(v) < 1e-3 ? v.toExponential(3) : String(+v.toPrecision(4));
+  : Math.abs(v) >= 1e7 || Math.abs(v) < 1e-3 ? v.toExponential(3) : String(+v.toPrecision(4));
 const el = (tag, attributes = {}, ...children) => {
   const node = document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) {
@@ -106,7 +106,7 @@ function frame(c, points, log) { // the range of an axis; a metric's is cut wher
 }
 function drawPlot() {
   const host = $("plot"), x = +$("x").value, y = +$("y").value, xlog = $("xlog").checked, ylog = $("ylog").checked;
-  const width = Math.max(280, host.clientWidth), height = Math.max(300, Math.min(560, width * 0.68));
+  const width = Math.max(280, host.clientWidth), height = Math.max(300, Math.min(600, width * 0.8));
   const pad = { left: 62, right: 14, top: 14, bottom: 46 }, points = shown();
   const [x0, x1] = frame(x, points, xlog), [y0, y1] = frame(y, points, ylog);
   const scale = (low, high, log, from, to) => log
@@ -128,7 +128,7 @@ function drawPlot() {
     if (columns[c].id !== DATA.metric || DATA.baseline < low || DATA.baseline > high) continue;
     const up = c === y, place = up ? Y(DATA.baseline) : X(DATA.baseline);
     root.append(svg("line", { class: "reference", x1: up ? pad.left : place, x2: up ? width - pad.right : place, y1: up ? place : pad.top, y2: up ? place : height - pad.bottom }),
-      svg("text", { x: up ? width - pad.right - 4 : place + 4, y: up ? place - 5 : pad.top + 10, "text-anchor": up ? "end" : "start" }, `float32 ${fmt(DATA.baseline)}`));
+      svg("text", { x: up ? width - pad.right - 4 : place + 4, y: up ? place - 5 : pad.top + 10, "text-anchor": up ? "end" : "start", class: "halo" }, `float32 ${fmt(DATA.baseline)}`));
   }
   let best = null, path = ""; // the front of the two axes
   const order = points.filter(inside).sort((a, b) => (better(x, a.v[x], b.v[x]) ? -1 : a.v[x] === b.v[x] ? (better(y, a.v[y], b.v[y]) ? -1 : 1) : 1));
@@ -167,7 +167,7 @@ function drawPlot() {
     root.append(svg("g", { class: "letter", transform: `translate(${clamp(X(d.v[x]) + 8 + 17 * nth, 0, width - 16)},${clamp(Y(d.v[y]) - 20, 0, height)})`, "pointer-events": "none", "aria-hidden": "true" }, svg("rect", { width: 15, height: 15, rx: 3 }), svg("text", { x: 7.5, y: 11.5, "text-anchor": "middle" }, LETTERS[index])));
   });
   const beyond = points.length - drawn.length;
-  if (beyond) root.append(svg("text", { x: pad.left + 4, y: height - pad.bottom - 6 }, `${beyond} beyond the frame`));
+  if (beyond) root.append(svg("text", { class: "halo", x: pad.left + 6, y: pad.top + 12 }, `${beyond} beyond the frame`));
   let from = null, box = null;
   const where = event => { const r = root.getBoundingClientRect(); return [(event.clientX - r.left) * width / r.width, (event.clientY - r.top) * height / r.height]; };
   ground.addEventListener("pointerdown", event => { from = where(event); ground.setPointerCapture(event.pointerId); box = svg("rect", { class: "brush" }); root.append(box); });
@@ -228,7 +228,7 @@ function drawLines() {
   const knobs = $("allknobs").checked ? varied : varied.slice(0, 0).concat(["unit", "rows", "cols", "dataflow", "clock_ghz", "voltage", "stages"].map(n => DATA.knobs.indexOf(n)).filter(k => varied.includes(k)));
   const keys = [...(knobs.length ? knobs : varied.slice(0, 8)).map(k => "k" + k), ...objectives.map(c => "c" + column(c.id))];
   const gap = Math.max(96, (host.parentElement.clientWidth - 150) / Math.max(1, keys.length - 1)), width = 70 + gap * (keys.length - 1) + 80, height = 330, top = 34, bottom = 306;
-  const points = shown(), root = svg("svg", { class: "plot parallel", viewBox: `0 0 ${width} ${height}`, width, height, style: "max-width:none", role: "group", "aria-label": "Parallel coordinates of the designs kept" });
+  const points = shown(), root = svg("svg", { class: "plot parallel", viewBox: `0 0 ${width} ${height}`, width, height, style: `max-width:none;width:${width}px`, role: "group", "aria-label": "Parallel coordinates of the designs kept" });
   const scales = keys.map(key => {
     const index = +key.slice(1);
     if (key[0] === "k") { const n = knobValues[index].length; return { name: DATA.knobs[index], pos: v => n < 2 ? (top + bottom) / 2 : bottom - (bottom - top) * v / (n - 1), back: p => (bottom - p) / (bottom - top) * (n - 1), marks: knobValues[index].map((v, i) => [i, fmt(v)]) }; }
@@ -340,7 +340,7 @@ function drawInside() {
 }
 function drawFlow(rows) {
   const width = Math.max(300, $("flow").clientWidth), tensors = [...new Set(rows.map(r => r[0]))], levels = [...new Set(rows.map(r => r[1]))];
-  const sum = filter => rows.filter(filter).reduce((s, r) => s + r[2] + r[3], 0), total = sum(() => true) || 1, room = 26, height = 300 + room * Math.max(tensors.length, levels.length);
+  const sum = filter => rows.filter(filter).reduce((s, r) => s + r[2] + r[3], 0), total = sum(() => true) || 1, room = 26, height = 330 + room * Math.max(tensors.length, levels.length);
   const high = v => 300 * v / total, left = Math.min(150, width * 0.3), right = width - Math.min(190, width * 0.36);
   const mbit = v => `${fmt(+(v / 1e6).toPrecision(3))} Mbit`;
   const root = svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": "Bits moved: " + rows.map(r => `${r[0]} at ${r[1]}: ${mbit(r[2])} read, ${mbit(r[3])} written`).join("; ") });
