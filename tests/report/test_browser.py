@@ -60,7 +60,7 @@ def test_a_brush_keeps_the_designs_in_it_and_reset_frees_them(page):
     assert _numbers(page) == [8, 7, 6, 5, 4, 3, 2, 1, 0]
     page.run("document.getElementById('plot').scrollIntoView({block: 'center'})")
     box = page.run(
-        """(() => { const place = n => { const r = 
+        """(() => { const place = n => { const r =
         document.querySelector(`#plot [data-n="${n}"]`).getBoundingClientRect();
         return [r.x + r.width / 2, r.y + r.height / 2]; }; return [place(6), place(4), place(5)]; })()"""
     )
