@@ -25,6 +25,7 @@ DOORS = {  # outside package -> the rooms it may enter
     "torch": {"nn", "verify"},
     "safetensors": {"nn", "trace"},
     "optuna": {"search"},
+    "gymnasium": {"search"},
     "pandas": {"cost", "search"},
     "matplotlib": {"report"},
     "jinja2": {"report"},

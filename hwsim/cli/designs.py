@@ -61,15 +61,18 @@ def explore(
     polish: Annotated[
         int | None, typer.Option(help="most designs tried one knob away from the front; the space says without it")
     ] = None,
+    frozen: Annotated[
+        list[str] | None, typer.Option("--freeze", help="KNOB=VALUE, repeatable: hold a knob at a value")
+    ] = None,
     gates: Annotated[
         bool, typer.Option("--gates/--no-gates", help="price the front by its own circuits too, where Yosys is")
     ] = True,
 ) -> None:
     """Search a design space on captured models, price its front in gates, and write the report."""
     import hwsim
-    from hwsim.search import clear_study, load_space
+    from hwsim.search import clear_study, freeze, load_space
 
-    loaded = load_space(space)
+    loaded = freeze(load_space(space), frozen or ())
     if force and not resume:
         clear_study(out)
     traces = trace or _traces_of(loaded.models, out, loaded.name, fresh=force)
@@ -103,7 +106,7 @@ def report(folder: Annotated[Path, typer.Argument(help="folder of a study, finis
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(help="pann, ternary_lut, luq, chips, muon or fp4_training")],
+    name: Annotated[str, typer.Argument(help="one of hwsim list studies")],
     out: Annotated[Path | None, typer.Option("--out", help="folder; reports/study-NAME without it")] = None,
     quick: Annotated[bool, typer.Option(help="a small grid, to see that it runs")] = False,
 ) -> None:

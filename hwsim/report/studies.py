@@ -181,6 +181,26 @@ def _training_costs(axes: Axes, rows: Sequence[Row]) -> None:
     axes.legend(fontsize=8)
 
 
+def _agents(axes: Axes, rows: Sequence[Row]) -> None:
+    """Runs of each kind of agent from the worst to the best, quartiles as a box, at every budget."""
+    budgets = list(dict.fromkeys(row["budget"] for row in rows))
+    agents = list(dict.fromkeys(row["agent"] for row in rows))
+    for shift, (name, colour) in enumerate(colours(budgets).items()):
+        for row in rows:
+            if row["budget"] == name:
+                at = agents.index(row["agent"]) + 0.25 * (shift - (len(budgets) - 1) / 2)
+                low, middle, high = (float(row[key]) for key in ("lower quartile", "median", "upper quartile"))
+                axes.plot([at, at], [float(row["worst run"]), float(row["best run"])], color=colour, linewidth=1)
+                axes.plot([at, at], [low, high], color=colour, linewidth=5, solid_capstyle="butt")
+                axes.plot(at, middle, "o", color="white", markersize=3)
+        axes.plot([], [], color=colour, linewidth=5, label=f"{name} of the space")
+    axes.set_xticks(range(len(agents)), agents, rotation=20, ha="right")
+    axes.set(ylabel="part of the hypervolume found")
+    axes.set_ylim(top=1)
+    axes.set_title("Runs over draws of hyperparameters and seeds")
+    axes.legend(fontsize=8, loc="lower right")
+
+
 _PANELS: dict[str, tuple[tuple[str, Callable[[Any, Sequence[Row]], None]], ...]] = {
     "pann": (("accuracy", _pann_accuracy), ("add_only", _pann_energy)),
     "ternary_lut": tuple(("best", _area_over_tree(activation)) for activation in _BASELINES),
@@ -188,5 +208,6 @@ _PANELS: dict[str, tuple[tuple[str, Callable[[Any, Sequence[Row]], None]], ...]]
     "chips": (("summary", _chip_ratios),),
     "fp4_training": (("costs", _training_costs),),
     "muon": (("spectra", _muon_cosines), ("last", _muon_last)),
+    "lottery": (("agents", _agents),),
 }
 """Study -> the panels of its figure, each with the table that it shows."""

@@ -197,21 +197,8 @@ def explore(
     """
     if trials < 1:
         raise ArgumentError("trials must be at least 1", got=trials)
-    space = space if isinstance(space, DesignSpace) else load_space(space)
-    traces = [trace] if isinstance(trace, Trace | str | Path) else list(trace)
-    opened = [entry if isinstance(entry, Trace) else load_trace(entry) for entry in traces]
-    memo = Memo()
-    evaluators = {
-        entry.name: Evaluator(entry, space.accuracy, space.energy, space.metric_options, memo, space.noise_seed)
-        for entry in opened
-    }
-    space, dropped = space.without(set(evaluators))
-    explorer = Explorer(space, evaluators)
-    manifest = _manifest(explorer, opened, trials, seed, dropped)
-    folder = None if out is None else _prepare(Path(out), manifest, resume)
-    if folder:
-        explorer.log = PointLog(folder)
-        explorer.known = {point.point: point for point in explorer.log.read()}
+    explorer, opened, manifest = begin(space, trace, trials, seed, out, resume)
+    space, memo, folder = explorer.space, explorer.main.memo, None if out is None else Path(out)
     with (
         open_pool(workers, dask) as explorer.pool,
         Synthesis() if gates else contextlib.nullcontext() as explorer.synthesis,
@@ -228,6 +215,32 @@ def explore(
             if folder:
                 study.write(folder)
     return study
+
+
+def begin(
+    space: str | Path | DesignSpace,
+    trace: Trace | str | Path | Iterable[Trace | str | Path],
+    trials: int,
+    seed: int,
+    out: str | Path | None,
+    resume: bool = False,
+) -> tuple[Explorer, list[Trace], dict[str, Any]]:
+    """A search with its log open, its traces, and the manifest that stands in `out`; arguments as of `explore`."""
+    space = space if isinstance(space, DesignSpace) else load_space(space)
+    traces = [trace] if isinstance(trace, Trace | str | Path) else list(trace)
+    opened = [entry if isinstance(entry, Trace) else load_trace(entry) for entry in traces]
+    memo = Memo()
+    evaluators = {
+        entry.name: Evaluator(entry, space.accuracy, space.energy, space.metric_options, memo, space.noise_seed)
+        for entry in opened
+    }
+    space, dropped = space.without(set(evaluators))
+    explorer = Explorer(space, evaluators)
+    manifest = _manifest(explorer, opened, trials, seed, dropped)
+    if out is not None:
+        explorer.log = PointLog(_prepare(Path(out), manifest, resume))
+        explorer.known = {point.point: point for point in explorer.log.read()}
+    return explorer, opened, manifest
 
 
 def _manifest(

@@ -1,12 +1,14 @@
 """A study: every evaluated point, its file, and its front.
 
 ``points.jsonl`` grows by one line a point and is the only thing a running study needs; a torn last line (the process
-was killed in it) is dropped. Tables for people are written from it at the end: ``points.parquet`` (``points.csv``
-without pyarrow), ``pareto.csv``, ``manifest.json``, and ``gates.csv`` where the front was confirmed in gates.
+was killed in it) is dropped. A finished study may keep it as ``points.jsonl.gz``, a tenth of the size. Tables for
+people are written from it at the end: ``points.parquet`` (``points.csv`` without pyarrow), ``pareto.csv``,
+``manifest.json``, and ``gates.csv`` where the front was confirmed in gates.
 """
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import itertools
 import json
@@ -14,18 +16,24 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from hwsim.cost import Breakdown, Quantity, probability_less
-from hwsim.errors import StorageError, TraceError
+from hwsim.errors import ArgumentError, StorageError, TraceError
 from hwsim.evaluation import Confirmation
 from hwsim.search.confirmation import GATES, read_confirmed, write_confirmed
 from hwsim.search.pareto import front
 from hwsim.search.space import Value
 
+if TYPE_CHECKING:
+    from hwsim.search.limits import Where
+    from hwsim.search.query import Answer
+    from hwsim.search.thinning import Alike
+
 LOG = "points.jsonl"
+PACKED = "points.jsonl.gz"
 MANIFEST = "manifest.json"
 
 
@@ -74,15 +82,19 @@ class PointLog:
         self.path = folder / LOG
 
     def read(self) -> list[Point]:
-        """All whole lines; a torn last line is cut off the file."""
+        """All whole lines; a torn last line is cut off the file. Without a log, those of the packed one."""
         if not self.path.exists():
-            return []
+            packed = self.path.with_name(PACKED)
+            return self._points(gzip.decompress(packed.read_bytes())) if packed.exists() else []
         text = self.path.read_bytes()
         whole = text.rfind(b"\n") + 1
         if whole < len(text):
             os.truncate(self.path, whole)
+        return self._points(text[:whole])
+
+    def _points(self, text: bytes) -> list[Point]:
         points = []
-        for number, line in enumerate(text[:whole].decode().splitlines(), 1):
+        for number, line in enumerate(text.decode().splitlines(), 1):
             try:
                 points.append(Point.from_json(line))
             except (ValueError, TypeError, KeyError):
@@ -116,6 +128,16 @@ class Study:
     manifest: Mapping[str, Any]
     confirmed: Mapping[int, Confirmation] = field(default_factory=dict)
 
+    def point(self, number: int) -> Point:
+        """The design of that number; `ArgumentError` where there is none."""
+        for one in self.points:
+            if one.number == number:
+                return one
+        raise ArgumentError(
+            f"a design of the study must have the number (it has {len(self.points)} designs)", got=number,
+            where=f"study {self.manifest['space']}",
+        )  # fmt: skip
+
     @property
     def objectives(self) -> tuple[str, ...]:
         """Names of the objectives, with units, as keys of `Point.values`."""
@@ -129,7 +151,7 @@ class Study:
 
     def probability_less(self, one: Point, other: Point, what: Literal["energy_pj", "area_um2"]) -> float:
         """How sure it is that `one` takes less energy or area than `other`: errors of one cause err together."""
-        return probability_less(_breakdown(one, what), _breakdown(other, what))
+        return probability_less(breakdown(one, what), breakdown(other, what))
 
     def cost(self, point: Point) -> list[float]:
         """The objectives of a point, signed so that smaller is better."""
@@ -155,6 +177,18 @@ class Study:
         return {
             one.number: self.probability_less(one, other, "energy_pj") for one, other in itertools.pairwise(members)
         }
+
+    def query(self, minimize: str | None = None, where: Where = (), maximize: str | None = None) -> Answer:
+        """The best design under conditions, and how far to trust it (`hwsim.search.query.query`)."""
+        from hwsim.search.query import query
+
+        return query(self, minimize, where, maximize)
+
+    def thinned(self) -> tuple[Alike, ...]:
+        """The front as few designs that the model cannot tell from the rest (`hwsim.search.thinning.thinned`)."""
+        from hwsim.search.thinning import thinned
+
+        return thinned(self)
 
     def table(self) -> Any:
         """All points as a pandas DataFrame: one row a point, parameters, values, state."""
@@ -203,8 +237,8 @@ class Study:
             raise StorageError(f"the study's folder must be writable ({error.strerror})", where=str(folder)) from None
 
 
-def _breakdown(point: Point, what: str) -> Breakdown:
-    """Energy or area of a point, as its log holds it."""
+def breakdown(point: Point, what: Literal["energy_pj", "area_um2"]) -> Breakdown:
+    """Energy or area of a point by component, with causes, as its log holds them."""
     unit = {"energy_pj": "pJ", "area_um2": "um2"}[what]
     causes = point.detail["causes"][what]
     parts = {
@@ -215,7 +249,7 @@ def _breakdown(point: Point, what: str) -> Breakdown:
 
 def clear_study(folder: str | Path) -> None:
     """Remove the log and the manifest of the study in `folder`, if there is one; other files stay."""
-    for name in (MANIFEST, LOG, GATES):
+    for name in (MANIFEST, LOG, PACKED, GATES):
         (Path(folder) / name).unlink(missing_ok=True)
 
 
