@@ -188,5 +188,6 @@ def _findings(runs: Table, spread: Table, order: Table, grid: Grid) -> tuple[str
         f"{', '.join(leaders)}.",
         f"Bad luck costs more than the choice of a kind: with {100 * middle:g} % the worst quarter of "
         f"{unlucky['agent']} finds {unlucky['worst quarter']:.2f}, that of random draws "
-        f"{random['worst quarter']:.2f}. The median of {', '.join(below) or 'no kind'} is below that of random draws ({random['median']:.3f}).",
+        f"{random['worst quarter']:.2f}. The median of {', '.join(below) or 'no kind'} is below that of "
+        f"random draws ({random['median']:.3f}).",
     )

@@ -71,8 +71,8 @@ def _findings(spread: Table, ticket: Table, grid: Grid) -> tuple[str, ...]:
         above = [row["agent"] for row in others if row["worst quarter"] > own["worst quarter"]]
         lottery = ticket.select({"budget": score_of(share), "who": "a ticket: any agent, any draw"})[0]
         found.append(
-            f"With {100 * share:g} % of the space the market's worst quarter is {own['worst quarter']:.3f}, that of a "
-            f"random ticket {lottery['worst quarter']:.3f}; {len(above)} of {len(others)} kinds have a better one "
+            f"With {100 * share:g} % of the space the market's worst quarter is {own['worst quarter']:.3f}, that of "
+            f"a random ticket {lottery['worst quarter']:.3f}; {len(above)} of {len(others)} kinds have a better one "
             f"({', '.join(above) or 'none'}). Its median is {own['median']:.3f}, a ticket's "
             f"{lottery['median']:.3f}; it beats a ticket in {percent(lottery['market better in'])} of the pairs."
         )
