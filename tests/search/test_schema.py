@@ -42,7 +42,8 @@ WRONG = [
     (("nmae",), "x"), (("parameters", "rows"), {"choice": [4], "int": [1, 2]}),
     (("parameters", "rows"), {"choice": []}), (("parameters", "rows"), {"chioce": [4]}),
     (("objectives",), ["energie"]), (("constraints",), {"area": {"max": 1}}),
-    (("constraints",), {"area_mm2": {"max": 0}}), (("constraints",), {"area_mm2": {}}), (("constraints",), {"area_mm2": {"most": 1}}),
+    (("constraints",), {"area_mm2": {"max": 0}}), (("constraints",), {"area_mm2": {}}),
+    (("constraints",), {"area_mm2": {"most": 1}}),
     (("search", "polish"), -1), (("search", "popluation"), 9),
 ]  # fmt: skip
 
