@@ -124,6 +124,16 @@ def test_a_contest_counts_different_designs_and_ends_with_the_budget(kind):
     assert len(play("random", {}, 7, KNOBS, COSTS, 12)) == 12
 
 
+def test_a_contest_names_the_rows_that_were_proposed():
+    """Rows of the knobs' product, in the order in which they were proposed; a walk's second is a neighbour."""
+    knobs = {"a": (1,), "b": tuple(range(8))}
+    assert play("random", {}, 3, knobs, np.zeros((8, 1)), 6) != list(range(6))
+    few = {"a": (1, 2), "b": (5, 6)}
+    study_rows = play("random walk", {"change": 0.0, "back": 0.0}, 1, few, np.arange(4.0)[:, None], 4)
+    one, other = (np.array(np.unravel_index(row, (2, 2))) for row in study_rows[:2])
+    assert (one != other).sum() == 1
+
+
 def test_the_market_s_own_hyperparameters_make_markets():
     rng = np.random.default_rng(3)
     for seed in range(5):
