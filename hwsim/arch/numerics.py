@@ -98,6 +98,11 @@ class Numerics:
         return "|".join((_scheme_key(self.activation), _scheme_key(self.weight), self.datapath.key))
 
     @property
+    def stochastic(self) -> bool:
+        """Whether operands are rounded by random bits, so that results depend on a seed."""
+        return "sr" in (self.activation.rounding, self.weight.rounding)
+
+    @property
     def multiplies_activations(self) -> bool:
         """Whether the b port takes activations too, so that attention products can run on this unit."""
         try:

@@ -6,6 +6,7 @@ it needs no torch and no model. ``rerun`` runs the model itself with every GEMM 
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -41,24 +42,25 @@ class Measured(Metric):
 SQNR = Metric("sqnr_db", "max")
 
 
-def replay(trace: Trace, policy: Policy) -> dict[str, float]:
+def replay(trace: Trace, policy: Policy, seed: int = 0) -> dict[str, float]:
     """SQNR in dB of every forward GEMM of `trace` under `policy`, by layer, in the order of execution.
 
     The reference is the float64 product of the recorded operands. Signal and noise are summed over all recorded
     GEMMs of a layer; where the trace holds a sample of the rows, over that sample. A layer that the policy leaves in
-    float32 counts its float32 error.
+    float32 counts its float32 error. Stochastic rounding draws by counter: each product has a seed of its own, which
+    follows from `seed` and its place in the trace.
     """
     signal: dict[str, float] = {}
     noise: dict[str, float] = {}
-    for gemm in trace.gemms("forward"):
-        power, error = _errors(gemm, policy)
+    for place, gemm in enumerate(trace.gemms("forward")):
+        power, error = _errors(gemm, policy, f"{seed}:{place}")
         signal[gemm.layer] = signal.get(gemm.layer, 0.0) + power
         noise[gemm.layer] = noise.get(gemm.layer, 0.0) + error
     return {layer: _decibel(signal[layer], noise[layer]) for layer in signal}
 
 
-def _errors(gemm: Gemm, policy: Policy) -> tuple[float, float]:
-    """Sums of squares of the exact product and of the emulated product's deviation from it."""
+def _errors(gemm: Gemm, policy: Policy, draw: str) -> tuple[float, float]:
+    """Sums of squares of the exact product and of the emulated one's deviation from it; `draw`: of random bits."""
     numerics = policy.for_gemm(gemm.layer, "weight" if gemm.b.role == "weight" else "activation")
     power = error = 0.0
     for index in range(gemm.a.values.shape[0]):
@@ -68,7 +70,8 @@ def _errors(gemm: Gemm, policy: Policy) -> tuple[float, float]:
         if numerics is None:
             computed = a @ b.T
         else:
-            computed = numerics.gemm(a, b, "weight" if gemm.b.role == "weight" else "activation")
+            seed = int.from_bytes(hashlib.blake2b(f"{draw}:{index}".encode(), digest_size=7).digest(), "little")
+            computed = numerics.gemm(a, b, "weight" if gemm.b.role == "weight" else "activation", seed)
         power += float(np.square(exact).sum())
         error += float(np.square(computed - exact).sum())
     return power, error

@@ -35,7 +35,7 @@ def with_baselines(
     Raises:
         HwsimError: a machine that is none, or that cannot run the model.
     """
-    evaluator = Evaluator(trace, space.accuracy, space.energy, space.metric_options, memo or Memo())
+    evaluator = Evaluator(trace, space.accuracy, space.energy, space.metric_options, memo or Memo(), space.noise_seed)
     found: dict[str, Any] = {}
     for one in machines:
         machine = one if isinstance(one, Accelerator) else load_accelerator(one)

@@ -231,7 +231,8 @@ def begin(
     opened = [entry if isinstance(entry, Trace) else load_trace(entry) for entry in traces]
     memo = Memo()
     evaluators = {
-        entry.name: Evaluator(entry, space.accuracy, space.energy, space.metric_options, memo) for entry in opened
+        entry.name: Evaluator(entry, space.accuracy, space.energy, space.metric_options, memo, space.noise_seed)
+        for entry in opened
     }
     space, dropped = space.without(set(evaluators))
     explorer = Explorer(space, evaluators)

@@ -69,6 +69,10 @@ _SEARCH: Mapping[str, Any] = {
         "description": "trace: bits that toggle on the operands; pann: formulas from widths",
         "enum": ["trace", "pann"], "default": "trace",
     },
+    "noise_seed": {
+        "description": "of schemes that round stochastically", "type": "integer", "minimum": 0,
+        "default": 0,
+    },
     "metric": {"description": "what the model's metric() is called with", "type": "object"},
 }  # fmt: skip
 

@@ -34,7 +34,7 @@ OBJECTIVES = ("accuracy", "energy", "area", "latency")
 """What a space that names no objectives is searched for."""
 _SPACE_KEYS = ("name", "title", "models", "objectives", "machine", "parameters", "options", "constraints", "search")
 _PARAMETER_KEYS = ("choice", "int", "float", "log", "step", "sets", "when")
-_SEARCH_KEYS = ("population", "accuracy", "energy", "metric", "polish")
+_SEARCH_KEYS = ("population", "accuracy", "energy", "metric", "polish", "noise_seed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,11 @@ class DesignSpace:
         """What the model's ``metric()`` is called with during the search."""
         options: dict[str, Any] = json.loads(self.tables)["metric"]
         return options
+
+    @property
+    def noise_seed(self) -> int:
+        """Of schemes that round stochastically."""
+        return int(json.loads(self.tables).get("noise_seed", 0))
 
     @property
     def digest(self) -> str:
@@ -247,7 +252,10 @@ def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
         polish=_budget(search.get("polish", 0), f"{where}: search.polish"),
         accuracy=search.get("accuracy", "rerun"),
         energy=search.get("energy", "trace"),
-        tables=json.dumps({"machine": table["machine"], "options": options, "metric": search.get("metric", {})}),
+        tables=json.dumps(
+            {"machine": table["machine"], "options": options, "metric": search.get("metric", {})}
+            | ({"noise_seed": int(search["noise_seed"])} if search.get("noise_seed") else {})
+        ),
     )
     space.design({parameter.name: parameter.values[0] for parameter in parameters})  # a misspelt path shows here
     _check_every_option(space)

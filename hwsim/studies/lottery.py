@@ -184,8 +184,8 @@ def _findings(runs: Table, spread: Table, order: Table, grid: Grid) -> tuple[str
         "in four of five pairs of runs.",
         f"Not all of that is the lottery of hyperparameters. Random draws have none, and medians of "
         f"{grid.seeds} of their seeds lie up to {random['draws apart']:.2f} apart; a draw decides "
-        f"more than that luck, over 45 % of the variance, for {', '.join(more) or 'no kind'}. Draws of {widest['agent']} lie {widest['draws apart']:.2f} "
-        "apart.",
+        f"more than that luck, over 45 % of the variance, for {', '.join(more) or 'no kind'}. "
+        f"Draws of {widest['agent']} lie {widest['draws apart']:.2f} apart.",
         f"Tuned: with {100 * last:g} % of the space the best of {grid.draws} draws of each kind lie within "
         f"{percent(1 - min(best.values()) / max(best.values()))} of the best of all, {first} "
         f"({max(best.values()):.3f}); ArchGym found tuned agents comparable.",

@@ -38,6 +38,14 @@ def test_every_space_names_its_schema_and_is_valid(path):
     assert accepts(tomllib.loads(path.read_text()))
 
 
+def test_the_schema_has_the_keys_of_the_loader():
+    from hwsim.search import space
+
+    assert set(SCHEMA["properties"]) == set(space._SPACE_KEYS)
+    assert set(SCHEMA["properties"]["search"]["properties"]) == set(space._SEARCH_KEYS)
+    assert set(SCHEMA["properties"]["parameters"]["additionalProperties"]["properties"]) == set(space._PARAMETER_KEYS)
+
+
 WRONG = [
     (("nmae",), "x"), (("parameters", "rows"), {"choice": [4], "int": [1, 2]}),
     (("parameters", "rows"), {"choice": []}), (("parameters", "rows"), {"chioce": [4]}),
