@@ -64,13 +64,16 @@ def explore(
     frozen: Annotated[
         list[str] | None, typer.Option("--freeze", help="KNOB=VALUE, repeatable: hold a knob at a value")
     ] = None,
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="a machine to show beside the front (eyeriss, FILE.toml), repeatable")
+    ] = None,
     gates: Annotated[
         bool, typer.Option("--gates/--no-gates", help="price the front by its own circuits too, where Yosys is")
     ] = True,
 ) -> None:
     """Search a design space on captured models, price its front in gates, and write the report."""
     import hwsim
-    from hwsim.search import clear_study, freeze, load_space
+    from hwsim.search import clear_study, freeze, load_space, with_baselines
 
     loaded = freeze(load_space(space), frozen or ())
     if force and not resume:
@@ -81,6 +84,9 @@ def explore(
             loaded, traces, trials=trials, seed=seed, out=out, resume=resume, workers=workers, dask=dask,
             gates=gates, budget=polish, progress=advance,
         )  # fmt: skip
+    if baseline:
+        study = with_baselines(study, loaded, hwsim.load_trace(traces[0]), baseline)
+        study.write(out)
     page = hwsim.write_report(study, out)
     show_study(study)
     typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {page}")

@@ -69,6 +69,9 @@ def _draw_view(axes: Any, study: Study, x: str, y: str) -> None:
                 label=name if marks else None,
             )
     _staircase(axes, study, shown, x, y)
+    for machine, held in study.baselines.items():
+        axes.scatter(held[x], held[y], s=40, marker="D", c=INK, zorder=4)
+        axes.annotate(machine, (held[x], held[y]), xytext=(5, 4), textcoords="offset points", fontsize=8)
     for name, set_scale in ((x, axes.set_xscale), (y, axes.set_yscale)):
         values = np.array([point.values[name] for point in shown])
         if name != study.manifest["metric"] and values.min() > 0 and values.max() / values.min() > 5:

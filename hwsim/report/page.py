@@ -40,10 +40,11 @@ def write_report(study: Study | str | Path, out: str | Path) -> Path:
 
         study = load_study(study)
     if not study.pareto:
+        from hwsim.search.limits import why_no_front
+
         raise ArgumentError(
-            "a report needs at least one feasible design",
-            got=f"{len(study.points)} points",
-            where=study.manifest["space"],
+            f"a report needs at least one feasible design: {why_no_front(study)}",
+            where=f"study {study.manifest['space']}",
         )
     page = Path(out) / "report.html"
     try:

@@ -1,5 +1,6 @@
 """Design spaces, the search over them, and the study it leaves."""
 
+from hwsim.search.baselines import with_baselines
 from hwsim.search.comparison import Comparison, Flip, compare
 from hwsim.search.confirmation import confirm_front
 from hwsim.search.difference import Difference, as_point, difference
@@ -35,4 +36,5 @@ __all__ = [
     "query",
     "space_from_dict",
     "thinned",
+    "with_baselines",
 ]

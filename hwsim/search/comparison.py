@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 SURE = 0.95
 """How likely one design must be below another for the model to tell them apart."""
 
+MANY = 300
+"""Sums that are compared among each other at every fixed point."""
+
 _GROUPS = {
     "dram": "DRAM", "sram": "SRAM", "wires": "wires", "vector": "vector unit", "leakage": "leakage",
     "clock": "clock", "clock tree": "clock", "placement": "placement",
@@ -135,15 +138,26 @@ def chances(one: Breakdown, others: Sequence[Breakdown]) -> NDArray[np.float64]:
     return _less(drawn[0], drawn[1:])
 
 
-def chance_matrix(many: Sequence[Breakdown]) -> NDArray[np.float64]:
-    """How likely each sum is less than each other one, float64 ``[sums, sums]``, row less than column."""
-    drawn = samples(many)
-    return np.array([_less(row, drawn) for row in drawn]).reshape(len(many), len(many))
+def chance_matrix(many: Sequence[Breakdown], wanted: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+    """How likely each sum is less than each other one, float64 ``[sums, sums]``, row less than column.
+
+    Args:
+        many: the sums. More than `MANY` of them are compared at fewer of the fixed points, so that the time grows
+            with their number and not with its square.
+        wanted: pairs to compare, bool ``[sums, sums]``; all without it. The others are NaN.
+    """
+    drawn = samples(many)[:, :: -(-len(many) // MANY) or 1]
+    found = np.full((len(many), len(many)), np.nan)
+    for place, row in enumerate(drawn):
+        others = slice(None) if wanted is None else wanted[place]
+        found[place, others] = _less(row, drawn[others])
+    return found
 
 
 def _less(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    near = np.isclose(others, one, rtol=1e-12, atol=0.0)  # sums of equal parts differ in their last bits
-    found: NDArray[np.float64] = np.where(near, 0.5, one < others).mean(axis=-1)
+    apart = others - one
+    near = np.abs(apart) <= 1e-12 * one  # sums of equal parts differ in their last bits
+    found: NDArray[np.float64] = ((apart > 0) & ~near).mean(axis=-1) + near.mean(axis=-1) / 2
     return found
 
 

@@ -24,7 +24,8 @@ MARKET_NAME = "market"
 
 def settings_of(kind: str, rng: np.random.Generator) -> dict[str, int | float]:
     """Hyperparameters of an agent, drawn from the ranges of its kind; ``"market"`` is a kind too."""
-    return _kind(kind).draw(rng)
+    drawn: dict[str, int | float] = _kind(kind).draw(rng)
+    return drawn
 
 
 def kinds() -> tuple[str, ...]:

@@ -199,6 +199,30 @@ def why_none(asked: Conditions, points: Sequence[Point], where: str) -> Argument
     )
 
 
+def why_no_front(study: Study) -> str:
+    """Why a study has no feasible design: the limit that all break, else the design that breaks its limits least."""
+    priced = [point for point in study.points if point.reason is None]
+    if not priced:
+        first = next((point.reason for point in study.points), "there is none")
+        return f"none of {len(study.points)} designs could be built; the first: {first}"
+    for column in priced[0].violations:
+        near = min(priced, key=lambda point: (point.violations[column], point.number))
+        if near.violations[column] > 0:
+            return f"all of {len(priced)} designs break {_named(column, study)}; the nearest, {_missed(near, column)}"
+    near = min(priced, key=lambda point: (max(point.violations.values()), point.number))
+    worst = max(near.violations, key=lambda column: near.violations[column])
+    return f"each limit is kept by some design, but no design keeps all; the nearest, {_missed(near, worst)}"
+
+
+def _named(column: str, study: Study) -> str:
+    """A limit as the manifest has it."""
+    return next((text for text in study.manifest["constraints"] if text.startswith(f"{column} ")), column)
+
+
+def _missed(point: Point, column: str) -> str:
+    return f"#{point.number}, is over {column} by {point.violations[column]:.1%}"
+
+
 def likely_kept(one: Limit, point: Point) -> float | None:
     """How sure it is that a design which keeps a limit really keeps it; None for what is computed exactly."""
     made = uncertain(point, one.column)

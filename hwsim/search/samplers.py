@@ -45,7 +45,8 @@ class Past:
 
     def best(self) -> Places:
         """The designs of the most worth."""
-        return self.places[self.worth == self.worth.max()]
+        best: Places = self.places[self.worth == self.worth.max()]
+        return best
 
 
 def values_of(knob: BaseDistribution) -> tuple[Any, ...]:
@@ -166,7 +167,8 @@ class WalkSampler(KnobSampler):
         moves = self.rng.random(len(start)) < self.change
         moves[self.rng.integers(len(start))] |= not moves.any()
         sizes = np.array(past.sizes)
-        return np.where(moves, (start + 1 + self.rng.integers(sizes - 1)) % sizes, start)
+        moved: Places = np.where(moves, (start + 1 + self.rng.integers(sizes - 1)) % sizes, start)
+        return moved
 
 
 class GeneticSampler(KnobSampler):
@@ -258,4 +260,5 @@ class ReinforceSampler(KnobSampler):
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     raised: NDArray[np.float64] = np.exp(logits - logits.max())
-    return raised / raised.sum()
+    chance: NDArray[np.float64] = raised / raised.sum()
+    return chance

@@ -15,6 +15,7 @@ import difflib
 import hashlib
 import json
 import math
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +24,8 @@ from typing import Any, Literal
 
 from hwsim import workbench
 from hwsim.arch import Accelerator
-from hwsim.errors import DesignError
+from hwsim.arch.places import line_of
+from hwsim.errors import DesignError, UnknownName
 from hwsim.evaluation.objectives import MEASURES, Limit, limit
 
 Value = str | int | float | bool
@@ -182,13 +184,34 @@ class DesignSpace:
 
 
 def load_space(name_or_path: str | Path) -> DesignSpace:
-    """Read a space by name (``dse/NAME.toml`` of the workbench) or by path; `DesignError` names what is wrong."""
+    """Read a space by name (``dse/NAME.toml`` of the workbench) or by path; errors say what is wrong and in which
+    line."""
     path = workbench.find("dse", name_or_path, ".toml")
     try:
-        text = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DesignError(f"a design space must be valid TOML ({error})", where=str(path)) from None
-    return space_from_dict(text, where=str(path))
+    try:
+        return space_from_dict(table, where=path.stem)
+    except (DesignError, UnknownName) as error:
+        raise _placed(error, text, path, str(table.get("name", ""))) from None
+
+
+def _placed(error: DesignError | UnknownName, text: str, path: Path, name: str) -> DesignError | UnknownName:
+    """`error` with the line that it is about: of the field, or of the key that is none."""
+    where = error.where or path.stem
+    field = where.removeprefix(path.stem).lstrip(": ")
+    if where.startswith(f"space {name}"):
+        field = "machine" + where.removeprefix(f"space {name}")
+    got = error.name if isinstance(error, UnknownName) else error.got
+    word = got if isinstance(got, str) else ""
+    named = [at for at, row in enumerate(text.splitlines(), 1) if word and re.search(rf"\b{re.escape(word)}\b", row)]
+    line = named[0] if len(named) == 1 else line_of(text, f"{field}.{word}".strip("."))
+    place = f"{where} ({workbench.shown(path)}" + (f", line {line})" if line else ")")
+    if isinstance(error, UnknownName):
+        return UnknownName(error.kind, error.name, error.known, where=place)
+    return DesignError(error.rule, got=error.got, where=place)
 
 
 def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:

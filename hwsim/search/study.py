@@ -149,6 +149,12 @@ class Study:
         found: Mapping[str, Any] = self.manifest.get("certificate", {})
         return found
 
+    @property
+    def baselines(self) -> Mapping[str, Mapping[str, float]]:
+        """Values of machines that stand beside the front, by name (`hwsim.search.with_baselines`)."""
+        found: Mapping[str, Mapping[str, float]] = self.manifest.get("baselines", {})
+        return found
+
     def probability_less(self, one: Point, other: Point, what: Literal["energy_pj", "area_um2"]) -> float:
         """How sure it is that `one` takes less energy or area than `other`: errors of one cause err together."""
         return probability_less(breakdown(one, what), breakdown(other, what))

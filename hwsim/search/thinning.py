@@ -66,13 +66,17 @@ def stands_for(study: Study, points: Sequence[Point], within: float) -> NDArray[
     """Whether the row's design is surely beaten by the column's in no objective, bool ``[points, points]``."""
     costs = np.array([study.cost(point) for point in points])
     kept = np.ones((len(points), len(points)), np.bool_)
+    estimated = []
     for axis, column in enumerate(study.objectives):
         made = [uncertain(point, column) for point in points]
         known = [one for one in made if one is not None]
         if len(known) == len(made):
-            kept &= chance_matrix(known).T < SURE
+            estimated.append(known)
         else:
             mine, theirs = costs[:, axis][:, None], costs[:, axis][None, :]
             kept &= mine <= theirs + within * np.abs(theirs)
+    for known in estimated:  # pairs that the exact objectives have parted need no chance
+        less = chance_matrix(known, kept.T).T
+        kept &= np.where(np.isnan(less), False, less < SURE)
     np.fill_diagonal(kept, True)
     return kept

@@ -164,29 +164,33 @@ def conditions(whole: Known, grid: Grid) -> dict[str, str]:
 
 def _findings(runs: Table, spread: Table, order: Table, grid: Grid) -> tuple[str, ...]:
     middle, last = grid.shares[len(grid.shares) // 2], grid.shares[-1]
-    at_middle = spread.select({"budget": score_of(middle)})
-    at_last = spread.select({"budget": score_of(last)})
-    first = spread.select({"budget": score_of(grid.shares[0])})
-    lucky = max(at_middle, key=lambda row: row["draws apart"])
-    firm = min((row for row in at_middle if row["draws apart"]), key=lambda row: row["draws apart"])
+    rows = spread.select({"budget": score_of(middle)})
+    random = next(row for row in rows if row["agent"] == "random")
+    drawn = [row for row in rows if row["agent"] != "random"]
+    widest = max(drawn, key=lambda row: row["draws apart"])
+    more = [f"{row['agent']} ({percent(row['variance by draw'])})" for row in drawn if row["variance by draw"] > 0.45]
     pairs = [row["better in"] for row in order.select({"budget": score_of(middle)})]
     open_pairs = sum(0.2 < one < 0.8 for one in pairs)
-    best = [row["best draw"] for row in at_last]
-    leaders = [max(rows, key=lambda row: row["median"])["agent"] for rows in (first, at_middle, at_last)]
-    unlucky = min(at_middle, key=lambda row: row["worst quarter"])
-    random = next(row for row in at_middle if row["agent"] == "random")
-    below = [row["agent"] for row in at_middle if row["median"] < random["median"]]
-    parts = ", ".join(f"{100 * share:g} %" for share in grid.shares)
+    best = {row["agent"]: row["best draw"] for row in spread.select({"budget": score_of(last)})}
+    first = max(best, key=lambda kind: best[kind])
+    leaders = []
+    for share in grid.shares:
+        row = max(spread.select({"budget": score_of(share)}), key=lambda row: row["median"])
+        leaders.append(f"{row['agent']} {score_of(share)} ({row['median']:.3f})")
+    unlucky = min(drawn, key=lambda row: row["worst quarter"])
+    below = [row["agent"] for row in drawn if row["worst quarter"] < random["worst quarter"]]
     return (
-        f"The lottery is there: with {100 * middle:g} % of the space, {open_pairs} of {len(pairs)} pairs of kinds "
-        "have no winner that holds in four of five pairs of runs; draws of "
-        f"{lucky['agent']} lie {lucky['draws apart']:.2f} of the whole hypervolume apart, those of {firm['agent']} "
-        f"{firm['draws apart']:.2f}.",
-        f"Tuned agents come near each other, as ArchGym found: with {100 * last:g} % of the space the best draws of "
-        f"all kinds reach {min(best):.3f} to {max(best):.3f}.",
-        f"The order depends on the budget: with {parts} of the space the best median is that of "
-        f"{', '.join(leaders)}.",
-        f"Bad luck costs more than the choice of a kind: with {100 * middle:g} % the worst quarter of "
-        f"{unlucky['agent']} finds {unlucky['worst quarter']:.2f}, that of random draws "
-        f"{random['worst quarter']:.2f}. The median of {', '.join(below) or 'no kind'} is below that of random draws ({random['median']:.3f}).",
+        f"With {100 * middle:g} % of the space {open_pairs} of {len(pairs)} pairs of kinds have no winner that holds "
+        "in four of five pairs of runs.",
+        f"Not all of that is the lottery of hyperparameters. Random draws have none, and medians of "
+        f"{grid.seeds} of their seeds lie up to {random['draws apart']:.2f} apart; a draw decides "
+        f"more than that luck, over 45 % of the variance, for {', '.join(more) or 'no kind'}. "
+        f"Draws of {widest['agent']} lie {widest['draws apart']:.2f} apart.",
+        f"Tuned: with {100 * last:g} % of the space the best of {grid.draws} draws of each kind lie within "
+        f"{percent(1 - min(best.values()) / max(best.values()))} of the best of all, {first} "
+        f"({max(best.values()):.3f}); ArchGym found tuned agents comparable.",
+        f"The best median is that of {', '.join(leaders)}.",
+        f"Unlucky: with {100 * middle:g} % the worst quarter of {unlucky['agent']} finds "
+        f"{unlucky['worst quarter']:.2f}; random draws find {random['worst quarter']:.2f} in theirs, more than "
+        f"{', '.join(below) or 'no kind'}.",
     )

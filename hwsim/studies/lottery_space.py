@@ -55,7 +55,8 @@ class Known:
     @property
     def costs(self) -> NDArray[np.float64]:
         """The same, smaller is better."""
-        return self.values * np.array([-1.0, 1.0, 1.0, 1.0])
+        costs: NDArray[np.float64] = self.values * np.array([-1.0, 1.0, 1.0, 1.0])
+        return costs
 
     @property
     def designs(self) -> list[tuple[Value, ...]]:

@@ -28,7 +28,7 @@ def study(grid: Grid) -> Study:
         "In an economy of agents each pays for the right to propose a design and earns what the design adds; who is "
         "broke is replaced by a mutant of who is rich. Does that remove the hyperparameter lottery, in which a run "
         "hangs on the draw?",
-        _findings(spread, ticket, grid),
+        _findings(runs, spread, ticket, grid),
         conditions(whole, grid)
         | {"market": "hwsim.search.market, its own hyperparameters drawn like those of the others; it was given an "
            "opening of even draws after a first look at this space, nothing else was chosen by it"},
@@ -62,7 +62,7 @@ def _tickets(runs: Table, grid: Grid) -> Table:
     )  # fmt: skip
 
 
-def _findings(spread: Table, ticket: Table, grid: Grid) -> tuple[str, ...]:
+def _findings(runs: Table, spread: Table, ticket: Table, grid: Grid) -> tuple[str, ...]:
     found = []
     for share in grid.shares:
         rows = spread.select({"budget": score_of(share)})
@@ -71,17 +71,27 @@ def _findings(spread: Table, ticket: Table, grid: Grid) -> tuple[str, ...]:
         above = [row["agent"] for row in others if row["worst quarter"] > own["worst quarter"]]
         lottery = ticket.select({"budget": score_of(share), "who": "a ticket: any agent, any draw"})[0]
         found.append(
-            f"With {100 * share:g} % of the space the market's worst quarter is {own['worst quarter']:.3f}, that of a "
-            f"random ticket {lottery['worst quarter']:.3f}; {len(above)} of {len(others)} kinds have a better one "
+            f"With {100 * share:g} % of the space the market's worst quarter is {own['worst quarter']:.3f} (standard "
+            f"error {_error_of_worst(runs, share):.3f}), that of a random ticket "
+            f"{lottery['worst quarter']:.3f}; {len(above)} of {len(others)} kinds have a better one "
             f"({', '.join(above) or 'none'}). Its median is {own['median']:.3f}, a ticket's "
             f"{lottery['median']:.3f}; it beats a ticket in {percent(lottery['market better in'])} of the pairs."
         )
     last = spread.select({"budget": score_of(grid.shares[-1])})
     own = next(row for row in last if row["agent"] == MARKET_NAME)
-    tightest = min((row for row in last if row["agent"] != "random"), key=lambda row: row["draws apart"])
+    tightest = min(
+        (row for row in last if row["agent"] not in ("random", MARKET_NAME)), key=lambda row: row["draws apart"]
+    )
     found.append(
         f"Draws of the market's own hyperparameters lie {own['draws apart']:.3f} apart with "
-        f"{100 * grid.shares[-1]:g} % of the space; the least of all kinds that have any is "
+        f"{100 * grid.shares[-1]:g} % of the space; the least of all other kinds that have any is "
         f"{tightest['draws apart']:.3f} ({tightest['agent']})."
     )
     return tuple(found)
+
+
+def _error_of_worst(runs: Table, share: float) -> float:
+    """Standard error of the mean of the market's worst quarter of runs, by 1,000 resamplings of all its runs."""
+    scores = np.array([row[score_of(share)] for row in runs.select({"agent": MARKET_NAME})])
+    drawn = np.random.default_rng(0).choice(scores, (1000, len(scores)))
+    return float(np.sort(drawn, axis=1)[:, : max(1, len(scores) // 4)].mean(axis=1).std())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -15,7 +16,7 @@ from hwsim import cli
 from hwsim.cost import Breakdown, Quantity, probability_less
 from hwsim.errors import ArgumentError, DesignError, UnknownName
 from hwsim.search.comparison import chance_matrix, chances, compare, flips, uncertain
-from hwsim.search.limits import likely_kept
+from hwsim.search.limits import likely_kept, why_no_front
 from hwsim.search.study import Point, Study
 
 EDGE = Path(__file__).resolve().parents[2] / "reports" / "edge-lm"
@@ -280,3 +281,23 @@ def test_the_command_answers_and_refuses(capsys):
     told = capsys.readouterr().err
     assert told.startswith("hwsim: study edge-lm: no design of ")
     assert len(told.splitlines()) == 1
+
+
+def test_a_study_without_a_front_says_which_limit_and_the_nearest_design():
+    far = [point(n, 1.0, area, time) for n, (area, time) in enumerate(((12.0, 1.0), (11.0, 9.0)))]
+    manifest = study().manifest | {"constraints": ["area_mm2 ≤ 10", "latency_ms ≤ 5"]}
+    over = [{"area_mm2": 0.2, "latency_ms": -0.8}, {"area_mm2": 0.1, "latency_ms": 0.8}]
+    made = Study(tuple(dataclasses.replace(p, violations=v) for p, v in zip(far, over, strict=True)), manifest)
+    told = "all of 2 designs break area_mm2 ≤ 10; the nearest, #1, is over area_mm2 by 10.0%"
+    assert why_no_front(made) == told
+    with pytest.raises(ArgumentError, match=f"study small: a report needs at least one feasible design: {told}"):
+        hwsim.write_report(made, "reports/none")
+    over = [{"area_mm2": 0.2, "latency_ms": -0.8}, {"area_mm2": -0.1, "latency_ms": 0.8}]
+    made = Study(tuple(dataclasses.replace(p, violations=v) for p, v in zip(far, over, strict=True)), manifest)
+    assert why_no_front(made) == (
+        "each limit is kept by some design, but no design keeps all; the nearest, #0, is over area_mm2 by 20.0%"
+    )
+    broken = Study((Point(0, (), None, {}, reason="array.rows: must lie in 1..4096, got 0"),), manifest)
+    assert (
+        why_no_front(broken) == "none of 1 designs could be built; the first: array.rows: must lie in 1..4096, got 0"
+    )

@@ -71,5 +71,13 @@ def test_the_committed_front_is_covered_once_by_designs_that_nothing_surely_beat
     assert matrix.sum() > len(held)
 
 
+def test_the_fewest_stand_for_all_that_are_left():
+    """#1 and #2 stand for each other and #0; #3 and #4 for each other alone. What is covered no longer counts."""
+    made = study(
+        own(0, 100.0, 3.0), own(1, 104.0, 2.5), own(2, 108.0, 2.0), own(3, 300.0, 1.5), own(4, 310.0, 1.0)
+    )  # fmt: skip
+    assert numbers(thinned(made)) == [(2, [0, 1]), (4, [3])]
+
+
 def test_a_study_without_a_front_has_no_sets():
     assert thinned(study()) == ()
