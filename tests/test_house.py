@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hwsim"
 
 LAYERS = (
-    ("errors",), ("workbench", "jit"), ("formats",), ("quant",), ("trace",), ("rtl",), ("gates",), ("cost",),
+    ("errors",), ("workbench", "jit"), ("formats",), ("quant",), ("trace",), ("workloads",), ("rtl",), ("gates",), ("cost",),
     ("datapaths",), ("arch",), ("timing",), ("nn",), ("evaluation",), ("search",), ("studies",), ("report",),
     ("verify",), ("testing",), ("cli",),
 )  # fmt: skip
