@@ -208,13 +208,17 @@ def latent_attention(net: Network, one: Latent, width: int, step: Step, x: str, 
                         net.part(wide, rows * heads * one.value), (rows, heads * one.value))  # fmt: skip
         return net.linear(f"{layer}.out", y, width)
     shape = GemmShape(f"{layer}.absorb", "matmul", "forward", heads, rows, one.kv_rank, one.nope, "weight", heads)
-    absorbed = net.product(
-        shape, net.part(q, rows * heads * one.nope), net.part(up, heads * one.nope * one.kv_rank)
+    absorbed = net.product(shape, net.part(q, rows * heads * one.nope), net.part(up, heads * one.nope * one.kv_rank))
+    queries = net.vector(
+        f"{layer}.q", "copy", absorbed, turned, shape=(rows, heads * row), elements=rows * heads * row
     )
-    queries = net.vector(f"{layer}.q", "copy", absorbed, turned, shape=(rows, heads * row), elements=rows * heads * row)
     m = heads * step.tokens
-    shape = GemmShape(f"{layer}.qk", "attention", "forward", step.batch, m, step.context, row, "activation", step.batch)
-    scores = net.product(shape, net.part(queries, rows * heads * row), net.part(cache, step.batch * step.context * row))
+    shape = GemmShape(
+        f"{layer}.qk", "attention", "forward", step.batch, m, step.context, row, "activation", step.batch
+    )
+    scores = net.product(
+        shape, net.part(queries, rows * heads * row), net.part(cache, step.batch * step.context * row)
+    )
     weights = net.vector(layer, "softmax", scores)
     shape = GemmShape(f"{layer}.pv", "attention", "forward", step.batch, m, one.kv_rank, step.context, "activation",
                       step.batch)  # fmt: skip

@@ -46,9 +46,7 @@ def _kept(net: Network, layer: str, new: str, size: int) -> None:
     net.vector(layer, "cache", state, net.part(new, size), shape=net.shape(state), elements=size)
 
 
-def _chunks(
-    net: Network, one: Mamba, batch: int, tokens: int, mixed: str, decay: str, state: str, layer: str
-) -> str:
+def _chunks(net: Network, one: Mamba, batch: int, tokens: int, mixed: str, decay: str, state: str, layer: str) -> str:
     span = min(one.chunk, tokens)
     count = batch * ceil(tokens / span)
     rows, inner, shared = batch * tokens, one.heads * one.head, one.groups * one.state
@@ -60,7 +58,9 @@ def _chunks(
     heads, of_b = count * one.heads, net.part(mixed, rows * shared)
     values = net.part(mixed, rows * inner)
     scores = multiply("cb", count * one.groups, span, span, one.state, of_b, of_b, count * one.groups)
-    masked = net.vector(f"{layer}.mask", "mul", scores, decay, shape=(heads, span, span), elements=heads * span * span)
+    masked = net.vector(
+        f"{layer}.mask", "mul", scores, decay, shape=(heads, span, span), elements=heads * span * span
+    )
     within = multiply("within", heads, span, one.head, span, net.part(masked, heads * span * span), values, heads)
     states = multiply("states", heads, one.head, one.state, span, values, of_b, count * one.groups)
     size = heads * one.head * one.state

@@ -60,7 +60,14 @@ class Network:
         outputs = tuple((size + 2 * padding - kernel) // stride + 1 for size in sizes)
         weight = self.weight(f"{layer}.weight", filters, channels // groups, *(kernel,) * axes)
         window = Window(
-            images, channels, tuple(sizes), (kernel,) * axes, (stride,) * axes, (1,) * axes, (padding,) * axes, outputs
+            images,
+            channels,
+            tuple(sizes),
+            (kernel,) * axes,
+            (stride,) * axes,
+            (1,) * axes,
+            (padding,) * axes,
+            outputs,
         )
         shape = GemmShape(
             layer, "convolution", "forward", groups, images * prod(outputs), filters // groups,
@@ -123,9 +130,7 @@ class Network:
         a = self.part(x, min(self._tensors[x].elements, touched * rows * features))
         return self._multiply(shape, a, b, Tensor(f"{layer}:out", (touched * rows, width), "float32", "computed"))
 
-    def product(
-        self, shape: GemmShape, a: Access, b: Access, out: tuple[int, ...] | None = None
-    ) -> str:
+    def product(self, shape: GemmShape, a: Access, b: Access, out: tuple[int, ...] | None = None) -> str:
         """Any product of two tensors that are there."""
         made = Tensor(f"{shape.layer}:out", out or (shape.batch, shape.m, shape.n), "float32", "computed")
         return self._multiply(shape, a, b, made)
@@ -191,7 +196,9 @@ class Network:
         accesses = (a, b) if added is None else (a, b, added)
         record = len(self._products)
         self._products.append(shape)
-        self._operators.append(Operator(shape.layer, "gemm", "forward", accesses, out.name, gemm=shape, record=record))
+        self._operators.append(
+            Operator(shape.layer, "gemm", "forward", accesses, out.name, gemm=shape, record=record)
+        )
         return out.name
 
     def _store(self, tensor: Tensor) -> str:

@@ -53,7 +53,9 @@ class StepCost:
 
     def __post_init__(self) -> None:
         if min(astuple(self)) < 0 or self.sharpness < 1 or self.visited > 1:
-            raise ArgumentError("times must not be negative, sharpness >= 1, visited <= 1", got=self, where="StepCost")
+            raise ArgumentError(
+                "times must not be negative, sharpness >= 1, visited <= 1", got=self, where="StepCost"
+            )
 
     @property
     def table(self) -> NDArray[np.float64]:
@@ -79,13 +81,13 @@ def _joined(compute: float, memory: float, sharpness: float) -> float:
         return max(compute, memory)
     if compute == 0.0 or memory == 0.0:
         return compute + memory
+    if sharpness == 2.0:
+        return np.sqrt(compute * compute + memory * memory)  # a power takes longer than all else in a step
     return (compute**sharpness + memory**sharpness) ** (1.0 / sharpness)
 
 
 @njit
-def step_ns(
-    table: NDArray[np.float64], tokens: int, sequences: int, logits: int, pairs: int, rows: int
-) -> int:
+def step_ns(table: NDArray[np.float64], tokens: int, sequences: int, logits: int, pairs: int, rows: int) -> int:
     """`StepCost.step_ns` on its table."""
     memory = table[6] + table[8] * tokens
     if table[9] > 0.0:

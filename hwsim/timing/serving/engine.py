@@ -102,10 +102,12 @@ def _serve(
                 break
             now = max(now, arrival[next_one])
         left, gave_way, place = budget, False, 0
+        logits, pairs, rows = 0, 0, 0
         while place < runs and left > 0:
             one = running[place]
             new = min(prompt[one] + made[one] - computed[one], left)
-            need = (computed[one] + new + block - 1) // block - held[one]
+            short = computed[one] + new - held[one] * block
+            need = (short + block - 1) // block if short > 0 else 0
             while need > free:
                 runs -= 1
                 victim = running[runs]
@@ -125,6 +127,10 @@ def _serve(
             taken[place] = new
             left -= new
             place += 1
+            before = computed[one]
+            pairs += new * before + new * (new + 1) // 2
+            rows += before + new
+            logits += before + new == prompt[one] + made[one]
         while not gave_way and left > 0 and place == runs and runs < places:
             if waits > 0:
                 one = stack[waits - 1]
@@ -148,15 +154,10 @@ def _serve(
             left -= new
             runs += 1
             place += 1
-        tokens, logits, pairs, rows = 0, 0, 0, 0
-        for row in range(place):
-            one, new = running[row], taken[row]
-            before = computed[one]
-            tokens += new
-            pairs += new * before + new * (new + 1) // 2
-            rows += before + new
-            if before + new == prompt[one] + made[one]:
-                logits += 1
+            pairs += new * (new + 1) // 2
+            rows += new
+            logits += new == prompt[one] + made[one]
+        tokens = budget - left
         most = max(most, capacity - free)
         took = step_ns(table, tokens, place, logits, pairs, rows)
         now += took
@@ -166,20 +167,22 @@ def _serve(
         all_tokens += tokens
         all_rows += rows
         kept = 0
-        for row in range(runs):
+        for row in range(place):
             one = running[row]
-            if row < place:
-                computed[one] += taken[row]
-                if computed[one] == prompt[one] + made[one]:
-                    made[one] += 1
-                    if made[one] == 1:
-                        times[1, one] = now
-                    if made[one] == answer[one]:
-                        times[2, one] = now
-                        free += held[one]
-                        held[one] = 0
-                        continue
+            computed[one] += taken[row]
+            if computed[one] == prompt[one] + made[one]:
+                made[one] += 1
+                if made[one] == 1:
+                    times[1, one] = now
+                if made[one] == answer[one]:
+                    times[2, one] = now
+                    free += held[one]
+                    held[one] = 0
+                    continue
             running[kept] = one
+            kept += 1
+        for row in range(place, runs):
+            running[kept] = running[row]
             kept += 1
         runs = kept
     totals = np.array([steps, busy, most, all_sequences, all_tokens, all_rows, capacity - free], dtype=np.int64)
