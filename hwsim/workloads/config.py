@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
@@ -141,7 +141,7 @@ class ModelConfig:
         pattern: of the blocks, ``M`` Mamba, ``-`` feed-forward, ``*`` attention; every block has attention and a
             feed-forward network without it.
         attention, latent, feed, experts, mamba: the parts that it has.
-        options: numbers of one kind of graph alone.
+        options: numbers of one kind of graph alone, by name.
     """
 
     name: str
@@ -159,13 +159,20 @@ class ModelConfig:
     feed: Feed | None = None
     experts: Experts | None = None
     mamba: Mamba | None = None
-    options: Mapping[str, int] = field(default_factory=dict)
+    options: tuple[tuple[str, int], ...] = ()
 
     def __post_init__(self) -> None:
         if self.pattern and len(self.pattern) != self.layers:
             raise ArgumentError(f"pattern must name {self.layers} layers", got=len(self.pattern), where=self.name)
         if unknown := set(self.pattern) - set("M-*"):
             raise ArgumentError("pattern must be made of M, - and *", got="".join(sorted(unknown)), where=self.name)
+
+    def option(self, name: str) -> int:
+        """One of `options`; `UnknownName` if it is not there."""
+        known = dict(self.options)
+        if name not in known:
+            raise UnknownName("option", name, known, where=self.name)
+        return known[name]
 
     @property
     def blocks(self) -> str:
@@ -211,7 +218,9 @@ def _read(cls: Any, table: Mapping[str, Any], where: str) -> Any:
             raise UnknownName("key", key, known, where=where)
         if key in _PARTS and cls is ModelConfig:
             given[key] = _read(_PARTS[key], value, f"{where}.{key}")
-        elif key != "options" and hints[key] in (int, bool, str) and type(value) is not hints[key]:
+        elif key == "options":
+            given[key] = tuple(value.items())
+        elif hints[key] in (int, bool, str) and type(value) is not hints[key]:
             raise ArgumentError(f"must be a {hints[key].__name__}", got=value, where=f"{where}.{key}")
     try:
         return cls(**given)

@@ -57,7 +57,7 @@ class Sizes:
 
 @lru_cache(maxsize=64)
 def _sizes(model: ModelConfig) -> Sizes:
-    one, two = decode(model, 1), decode(model, 2)
+    one, two = decode(model, 2), decode(model, 3)
     graph = _graph(one)
     kept, more = (sum(t.elements for t in _graph(w).tensors if t.source == "state") for w in (one, two))
     linear = {gemm.layer: gemm.macs for gemm in one.gemms if gemm.b_role == "weight"}
@@ -66,9 +66,9 @@ def _sizes(model: ModelConfig) -> Sizes:
         parameters=parameters(one),
         layer_macs=sum(linear.values()) - linear["head"],
         head_macs=linear["head"],
-        pair_macs=sum(gemm.macs for gemm in one.gemms if gemm.op == "attention"),
+        pair_macs=two.macs - one.macs,
         kv_elements=more - kept,
-        state_elements=2 * kept - more,
+        state_elements=3 * kept - 2 * more,
         expert_elements=sum(t.elements for t in graph.tensors if t.source == "weight" and ".experts." in t.name
                             and len(t.shape) == 3),
         visited=chosen.per_token / chosen.count if chosen else 0.0,
