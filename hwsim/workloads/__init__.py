@@ -1,7 +1,7 @@
 """Whole models as operator graphs, written from small config files: no torch, no weights."""
 
 from hwsim.workloads.config import ModelConfig, load_model, names
-from hwsim.workloads.decoder import Step, decode, distinct_experts, prefill, step_workload
+from hwsim.workloads.decoder import Step, decode, distinct_experts, folded, prefill, sharded, step_workload
 from hwsim.workloads.network import Network
 
 __all__ = [
@@ -10,8 +10,10 @@ __all__ = [
     "Step",
     "decode",
     "distinct_experts",
+    "folded",
     "load_model",
     "names",
     "prefill",
+    "sharded",
     "step_workload",
 ]

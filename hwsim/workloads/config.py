@@ -1,4 +1,4 @@
-"""What a model is, in the few numbers that its graph follows from: one TOML file a model, or a config of Hugging Face.
+"""What a model is, in the few numbers that its graph follows from: a TOML file each, or a config of Hugging Face.
 
 A file is data: every key must be known, so that a number which nothing reads is never believed.
 """

@@ -8,11 +8,12 @@ gives in the mean, rounded up, and each of them runs on as many rows as a groupe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from hwsim.errors import ArgumentError
 from hwsim.trace import GemmShape, Workload
+from hwsim.trace.graph import Access
 from hwsim.workloads.config import Attention, Experts, Feed, Latent, ModelConfig
 from hwsim.workloads.mamba import mamba
 from hwsim.workloads.network import Network
@@ -72,20 +73,55 @@ def step_workload(model: ModelConfig, step: Step) -> Workload:
     if model.kind != "decoder":
         raise ArgumentError("must be a decoder to have steps", got=model.kind, where=model.name)
     net = Network(model.name)
+    x = _enter(net, model, step)
+    for number, kind in enumerate(model.blocks):
+        x = block(net, model, step, x, f"layers.{number}", kind, number)
+    return net.finish(_leave(net, model, step, x))
+
+
+def folded(model: ModelConfig, step: Step) -> tuple[tuple[Workload, int], ...]:
+    """The step as different parts, and how often each runs: one block of each kind, and embedding with norm and head.
+
+    Every part reads the residual stream from outside and leaves it there: what a plan of the whole step could keep
+    on chip between blocks is `step.rows` by the width.
+
+    Raises:
+        ArgumentError: the model is no decoder.
+    """
+    if model.kind != "decoder":
+        raise ArgumentError("must be a decoder to have steps", got=model.kind, where=model.name)
+    found = []
+    kinds: dict[tuple[str, bool], list[int]] = {}
+    for number, kind in enumerate(model.blocks):
+        mixed = kind in "T-" and model.experts is not None and number >= model.experts.dense_layers
+        kinds.setdefault((kind, mixed), []).append(number)
+    for (kind, _), numbers in kinds.items():
+        layer = f"layers.{numbers[0]}"
+        net = Network(f"{model.name}.{layer}")
+        x = net.input(step.rows, model.width)
+        found.append((net.finish(block(net, model, step, x, layer, kind, numbers[0])), len(numbers)))
+    net = Network(f"{model.name}.ends")
+    entered = _enter(net, model, step)
+    found.append((net.finish(entered, _leave(net, model, step, net.input(step.rows, model.width))), 1))
+    return tuple(found)
+
+
+def _enter(net: Network, model: ModelConfig, step: Step) -> str:
     ids = net.input(step.batch, step.tokens, dtype="int64")
     table = net.weight("embedding.weight", model.vocabulary, model.width)
-    rows = net.part(table, min(model.vocabulary, step.rows) * model.width)
-    gathered = type(rows)(table, rows.elements, "gather")
+    gathered = Access(table, min(model.vocabulary, step.rows) * model.width, "gather")
     shape = step.rows, model.width
     x = net.vector("embedding", "embedding", gathered, ids, shape=shape, elements=step.rows * model.width)
     if model.positions:
         places = net.weight("positions.weight", model.positions, model.width)
         x = net.vector("positions", "add", x, net.part(places, min(model.positions, step.tokens) * model.width))
-    for number, kind in enumerate(model.blocks):
-        x = block(net, model, step, x, f"layers.{number}", kind, number)
+    return x
+
+
+def _leave(net: Network, model: ModelConfig, step: Step, x: str) -> str:
     last = step.batch * step.logits
-    x = norm(net, "norm", model, x, rows=last)
-    return net.finish(net.linear("head", x, model.vocabulary, weight=table if model.tied else None))
+    table = net.weight("embedding.weight", model.vocabulary, model.width) if model.tied else None
+    return net.linear("head", norm(net, "norm", model, x, rows=last), model.vocabulary, weight=table)
 
 
 def block(net: Network, model: ModelConfig, step: Step, x: str, layer: str, kind: str, number: int) -> str:
@@ -164,10 +200,10 @@ def attention(net: Network, one: Attention, width: int, step: Step, x: str, laye
     return net.linear(f"{layer}.out", y, width, bias=one.out_bias)
 
 
-def _cached(net: Network, layer: str, shape: tuple[int, ...], new: object) -> str:
+def _cached(net: Network, layer: str, shape: tuple[int, ...], new: Access) -> str:
     """A cache of which the new rows are written; what it held before stays where it is."""
     state = net.state(f"{layer}.state", *shape)
-    return net.vector(layer, "cache", state, new, shape=shape, elements=new.elements)  # type: ignore[arg-type,attr-defined]
+    return net.vector(layer, "cache", state, new, shape=shape, elements=new.elements)
 
 
 def latent_attention(net: Network, one: Latent, width: int, step: Step, x: str, layer: str) -> str:
@@ -271,3 +307,37 @@ def mixture(net: Network, one: Experts, width: int, step: Step, x: str, layer: s
         always = feed(net, Feed(one.shared * one.hidden), width, x, f"{layer}.shared")
         y = net.vector(layer, "add", y, always)
     return y
+
+
+def sharded(model: ModelConfig, chips: int) -> ModelConfig:
+    """What one of `chips` tensor parallel ones holds: its heads, its part of inner widths and of the vocabulary.
+
+    Heads of keys and values that are fewer than the chips are held several times.
+
+    Raises:
+        ArgumentError: heads or inner widths that the chips do not divide.
+    """
+    if chips == 1:
+        return model
+
+    def part(value: int, what: str) -> int:
+        if value % chips:
+            raise ArgumentError(f"{what} must be divisible by {chips} chips", got=value, where=model.name)
+        return value // chips
+
+    changes: dict[str, object] = {"vocabulary": ceil(model.vocabulary / chips)}
+    if (a := model.attention) is not None:
+        kept = max(1, a.kv_heads // chips) if a.kv_heads % chips == 0 or a.kv_heads < chips else 0
+        if not kept:
+            raise ArgumentError(f"kv_heads must be divisible by {chips} chips", got=a.kv_heads, where=model.name)
+        changes["attention"] = replace(a, heads=part(a.heads, "heads"), kv_heads=kept)
+    if model.latent is not None:
+        changes["latent"] = replace(model.latent, heads=part(model.latent.heads, "heads"))
+    if model.feed is not None:
+        changes["feed"] = replace(model.feed, hidden=part(model.feed.hidden, "hidden"))
+    if model.experts is not None:
+        changes["experts"] = replace(model.experts, hidden=part(model.experts.hidden, "experts.hidden"))
+    if (m := model.mamba) is not None:
+        groups = part(m.groups, "groups") if m.groups >= chips else m.groups
+        changes["mamba"] = replace(m, heads=part(m.heads, "mamba.heads"), groups=groups)
+    return replace(model, **changes)  # type: ignore[arg-type]

@@ -143,15 +143,26 @@ def _cached_keyless(net: Network, one: Attention, width: int, step: Step, x: str
 
 
 def _scored(
-    net: Network, one: Attention, batch: int, queries: int, seen: int, of: tuple[str, str, str], layer: str, causal: bool
+    net: Network,
+    one: Attention,
+    batch: int,
+    queries: int,
+    seen: int,
+    of: tuple[str, str, str],
+    layer: str,
+    causal: bool,
 ) -> str:
     """Softmax of the scores, times the values; `of` hold queries, keys and values, or parts of it."""
     many, width = batch * one.heads, one.heads * one.head
     q, k, v = of
-    shape = GemmShape(f"{layer}.qk", "attention", "forward", many, queries, seen, one.head, "activation", many, causal)
+    shape = GemmShape(
+        f"{layer}.qk", "attention", "forward", many, queries, seen, one.head, "activation", many, causal
+    )
     scores = net.product(shape, net.part(q, batch * queries * width), net.part(k, batch * seen * width))
     weights = net.vector(layer, "softmax", scores)
-    shape = GemmShape(f"{layer}.pv", "attention", "forward", many, queries, one.head, seen, "activation", many, causal)
+    shape = GemmShape(
+        f"{layer}.pv", "attention", "forward", many, queries, one.head, seen, "activation", many, causal
+    )
     a, b = net.part(weights, many * queries * seen), net.part(v, batch * seen * width)
     return net.product(shape, a, b, (batch * queries, width))
 

@@ -98,9 +98,9 @@ def test_pairs_of_a_token_of_context() -> None:
 def test_absorbed_attention_costs_what_the_expansion_costs() -> None:
     """Its two products over the heads are the 16,777,216 weights of the expansion."""
     work = decode(load_model("deepseek-v3"), 100)
-    assert sum(g.macs for g in work.gemms if g.layer in ("layers.0.attention.absorb", "layers.0.attention.value")) == (
-        2 * 8_388_608
-    )
+    assert sum(
+        g.macs for g in work.gemms if g.layer in ("layers.0.attention.absorb", "layers.0.attention.value")
+    ) == (2 * 8_388_608)
     assert parameters(work) == 671_026_419_200
 
 
@@ -213,7 +213,7 @@ def test_files_are_read_strictly(tmp_path) -> None:
     file.write_text(text.replace("width = 4096", 'width = "4096"'))
     with pytest.raises(ArgumentError, match=r"mine\.toml\.width: must be a int, got '4096'"):
         load_model(file)
-    file.write_text(text.replace("layers = 32", "layers = 32\npattern = \"M\""))
+    file.write_text(text.replace("layers = 32", 'layers = 32\npattern = "M"'))
     with pytest.raises(ArgumentError, match="pattern must name 32 layers, got 1"):
         load_model(file)
     with pytest.raises(ArgumentError, match="must have 1 <= logits <= tokens <= context and batch >= 1"):

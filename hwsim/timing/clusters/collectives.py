@@ -1,7 +1,7 @@
 """Collectives on many chips: what each costs over links of one latency and one bandwidth.
 
-`size` is bytes of the whole vector, n the number of chips. A chip alone sends nothing. Closed forms are those of equal
-links; `hwsim.timing.clusters.rings` simulates a ring link by link.
+`size` is bytes of the whole vector, n the number of chips. A chip alone sends nothing. Closed forms are those of
+equal links; `hwsim.timing.clusters.rings` simulates a ring link by link.
 """
 
 from __future__ import annotations
@@ -28,6 +28,28 @@ class Link:
     def __post_init__(self) -> None:
         if self.latency_s < 0 or not self.bytes_s > 0:
             raise ArgumentError("latency must be at least 0 and bandwidth above 0", got=self, where="Link")
+
+
+LINKS = {
+    "nvlink3": Link(12.4e-6 / 6, 225e9),  # NCCL on four A100: the floor over its six steps, what a long one reaches
+    "pcie4": Link(10e-6, 16e9),  # two cards with vLLM, as recorded with LLMServingSim's runs: 20 us and 16 GB/s
+}
+"""Measured links by name."""
+
+
+def link(text: str) -> Link:
+    """A link by name, or as ``"LATENCY_US,GBYTE_S"``.
+
+    Raises:
+        UnknownName: neither.
+    """
+    if text in LINKS:
+        return LINKS[text]
+    latency, _, bandwidth = text.partition(",")
+    try:
+        return Link(float(latency) * 1e-6, float(bandwidth) * 1e9)
+    except ValueError as error:
+        raise UnknownName("link", text, [*LINKS, "LATENCY_US,GBYTE_S"]) from error
 
 
 def ring_all_reduce(n: int, size: float, link: Link) -> float:
@@ -115,8 +137,8 @@ class Protocol:
 
 
 NCCL_A100X4 = (Protocol(13e-6, 10e9), Protocol(55e-6, 225e9))
-"""NCCL on four A100 (NVLink 3): one protocol for short messages, one for long ones. Fitted to 32 measured sizes of 8 B
-to 17 GB (LLMCompass), which it meets within 7 % in the mean; a single line needs 26 %."""
+"""NCCL on four A100 (NVLink 3): one protocol for short messages, one for long ones. Fitted to 32 measured sizes of
+8 B to 17 GB (LLMCompass), which it meets within 7 % in the mean; a single line needs 26 %."""
 
 
 def protocol_all_reduce(n: int, size: float, protocols: tuple[Protocol, ...] = NCCL_A100X4) -> float:

@@ -5,7 +5,8 @@ The rules of a step, which `hwsim.timing.serving.reference` states again in obje
 1. Requests that run are served in the order of their admission: one that decodes takes one token, one whose prompt is
    not through takes as much of it as the step's budget of tokens still has.
 2. A request needs a block of the cache for every started `block` tokens. Where none is free, the request that was
-   admitted last gives all its blocks back and waits at the front; its prompt and its answer so far are computed again.
+   admitted last gives all its blocks back and waits at the front; its prompt and its answer so far are computed
+   again.
 3. If none had to give way, waiting requests are admitted, those that gave way first (the last one foremost), then
    arrivals in order, while budget, places and blocks last.
 4. A request whose tokens are all computed at the end of the step has made one more token; at its last it leaves.
