@@ -150,8 +150,8 @@ def evaluate_phase(
 def memory_bytes(workload: Workload, machine: Accelerator) -> float:
     """Bytes of a workload's weights, caches and states.
 
-    What a product reads as its operand b is stored as the machine stores that operand, everything else at the width of
-    its outputs.
+    What a product reads as its operand b is stored as the machine stores that operand, everything else at the width
+    of its outputs.
     """
     graph = workload.graph
     assert graph is not None, "the catalogue's workloads hold graphs"

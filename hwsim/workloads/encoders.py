@@ -6,7 +6,7 @@ from hwsim.errors import ArgumentError
 from hwsim.trace import GemmShape, Workload
 from hwsim.trace.graph import Access
 from hwsim.workloads.config import Attention, Feed, Kind, ModelConfig
-from hwsim.workloads.decoder import Step, attention, feed, norm
+from hwsim.workloads.decoder import Step, feed, norm
 from hwsim.workloads.network import Network
 
 

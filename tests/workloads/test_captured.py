@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from hwsim.nn.workload import meta_workload
 from hwsim.trace import Workload
@@ -45,13 +45,13 @@ class Layer(nn.Module):
         q, k, v = (one.view(batch, tokens, -1, HEAD).transpose(1, 2) for one in (q, k, v))
         if self.attention.rotary:
             q, k = _turned(q, self.cos, self.sin), _turned(k, self.cos, self.sin)
-        y = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=heads != kept)
+        y = functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=heads != kept)
         x = x + self.out(y.transpose(1, 2).reshape(batch, tokens, -1))
         y = self.up(self.norm_2(x))
         if self.feed.gated:
             gate, y = y.chunk(2, dim=-1)
-            return x + self.down(F.silu(gate) * y)
-        return x + self.down(F.gelu(y))
+            return x + self.down(functional.silu(gate) * y)
+        return x + self.down(functional.gelu(y))
 
 
 class Net(nn.Module):

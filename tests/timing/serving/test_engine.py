@@ -167,7 +167,7 @@ def test_what_cannot_be_served_is_refused() -> None:
         serve(Engine(StepCost(), blocks=2), requests)
     with pytest.raises(ArgumentError, match="prompts and answers must have at least 1 token"):
         Requests.of([0.0], [0], [1])
-    with pytest.raises(ArgumentError, match="load must be below 1, got 1.0"):
+    with pytest.raises(ArgumentError, match=r"load must be below 1, got 1\.0"):
         steady_step(10.0, 0.0, 100.0, 0.02, 0.001, 0.0)
     with pytest.raises(ArgumentError, match="must be at least 1"):
         Engine(StepCost(), budget=0)
@@ -183,7 +183,7 @@ def test_arrivals_from_a_table(tmp_path) -> None:
     with pytest.raises(ArgumentError, match="columns are missing, got 'output_toks'"):
         Requests.from_csv(file)
     file.write_text("arrival_s,input_toks,output_toks\n0,1,x\n")
-    with pytest.raises(ArgumentError, match="arrivals.csv:2: must be numbers"):
+    with pytest.raises(ArgumentError, match=r"arrivals\.csv:2: must be numbers"):
         Requests.from_csv(file)
 
 
