@@ -11,7 +11,7 @@ import typer
 from hwsim.cli.app import app
 
 if TYPE_CHECKING:
-    from hwsim.evaluation import Evaluation, Phased
+    from hwsim.evaluation import Evaluation, Phase, Phased
 
 Chips = Annotated[int, typer.Option(help="tensor parallel chips of the kind of MACHINE")]
 LinkName = Annotated[str, typer.Option(help="between chips: nvlink3, pcie4, or LATENCY_US,GBYTE_S")]
@@ -21,7 +21,7 @@ Statistics = Annotated[
 
 
 def evaluate_model(
-    name: str, machine: str, phase: str, batch: int, context: int, chips: int, link: str, statistics: Path | None
+    name: str, machine: str, phase: Phase, batch: int, context: int, chips: int, link: str, statistics: Path | None
 ) -> Phased | Evaluation:
     """A decoder in a phase, or another model of the catalogue on a batch of its inputs."""
     import hwsim
@@ -41,7 +41,7 @@ def evaluate_model(
             context,
             trace,
             chips,
-            link_of(link) if chips > 1 else None,  # type: ignore[arg-type]
+            link_of(link) if chips > 1 else None,
         )
     if chips > 1:
         raise ArgumentError("several chips share decoders alone", got=model.kind, where=name)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hwsim.cost.toggles import Toggles
 from hwsim.errors import ArgumentError
@@ -122,7 +122,7 @@ def _key(shape: GemmShape, machine: Accelerator) -> tuple[str, str]:
 def mean_toggles(records: Sequence[Toggles], weights: Sequence[float]) -> Toggles:
     """The weighted mean of records that were counted in one order."""
     first = records[0]
-    fields = {}
+    fields: dict[str, Any] = {}
     for one in dataclasses.fields(Toggles):
         values = [getattr(record, one.name) for record in records]
         if one.name == "layer":

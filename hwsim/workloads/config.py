@@ -204,7 +204,8 @@ def load_model(model: str | Path) -> ModelConfig:
         table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ArgumentError(f"must be TOML, {error}", where=str(model)) from error
-    return _read(ModelConfig, {"name": path.stem, **table}, str(model))
+    made: ModelConfig = _read(ModelConfig, {"name": path.stem, **table}, str(model))
+    return made
 
 
 _PARTS = {"attention": Attention, "latent": Latent, "feed": Feed, "experts": Experts, "mamba": Mamba}

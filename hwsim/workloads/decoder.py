@@ -169,14 +169,16 @@ def attention(net: Network, one: Attention, width: int, step: Step, x: str, laye
     turned = [("q", queries, one.heads), ("k", keys, one.kv_heads)]
     ready = []
     for which, access, heads in turned:
-        shape, kinds = (step.rows, heads * size), []
+        kinds = []
         if one.qk_norm:
             kinds.append("rmsnorm")
         if one.rotary:
             kinds.append("rope")
         for kind in kinds:
             more = [net.weight(f"{layer}.{which}_norm.weight", size)] if kind == "rmsnorm" else []
-            name = net.vector(f"{layer}.{which}", kind, access, *more, shape=shape, elements=access.elements)
+            name = net.vector(
+                f"{layer}.{which}", kind, access, *more, shape=(step.rows, heads * size), elements=access.elements
+            )
             access = net.part(name, access.elements)
         ready.append(access)
     queries, keys = ready

@@ -26,7 +26,7 @@ SMALL = ModelConfig(
 
 @pytest.mark.parametrize("name", ["llama3-8b", "deepseek-v3", "nemotron-h-8b", "gpt2", "mixtral-8x7b"])
 def test_parts_are_the_whole(name: str) -> None:
-    """Products and parameters of the parts, as often as each runs, are those of the step; a tied table is one part."""
+    """Products and parameters of the parts, as often as each runs, are the step's; a tied table is in one part."""
     model = load_model(name)
     for step, whole in ((Step(2, 1, 100), decode(model, 100, 2)), (Step(2, 64, 64), prefill(model, 64, 2))):
         parts = folded(model, step)

@@ -113,7 +113,7 @@ def _run(
                     ends[1, stage, -job - 1] = free[stage]
                 at[stage] += 1
                 left -= 1
-    return free.max()
+    return int(free.max())
 
 
 def simulate_pipeline(
@@ -144,7 +144,7 @@ def simulate_pipeline(
             target = number - 1 if back else number + 1
             if 0 <= target < stages:
                 env.process(passed_on(arrived[back][target][batch]))
-            finished[0] = max(finished[0], env.now)
+            finished[0] = max(finished[0], int(env.now))
 
     for number in range(stages):
         env.process(stage(number))

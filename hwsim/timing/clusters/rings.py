@@ -45,7 +45,7 @@ def _ring(times: NDArray[np.int64], steps: int) -> int:
         before[:] = ends
         for chip in range(chips):
             ends[chip] = max(before[chip], before[chip - 1]) + times[chip]
-    return ends.max()
+    return int(ends.max())
 
 
 def simulate_ring(times: NDArray[np.int64], steps: int | None = None) -> int:

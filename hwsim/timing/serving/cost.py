@@ -82,8 +82,8 @@ def _joined(compute: float, memory: float, sharpness: float) -> float:
     if compute == 0.0 or memory == 0.0:
         return compute + memory
     if sharpness == 2.0:
-        return np.sqrt(compute * compute + memory * memory)  # a power takes longer than all else in a step
-    return (compute**sharpness + memory**sharpness) ** (1.0 / sharpness)
+        return float(np.sqrt(compute * compute + memory * memory))  # a power takes longer than all else in a step
+    return float((compute**sharpness + memory**sharpness) ** (1.0 / sharpness))
 
 
 @njit
@@ -95,4 +95,5 @@ def step_ns(table: NDArray[np.float64], tokens: int, sequences: int, logits: int
     linear = _joined(table[3] * tokens + table[4] * logits, memory, table[11])
     attention = _joined(table[5] * pairs, table[7] * rows, table[11])
     seconds = table[0] + table[1] * tokens + table[2] * sequences + linear + attention
-    return max(1, np.int64(np.rint(seconds * 1e9)))
+    ns = int(np.rint(seconds * 1e9))
+    return ns if ns > 1 else 1

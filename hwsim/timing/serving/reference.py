@@ -51,7 +51,10 @@ def simulate(engine: Engine, requests: Requests) -> Outcome:
     model.env.run()
     columns = [np.array([getattr(one, name) for one in everyone], dtype=np.int64)
                for name in ("scheduled", "first", "last", "preemptions")]  # fmt: skip
-    return Outcome(requests, *columns, *model.totals, engine.blocks - model.free)
+    scheduled, first, last, preemptions = columns
+    steps, busy, most, sequences, tokens, read = model.totals
+    left = engine.blocks - model.free
+    return Outcome(requests, scheduled, first, last, preemptions, steps, busy, most, sequences, tokens, read, left)
 
 
 class _Model:

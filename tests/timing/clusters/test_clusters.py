@@ -108,7 +108,7 @@ def test_the_slowest_worker_by_formula_and_by_draws(
 
 
 def test_best_threshold_of_the_published_case() -> None:
-    """200 workers, 12 micro-batches of 0.45 ± 0.1 s: 1.118 at 5.15 s. Its overhead is not stated; 0.2 s gives both."""
+    """200 workers, 12 micro-batches of 0.45 ± 0.1 s: 1.118 at 5.15 s. No overhead is stated; 0.2 s gives both."""
     found = drop.best_expected(200, 12, 0.45, 0.1, 0.2)
     assert found.speed_up == pytest.approx(1.118, abs=5e-4)
     assert found.threshold_s == pytest.approx(5.15, abs=0.01)
@@ -126,7 +126,7 @@ def test_closed_form_beside_draws() -> None:
 def test_three_meanings_by_hand() -> None:
     """One step, workers of (1, 1, 1) and (1, 2, 1), threshold 2.5, overhead 1; without it 4 + 1.
 
-    At once: 2 and 1 of 3 count, both stop at 2.5. Between: 3 and 2 count, both stop at 3. Before: 2 and 1, at 2 and 1.
+    At once: 2 and 1 of 3 count, both stop at 2.5. Between: 3 and 2, both at 3. Before: 2 and 1, at 2 and 1.
     """
     times = np.array([[[1.0, 1.0, 1.0], [1.0, 2.0, 1.0]]])
     expected = {"preempt": (3 / 6, 2.5), "finish": (5 / 6, 3.0), "before": (3 / 6, 2.0)}

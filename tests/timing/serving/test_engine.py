@@ -62,7 +62,7 @@ def test_one_request_by_hand() -> None:
 
 
 def test_who_came_last_gives_way() -> None:
-    """4 blocks of 1 token: two prompts of 2 fill the cache; the second gives way, and is computed again at the end."""
+    """4 blocks of 1 token: two prompts of 2 fill the cache; the second gives way and is computed again later."""
     engine = Engine(StepCost(fixed_s=1e-9), blocks=4, block=1)
     done = serve(engine, Requests.of([0.0, 0.0], [2, 2], [3, 3]))
     assert done.preemptions.tolist() == [0, 1]
