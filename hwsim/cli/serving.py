@@ -65,7 +65,14 @@ def show_phase(found: Phased, as_json: bool) -> None:
     from hwsim.report import significant
 
     if as_json:
-        parts = [{"part": one.workload, "times": count, "values": one.values()} for one, count in found.parts]
+        parts = [
+            {
+                "part": one.workload,
+                "times": count,
+                "values": {name: value for name, value in one.values().items() if value == value},
+            }
+            for one, count in found.parts
+        ]
         typer.echo(json.dumps({"values": found.values(), "parts": parts, "note": found.note}, indent=1))
         return
     typer.echo(f"{found.model}, {found.phase}, batch {found.batch}, context {found.context}, {found.chips} chip(s)")
