@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hwsim.errors import ArgumentError
 from hwsim.evaluation.phases import Phased, evaluate_phase
 from hwsim.timing.clusters.collectives import Link, all_reduce
 from hwsim.timing.serving import StepCost
@@ -64,8 +65,13 @@ def planned(
     """The cost of a model's steps on a machine.
 
     Raises:
-        ArgumentError, HwsimError: as `hwsim.evaluation.evaluate_phase`.
+        ArgumentError: attention in a window, whose rows the engine does not bound.
+        HwsimError: as `hwsim.evaluation.evaluate_phase`.
     """
+    if model.attention is not None and model.attention.window:
+        raise ArgumentError(
+            "attention must have no window to be served", got=model.attention.window, where=model.name
+        )
 
     def phase(name: str, batch: int, context: int) -> Phased:
         return evaluate_phase(model, machine, name, batch, context, statistics, chips, link)  # type: ignore[arg-type]

@@ -39,8 +39,13 @@ def step_cost(
         constants: of the device.
 
     Raises:
-        ArgumentError: no decoder, no chip, or several chips without a link.
+        ArgumentError: no decoder, no chip, several chips without a link, or attention in a window, whose rows the
+            engine does not bound.
     """
+    if model.attention is not None and model.attention.window:
+        raise ArgumentError(
+            "attention must have no window to be served", got=model.attention.window, where=model.name
+        )
     if chips < 1 or (chips > 1 and link is None):
         raise ArgumentError("must have a chip, and a link where there are several", got=(chips, link), where="chips")
     one = sizes(model)

@@ -101,3 +101,5 @@ def test_blocks_of_a_card_and_what_does_not_fit() -> None:
         engine(load_model("llama3-70b"), device("rtx4090"))
     with pytest.raises(ArgumentError, match="a link where there are several"):
         step_cost(load_model("llama3-70b"), device("h100"), 4)
+    with pytest.raises(ArgumentError, match="mistral-7b: attention must have no window to be served, got 4096"):
+        step_cost(load_model("mistral-7b"), device("h100"))
