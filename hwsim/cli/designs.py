@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from hwsim.cli.app import Out, Seed, app
+from hwsim.cli.serving import Chips, LinkName, Statistics, evaluate_model, show_phase
 from hwsim.cli.terminal import progress, show_evaluation, show_study
 
 AccuracyKind = Literal["replay", "rerun"]
@@ -19,7 +20,7 @@ TRACED_ROWS = 256
 
 @app.command()
 def evaluate(
-    trace: Annotated[Path, typer.Argument(help="folder of a trace")],
+    trace: Annotated[str, typer.Argument(help="folder of a trace, or a model of the catalogue (llama3-70b)")],
     machine: Annotated[str, typer.Argument(help="a machine of the workbench (edge-nvfp4), or a TOML file")],
     accuracy: Annotated[
         AccuracyKind, typer.Option(help="replay: SQNR of the recorded GEMMs; rerun: the model's own metric")
@@ -30,14 +31,29 @@ def evaluate(
             help="pann: formulas from widths; trace: bits that toggle on the operands; gates: every gate, needs Yosys"
         ),
     ] = "trace",
+    phase: Annotated[Literal["prefill", "decode"], typer.Option(help="of a model of the catalogue")] = "decode",
+    batch: Annotated[int, typer.Option(help="sequences, or images, of a model of the catalogue")] = 1,
+    context: Annotated[int, typer.Option(help="tokens of each sequence after the step")] = 1024,
+    chips: Chips = 1,
+    link: LinkName = "nvlink3",
+    statistics: Statistics = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Price one machine on one trace: accuracy, energy, area and latency, each with its source."""
+    """Price one machine on one trace, or on a whole model: each number with its source."""
     import hwsim
+    from hwsim.evaluation import Phased
+    from hwsim.workloads import names
 
-    result = hwsim.evaluate(
-        hwsim.load_trace(trace), hwsim.load_accelerator(machine), accuracy=accuracy, energy=energy
-    )
+    if trace in names() or trace.endswith((".toml", ".json")):
+        found = evaluate_model(trace, machine, phase, batch, context, chips, link, statistics)
+        if isinstance(found, Phased):
+            show_phase(found, as_json)
+            return
+        result = found
+    else:
+        result = hwsim.evaluate(
+            hwsim.load_trace(trace), hwsim.load_accelerator(machine), accuracy=accuracy, energy=energy
+        )
     if as_json:
         typer.echo(json.dumps({"values": result.values(), "detail": result.detail()}, indent=1))
     else:

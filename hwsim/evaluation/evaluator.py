@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -272,20 +271,6 @@ def evaluate(
     """
     if not isinstance(trace, Workload):
         return Evaluator(trace, accuracy, energy, seed=seed)(accelerator)
-    work = forward_work(trace, where=trace.name)
-    priced = price(work, accelerator, {}, "pann")
-    return Evaluation(
-        accelerator=accelerator,
-        workload=trace.name,
-        fidelity="none",
-        metric=SQNR,
-        accuracy=math.nan,
-        sqnr_db={},
-        plan=priced.plan,
-        energy=priced.energy,
-        area=priced.area,
-        macs=work.macs,
-        tokens=work.tokens,
-        f_max_ghz=priced.f_max_ghz,
-        borrowed="; ".join(filter(None, (work.note, "no operands: flips of units follow from their widths"))),
-    )
+    from hwsim.evaluation.borrowing import evaluate_workload
+
+    return evaluate_workload(trace, accelerator)
