@@ -25,7 +25,7 @@ from hwsim.arch.parts import Array, VectorUnit
 from hwsim.arch.policy import Policy
 from hwsim.errors import DesignError, UnknownName
 
-Objective = Literal["traffic", "energy", "time", "edp"]
+Objective = Literal["traffic", "energy", "time", "edp", "nominal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ class Accelerator:
         vector: the vector unit.
         output_bits: bits of a stored activation that vector work reads, 8, 16 or 32; what only products read is
             stored as their scheme.
-        objective: what the plan is chosen for: DRAM ``"traffic"``, ``"energy"``, ``"time"``, or ``"edp"``.
+        objective: what the plan is chosen for: DRAM ``"traffic"``, ``"energy"``, ``"time"``, ``"edp"``, or
+            ``"nominal"``, the energy of its sizes at nominal prices (`hwsim.arch.nominal`).
         fused: False plans every product alone, every result to DRAM and back: the unfused reference.
         clock_ghz: clock, GHz.
         node_nm: technology node, nm.

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hwsim.arch.nominal import nominal
 from hwsim.errors import ArgumentError, DesignError
 from hwsim.evaluation.area import area
 from hwsim.evaluation.energy import Counted, energy
 from hwsim.evaluation.ledger import Ledger
 from hwsim.evaluation.prices import MachinePrices, machine_prices
-from hwsim.timing import plan
+from hwsim.timing.planning import Decision, carry_out, decide
 from hwsim.trace.graph import Graph, graph_of_products
 
 if TYPE_CHECKING:
@@ -118,7 +119,8 @@ def price(
 
 
 def planned(work: Work, machine: Accelerator, additions: Mapping[int, float]) -> Plan:
-    """The plan that the machine's own prices choose; nothing of it depends on operands but the additions.
+    """The plan that the machine's own prices choose, or with ``objective = "nominal"`` those of its nominal machine;
+    nothing of it depends on operands but the additions.
 
     Args:
         work: the pass.
@@ -128,14 +130,30 @@ def planned(work: Work, machine: Accelerator, additions: Mapping[int, float]) ->
     Raises:
         HwsimError: the machine cannot run the pass.
     """
-    prices = machine_prices(machine)
-    standing = sum(one.value for _, _, one in prices.per_cycle(_logic_um2(area(machine, prices))))
-    by_place = {
+    by_place = additions_by_place(work, additions)
+    return carry_out(decided(work, machine, additions), work.graph, machine, by_place)
+
+
+def decided(work: Work, machine: Accelerator, additions: Mapping[int, float]) -> Decision:
+    """What `planned` decides; machines with one `judge` share it."""
+    judging = judge(machine)
+    prices = machine_prices(judging)
+    standing = sum(one.value for _, _, one in prices.per_cycle(_logic_um2(area(judging, prices))))
+    return decide(work.graph, judging, prices.for_plan(standing), additions_by_place(work, additions))
+
+
+def judge(machine: Accelerator) -> Accelerator:
+    """The machine on which the plan of `machine` is chosen: itself, or its nominal one."""
+    return nominal(machine) if machine.objective == "nominal" else machine
+
+
+def additions_by_place(work: Work, additions: Mapping[int, float]) -> dict[int, float]:
+    """`additions` by place of the operator in the graph, as plans take them."""
+    return {
         place: additions[operator.record]
         for place, operator in enumerate(work.graph.operators)
         if operator.record is not None and operator.record in additions
     }
-    return plan(work.graph, machine, prices.for_plan(standing), by_place)
 
 
 def additions_of(counted: Mapping[int, Counted]) -> dict[int, float]:
