@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from hwsim.arch.plan import Plan, Resident, Step
 from hwsim.errors import ArgumentError, HwsimError
-from hwsim.timing.groups import FUSED_TILE, Part, part
+from hwsim.timing.fusing import fusion
+from hwsim.timing.groups import FUSED_TILE, Choice, Part, Places, part
 from hwsim.timing.moves import Group, Objective, prepare
-from hwsim.timing.residency import Move, Search
+from hwsim.timing.residency import Residents, Search
 from hwsim.timing.stages import Staged, stage
 from hwsim.timing.steps import step_of
 from hwsim.timing.wiring import PlanPrices, Wiring, wiring
@@ -63,6 +64,18 @@ def plan(
 
 
 @dataclass(frozen=True, slots=True)
+class Taken:
+    """Stages `first` up to `end`, not included, as one group: places of its tensors, its tile, and what lies on chip
+    behind it."""
+
+    first: int
+    end: int
+    places: Places
+    choice: Choice
+    residents: Residents
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What a plan decides, without what follows from it: it holds on every machine of the same sizes.
 
@@ -70,13 +83,13 @@ class Decision:
         attach: whether vector work runs with the product beside it.
         fused: whether tensors may stay on chip between stages.
         aim: what it was chosen for.
-        moves: stages that run as one group, places of their tensors, tiles.
+        moves: in order.
     """
 
     attach: bool
     fused: bool
     aim: Objective
-    moves: tuple[Move, ...]
+    moves: tuple[Taken, ...]
 
 
 def decide(
@@ -98,7 +111,7 @@ def decide(
             continue
         parts = tuple(part(staged, number, machine, additions) for number in range(len(staged.stages)))
         try:
-            cost, moves, aim = _search(Search(staged, parts, wires, fused), staged, machine, wires)
+            cost, aim, moves = _search(Search(staged, parts, wires, fused), staged, machine, wires)
         except HwsimError as error:
             failed = failed or error
             continue
@@ -136,28 +149,30 @@ def _least_unfused(staged: Staged, machine: Accelerator, wires: Wiring) -> float
 
 def _search(
     search: Search, staged: Staged, machine: Accelerator, wires: Wiring
-) -> tuple[float, tuple[Move, ...], Objective]:
-    """The least cost, its moves, and what they were weighed by."""
+) -> tuple[float, Objective, tuple[Taken, ...]]:
+    """The least cost, what moves were weighed by, and the moves."""
+
+    def best(aim: Objective) -> tuple[float, Objective, tuple[Taken, ...]]:
+        cost, moves = search.run(aim)
+        taken = (Taken(m.span.first, m.span.end, m.places, m.choice, m.residents) for m in moves)
+        return cost, aim, tuple(taken)
+
     if machine.objective == "traffic":
-        aim = Objective(1.0, 0.0, TIE)
-    elif machine.objective in ("energy", "nominal"):
-        aim = Objective(TIE, 1.0, wires.idle + TIE)
-    else:
-        aim = Objective(TIE, 0.0, 1.0)
-    cost, moves = search.run(aim)
-    if machine.objective != "edp":
-        return cost, moves, aim
-    found = [(moves, aim)]
-    frugal_aim = Objective(TIE, 1.0, wires.idle + TIE)
-    found.append((search.run(frugal_aim)[1], frugal_aim))
-    plans = [_plan(search.parts, *one, staged, machine, wires) for one in found]
+        return best(Objective(1.0, 0.0, TIE))
+    frugal = Objective(TIE, 1.0, wires.idle + TIE)
+    if machine.objective in ("energy", "nominal"):
+        return best(frugal)
+    fast = best(Objective(TIE, 0.0, 1.0))
+    if machine.objective == "time":
+        return fast
+    found = [fast, best(frugal)]
+    plans = [_plan(search.parts, moves, aim, staged, machine, wires) for _, aim, moves in found]
     scale = energy_of(plans[1], wires) / max(1, plans[0].latency_cycles)
     for weight in SWEEP:
-        aim = Objective(TIE, 1.0, wires.idle + weight * scale)
-        found.append((search.run(aim)[1], aim))
-        plans.append(_plan(search.parts, *found[-1], staged, machine, wires))
+        found.append(best(Objective(TIE, 1.0, wires.idle + weight * scale)))
+        plans.append(_plan(search.parts, found[-1][2], found[-1][1], staged, machine, wires))
     product, number = min((energy_of(one, wires) * one.latency_cycles, place) for place, one in enumerate(plans))
-    return product, *found[number]
+    return product, *found[number][1:]
 
 
 def energy_of(made: Plan, wires: Wiring) -> float:
@@ -171,14 +186,15 @@ def energy_of(made: Plan, wires: Wiring) -> float:
     return float(moved + wires.idle * made.latency_cycles)
 
 
-def group_of(move: Move, parts: tuple[Part, ...], aim: Objective, staged: Staged, wires: Wiring) -> Group:
+def group_of(move: Taken, parts: tuple[Part, ...], aim: Objective, staged: Staged, wires: Wiring) -> Group:
     """The numbers of a move's group on the machine of `parts` and `wires`."""
-    how = move.span.how if len(move.choice.tile) == FUSED_TILE else None
-    return prepare(staged, parts[move.span.first : move.span.end], how, move.places, wires, aim)
+    chosen = parts[move.first : move.end]
+    how = fusion(staged, chosen) if len(move.choice.tile) == FUSED_TILE else None
+    return prepare(staged, chosen, how, move.places, wires, aim)
 
 
 def _plan(
-    parts: tuple[Part, ...], moves: tuple[Move, ...], aim: Objective, staged: Staged, machine: Accelerator,
+    parts: tuple[Part, ...], moves: tuple[Taken, ...], aim: Objective, staged: Staged, machine: Accelerator,
     wires: Wiring,
 ) -> Plan:  # fmt: skip
     steps: list[Step] = []

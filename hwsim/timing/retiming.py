@@ -2,7 +2,7 @@
 
 A step's latency is a closed form of what it moves and works (`hwsim.timing.counts.pipeline`), rounded up to whole
 cycles. It is computed in float64 for all machines at once. Where the result lies so near a whole number that float64
-cannot say on which side, that one step is computed again in fractions, so that every latency equals the plan's.
+cannot say on which side, that one step is computed again in integers, so that every latency equals the plan's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.timing.counts import pipeline
 from hwsim.timing.groups import part, totals
 from hwsim.timing.planning import Decision, group_of
 from hwsim.timing.stages import stage
@@ -32,13 +31,12 @@ UNSURE = 1e-13
 
 @dataclass(frozen=True, slots=True)
 class Paced:
-    """One step: bits read and written by level, DRAM bits before the array starts and after it ends, cycles of the
-    array, equal pieces, and the stages whose vector work it does, with how often their prologue."""
+    """One step: bits read and written by level, DRAM bits before the array starts and after it ends together, cycles
+    of the array, equal pieces, and the stages whose vector work it does, with how often their prologue."""
 
     reads: tuple[int, ...]
     writes: tuple[int, ...]
-    first: Fraction
-    last: Fraction
+    edge: Fraction
     cycles: int
     tiles: int
     stages: tuple[int, ...]
@@ -67,11 +65,18 @@ class Retiming:
         for move in decided.moves:
             work = work_of(group_of(move, parts, decided.aim, self.staged, wires), move.choice, self.staged, wires)
             reads, writes = totals(work.flows, len(wires.names))
-            stages = tuple(range(move.span.first, move.span.end))
+            stages = tuple(range(move.first, move.end))
             self.steps.append(
-                Paced(tuple(reads), tuple(writes), Fraction(work.first), Fraction(work.last), ceil(work.cycles),
-                      int(work.tiles), stages, work.prologues)
-            )  # fmt: skip
+                Paced(
+                    tuple(reads),
+                    tuple(writes),
+                    min(Fraction(work.first), Fraction(reads[0])) + min(Fraction(work.last), Fraction(writes[0])),
+                    ceil(work.cycles),
+                    int(work.tiles),
+                    stages,
+                    work.prologues,
+                )
+            )
 
     def vector(self, machine: Accelerator) -> NDArray[np.int64]:
         """Cycles of the vector unit of `machine` in every step, ``[steps]``."""
@@ -113,7 +118,7 @@ class Retiming:
             int64 ``[machines]``.
         """
         moved = np.array([paced.reads[0] + paced.writes[0] for paced in self.steps], np.float64)
-        edge = np.array([float(self._edge(paced)) for paced in self.steps])
+        edge = np.array([float(paced.edge) for paced in self.steps])
         tiles = np.array([paced.tiles for paced in self.steps], np.float64)
         rate, work = pace[:, None], busy + vector
         if self.overlaps:
@@ -132,14 +137,16 @@ class Retiming:
             whole[machine, step] = known[key]
         return np.asarray(whole.astype(np.int64).sum(axis=1))
 
-    def _edge(self, paced: Paced) -> Fraction:
-        return min(paced.first, Fraction(paced.reads[0])) + min(paced.last, Fraction(paced.writes[0]))
-
     def _exact(self, step: int, pace: float, busy: int, vector: int) -> int:
-        """The latency of a step as `hwsim.timing.steps` counts it."""
-        paced, rate = self.steps[step], Fraction(pace)
-        load, store = paced.reads[0] / rate, paced.writes[0] / rate
+        """The latency of a step over one common denominator, as `hwsim.timing.steps` counts it in fractions."""
+        paced, (rate, of) = self.steps[step], pace.as_integer_ratio()
+        moved, work = paced.reads[0] + paced.writes[0], busy + vector
         if not self.overlaps:
-            return ceil(load + store + busy + vector)
-        head, tail = min(paced.first / rate, load), min(paced.last / rate, store)
-        return ceil(pipeline(head, tail, load, store, Fraction(busy), Fraction(vector), paced.tiles))
+            return -(-moved * of // rate) + work
+        edge, tiles = paced.edge, paced.tiles
+        apart, worked = edge.denominator, work + max(busy, vector) * (tiles - 1)
+        most = max(
+            moved * of * tiles * apart + work * rate * apart,
+            edge.numerator * of * tiles + worked * rate * apart,
+        )
+        return -(-most // (rate * tiles * apart))
