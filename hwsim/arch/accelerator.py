@@ -131,6 +131,16 @@ class Accelerator:
 
         return changed(self, fields)
 
+    def with_hardware(self, tables: Mapping[str, Any]) -> Accelerator:
+        """The machine that `tables` describe, with this one's policy in place of their numerics.
+
+        Raises:
+            DesignError: as `from_dict`.
+        """
+        from hwsim.arch.loading import hardware
+
+        return hardware(tables, self.policy)
+
     def to_dict(self) -> dict[str, Any]:
         """The tables of a machine file; `from_dict` turns them into an equal machine."""
         from hwsim.arch.loading import to_tables

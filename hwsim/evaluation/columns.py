@@ -2,8 +2,8 @@
 
 Decides what a column is: machines of one array, one set of memory sizes and one policy, which differ in supply,
 clock, pipeline stages, SRAM device, ports, DRAM and vector lanes. Prices are those of `hwsim.evaluation.prices`, made
-once for each different part; amounts are rounded to the quantum of the `Ledger` and added as whole numbers, so that every
-value equals that of `hwsim.evaluate` to the last bit.
+once for each different part; amounts are rounded to the quantum of the `Ledger` and added as whole numbers, so that
+every value equals that of `hwsim.evaluate` to the last bit.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from hwsim.cost.coefficients import DEFAULT, load_coefficients
 from hwsim.errors import HwsimError
 from hwsim.evaluation.area import logic_charges
 from hwsim.evaluation.prices import LevelPrice, MachinePrices, level_price, machine_prices
-from hwsim.evaluation.pricing import additions_by_place, additions_of, decided, judge
+from hwsim.evaluation.pricing import additions_by_place, additions_of, judge
 from hwsim.evaluation.tally import Counts, Tally, tally
-from hwsim.timing.planning import carry_out
+from hwsim.timing.planning import Decision, carry_out
 from hwsim.timing.retiming import Retiming
 
 if TYPE_CHECKING:
@@ -117,6 +117,14 @@ class Columns:
         """Mean power over one pass, W."""
         return self.energy_pj * 1e-12 / self.latency_s
 
+    def row(self, place: int) -> Columns:
+        """One machine as a column."""
+        at = slice(place, place + 1)
+        return replace(
+            self, status=self.status[at], energy_pj=self.energy_pj[at], area_um2=self.area_um2[at],
+            latency_cycles=self.latency_cycles[at], latency_s=self.latency_s[at],
+        )  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Counted:
@@ -139,46 +147,43 @@ class ColumnPricer:
         self._clocks: dict[tuple[object, ...], float] = {}
         self._logic: dict[tuple[object, ...], Floats] = {}
 
-    def decide(self, machine: Accelerator) -> Counted:
-        """The plan that `machine` shares with all machines of its `judge`, counted.
+    def count(self, decision: Decision, machine: Accelerator) -> Counted:
+        """A decision of `machine`'s plan, counted for all machines that share it.
 
         Raises:
-            HwsimError: the machine cannot run the model, or a price of it is unknown.
+            HwsimError: a price that the plan asks for is unknown.
         """
         work, kind = self.evaluator.work, self.evaluator.energy_kind
         counted = self.evaluator.counted(machine.policy, machine.array.dataflow.order)
-        additions = additions_of(counted)
-        decision, by_place = decided(work, machine, additions), additions_by_place(work, additions)
+        by_place = additions_by_place(work, additions_of(counted))
         plan = carry_out(decision, work.graph, machine, by_place)
-        judging = judge(machine)
-        made = tally(plan, machine, machine_prices(judging), counted, kind)
+        made = tally(plan, machine, machine_prices(judge(machine)), counted, kind)
         return Counted(Retiming(decision, work.graph, machine, by_place), made)
 
-    def price(self, machines: Machines, counted: Counted | None = None) -> Columns:
+    def status(self, machines: Machines) -> NDArray[np.int8]:
+        """Why each machine has no values, whatever its plan: `OK`, `CLOCK` or `MEMORY`."""
+        status = np.where(self._too_fast(machines)[machines.array, machines.technology], CLOCK, OK).astype(np.int8)
+        bad = np.array([[one is None for one in row] for row in self._level_table(machines)])
+        status[(status == OK) & bad[machines.memory, machines.technology]] = MEMORY
+        return status
+
+    def price(self, machines: Machines, counted: Counted | None, status: NDArray[np.int8]) -> Columns:
         """Values of machines that share a plan.
 
         Args:
             machines: at least one.
-            counted: what `decide` gave for one of them, if it is known.
+            counted: what `count` gave for one of them, None where they have no plan.
+            status: of `status`.
         """
         work, count = self.evaluator.work, len(machines.array)
-        status = np.where(self._too_fast(machines)[machines.array, machines.technology], CLOCK, OK).astype(np.int8)
-        levels = self._level_table(machines)
-        bad = np.array([[one is None for one in row] for row in levels])
-        status[(status == OK) & bad[machines.memory, machines.technology]] = MEMORY
         kept = np.flatnonzero(status == OK)
-        if counted is None and len(kept):
-            try:
-                counted = self.decide(machines.machine(int(kept[0])))
-            except HwsimError:
-                status[kept] = PLAN
-                kept = kept[:0]
+        if counted is None:
+            status, kept = np.where(status == OK, PLAN, status).astype(np.int8), kept[:0]
         energy, area = np.full(count, np.nan), np.full(count, np.nan)
         cycles, seconds = np.full(count, -1, np.int64), np.full(count, np.nan)
         read_bits = write_bits = 0
-        if len(kept):
-            assert counted is not None
-            column = _Column(self, machines, kept, levels, counted)
+        if counted is not None and len(kept):
+            column = _Column(self, machines, kept, self._level_table(machines), counted)
             area[kept], logic_um2 = column.area()
             cycles[kept] = column.cycles()
             energy[kept] = column.energy(cycles[kept], logic_um2)

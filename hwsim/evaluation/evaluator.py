@@ -201,15 +201,19 @@ class Evaluator:
         where = str(self.trace.path.resolve()), self.trace.digest
         jobs = {}
         for machine in accelerators:
-            additions = {
-                record: one
-                for record, one in zip(self._forward, self.additions(machine.policy), strict=True)
-                if one is not None
-            }
-            jobs[machine] = submit(measures.plan_elsewhere, *where, machine, additions)
+            jobs[machine] = submit(measures.plan_elsewhere, *where, machine, self.additions_by_record(machine.policy))
         for machine, job in jobs.items():
             with contextlib.suppress(HwsimError):
                 self._plans[machine] = job.result()
+
+    def remember(self, machine: Accelerator, plan: Plan) -> None:
+        """Keep a plan of `machine` that is known for the next time it is priced."""
+        self._plans[machine] = plan
+
+    def additions_by_record(self, policy: Policy) -> dict[int, float]:
+        """Additions of an element of each product that has some, by its place among the products of the workload."""
+        found = zip(self._forward, self.additions(policy), strict=True)
+        return {record: one for record, one in found if one is not None}
 
     def _key(self, what: str, policy: Policy) -> str:
         return f"{what}:{self.trace.digest}:{policy.key}"

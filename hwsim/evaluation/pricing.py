@@ -8,10 +8,11 @@ impossible machine is ever made.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwsim.arch.nominal import nominal
+from hwsim.arch.units import storage_bits
 from hwsim.errors import ArgumentError, DesignError
 from hwsim.evaluation.area import area
 from hwsim.evaluation.energy import Counted, energy
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from hwsim.arch.plan import Plan
     from hwsim.cost.gates import Logic
     from hwsim.datapaths.base import Datapath
+    from hwsim.quant import Scheme
     from hwsim.trace import Workload
 
 
@@ -145,6 +147,47 @@ def decided(work: Work, machine: Accelerator, additions: Mapping[int, float]) ->
 def judge(machine: Accelerator) -> Accelerator:
     """The machine on which the plan of `machine` is chosen: itself, or its nominal one."""
     return nominal(machine) if machine.objective == "nominal" else machine
+
+
+def plan_key(work: Work, judging: Accelerator, additions: Mapping[int, float]) -> tuple[object, ...]:
+    """All that `decided` reads of a machine that is its own `judge`: sizes, prices, and of each product how its
+    operands are stored and how its unit is timed. On one work, machines of one key have one decision.
+
+    Raises:
+        HwsimError: a layer without a unit, or an unknown price.
+    """
+    prices = machine_prices(judging)
+    standing = sum(one.value for _, _, one in prices.per_cycle(_logic_um2(area(judging, prices))))
+    weighed = prices.for_plan(standing)
+    units: dict[tuple[object, ...], int] = {}
+    products = []
+    for place, operator in enumerate(work.graph.operators):
+        shape = operator.gemm
+        if shape is None or operator.folded:
+            continue
+        numerics = judging.policy.for_gemm(shape.layer, shape.b_role)
+        if numerics is None:
+            raise DesignError("a layer in float32 has no unit", where=shape.layer)
+        unit, known = numerics.datapath, additions.get(-1 if operator.record is None else operator.record)
+        stored = (
+            storage_bits(numerics, "activation", shape.batch * shape.m, shape.k),
+            storage_bits(numerics, shape.b_role, shape.n, shape.k),
+            *(_stored(numerics.scheme(role)) for role in ("activation", shape.b_role)),
+        )
+        one = type(unit).__name__, unit.lanes, unit.cycles_per_step(known), unit.accumulator_bits, stored
+        products.append((place, units.setdefault(one, len(units))))
+    memories = tuple(replace(memory, technology="lstp" if memory.kind != "dram" else memory.technology)
+                     for memory in judging.memories)  # fmt: skip
+    return (
+        tuple(products), tuple(units), judging.arrays, memories, judging.vector, judging.output_bits,
+        judging.objective, judging.fused, judging.clock_ghz, tuple(weighed.read_pj.items()),
+        tuple(weighed.write_pj.items()), standing,
+    )  # fmt: skip
+
+
+def _stored(scheme: Scheme) -> tuple[object, ...]:
+    """What bits of a tensor in a scheme depend on."""
+    return scheme.element_format.bits, scheme.granularity, scheme.block, scheme.scale_bits, scheme.tensor_scale
 
 
 def additions_by_place(work: Work, additions: Mapping[int, float]) -> dict[int, float]:

@@ -115,17 +115,22 @@ class DesignSpace:
     def design(self, draw: Mapping[str, Value]) -> Design:
         """The Accelerator of a draw; `DesignError` where the combination is not a machine."""
         point = self.canonical(draw)
-        tables = json.loads(self.tables)
-        machine: dict[str, Any] = tables["machine"]
-        for parameter in self.parameters:
-            if parameter.name in (values := dict(point)):
-                value = values[parameter.name]
-                option = tables["options"].get(parameter.name, {}).get(str(value))
-                _merge(machine, option) if option is not None else _assign(machine, parameter.sets, value)
+        machine = self.machine(dict(point))
         model = machine.pop("model", None)
         label = hashlib.sha256(json.dumps(point).encode()).hexdigest()[:8]
         accelerator = Accelerator.from_dict(machine | {"name": f"{self.name}-{label}"}, where=f"space {self.name}")
         return Design(accelerator, model, point)
+
+    def machine(self, point: Mapping[str, Value]) -> dict[str, Any]:
+        """The tables of a machine file that the values of `point` give, with the key ``model`` where one is named."""
+        tables = json.loads(self.tables)
+        machine: dict[str, Any] = tables["machine"]
+        for parameter in self.parameters:
+            if parameter.name in point:
+                value = point[parameter.name]
+                option = tables["options"].get(parameter.name, {}).get(str(value))
+                _merge(machine, option) if option is not None else _assign(machine, parameter.sets, value)
+        return machine
 
     def draws(self) -> Iterator[dict[str, Value]]:
         """Every design once, in the order of the file (for small spaces)."""
