@@ -85,9 +85,10 @@ def significant(value: Any) -> str:
 def _context(study: Study) -> dict[str, Any]:
     front = study.pareto
     names = {point.number: short_name(point) for point in study.points if point.reason is None}
+    known = [point for point in front if "energy_pj" in point.detail]  # of a sweep some have values alone
     bars = [
-        front[index]
-        for index in np.unique(np.linspace(0, len(front) - 1, min(len(front), MOST_BARS)).round().astype(int))
+        known[index]
+        for index in np.unique(np.linspace(0, len(known) - 1, min(len(known), MOST_BARS)).round().astype(int))
     ]
     columns = list(dict.fromkeys([*study.objectives, *(name for name in front[0].values)]))
     pairs = _views(study.objectives)

@@ -5,6 +5,7 @@ from hwsim.search.explorer import explore
 from hwsim.search.pareto import front
 from hwsim.search.space import Design, DesignSpace, Parameter, load_space, space_from_dict
 from hwsim.search.study import Point, Study, clear_study, load_study
+from hwsim.search.sweep import sweep, thinned
 
 __all__ = [
     "Design",
@@ -19,4 +20,6 @@ __all__ = [
     "load_space",
     "load_study",
     "space_from_dict",
+    "sweep",
+    "thinned",
 ]

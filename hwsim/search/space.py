@@ -160,6 +160,31 @@ class DesignSpace:
                     moved = {**point, parameter.name: value}
                     yield {knob.name: moved.get(knob.name, knob.values[0]) for knob in self.parameters}
 
+    def held(self, values: Mapping[str, str]) -> DesignSpace:
+        """The space with some knobs held at one value, given as text as the file has it; a knob that exists only for
+        other values of them goes.
+
+        Raises:
+            DesignError: no such knob, or not one of its values.
+        """
+        where = f"space {self.name}"
+        _known_keys(values, tuple(one.name for one in self.parameters), where)
+        kept = []
+        for parameter in self.parameters:
+            text = values.get(parameter.name)
+            chosen = tuple(value for value in parameter.values if text is None or str(value) == text)
+            if not chosen:
+                known = ", ".join(map(str, parameter.values))
+                raise DesignError(f"must be one of {known}", got=text, where=f"{where}: {parameter.name}")
+            kept.append(replace(parameter, values=chosen))
+        able = {one.name: one.values for one in kept}
+        return replace(
+            self,
+            parameters=tuple(
+                one for one in kept if all(set(allowed) & set(able[name]) for name, allowed in one.when)
+            ),
+        )
+
     def without(self, models: set[str]) -> tuple[DesignSpace, list[str]]:
         """The space less the options that need a model that was not captured, and the names of those options."""
         options = json.loads(self.tables)["options"]

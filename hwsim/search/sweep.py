@@ -344,7 +344,7 @@ def sweep(
         "finished": True, "designs": grid.size, "plans": sweeper.plans, "feasible": sweeper.feasible,
         "seconds": round(time.monotonic() - began, 3),
         "status": {STATUS[status]: count for status, count in sweeper.counts.items() if count},
-        "certificate": _certificate(sweeper, folder, grid is space or grid == space).to_dict(),
+        "certificate": certify(sweeper, folder, grid is space or grid == space).to_dict(),
     }  # fmt: skip
     points_of = _with_details(sweeper, points_of)
     study = Study(tuple(points_of), manifest | facts)
@@ -440,7 +440,7 @@ def _result(decision: Decision | HwsimError | Job) -> Decision:
     return made
 
 
-def _certificate(sweeper: Sweeper, folder: Path | None, whole: bool) -> Certificate:
+def certify(sweeper: Sweeper, folder: Path | None, whole: bool) -> Certificate:
     """Every neighbour of the front was priced; where the table was written it is read again, and no design in it may
     beat a member."""
     front, beaten_ones = sweeper.front, np.zeros(len(sweeper.front.numbers), np.bool_)
