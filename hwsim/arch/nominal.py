@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hwsim.arch.memory import Memory
 
 CLOCK_GHZ = 0.5
+KIB = 128
 LANES = 16
 PORT_BITS = 256
 DEVICE = "lstp"
@@ -37,10 +38,15 @@ def nominal(machine: Accelerator) -> Accelerator:
         arrays=(replace(array, stages=1),),
         memories=tuple(_memory(memory) for memory in machine.memories),
         vector=replace(machine.vector, lanes=LANES),
-        objective="energy",
         clock_ghz=CLOCK_GHZ,
         voltage=None,
     )
+
+
+def weighing(machine: Accelerator) -> Accelerator:
+    """The machine whose prices weigh the plan of a `nominal` one: each of its memories has the energy of 128 KiB."""
+    memories = (replace(memory, kib=KIB) if memory.kind == "sram" else memory for memory in machine.memories)
+    return replace(machine, memories=tuple(memories))
 
 
 def _memory(memory: Memory) -> Memory:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from hwsim.arch.nominal import nominal
+from hwsim.arch.nominal import nominal, weighing
 from hwsim.arch.units import storage_bits
 from hwsim.errors import ArgumentError, DesignError
 from hwsim.evaluation.area import area
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hwsim.cost.gates import Logic
     from hwsim.datapaths.base import Datapath
     from hwsim.quant import Scheme
+    from hwsim.timing.wiring import PlanPrices
     from hwsim.trace import Workload
 
 
@@ -139,9 +140,14 @@ def planned(work: Work, machine: Accelerator, additions: Mapping[int, float]) ->
 def decided(work: Work, machine: Accelerator, additions: Mapping[int, float]) -> Decision:
     """What `planned` decides; machines with one `judge` share it."""
     judging = judge(machine)
-    prices = machine_prices(judging)
-    standing = sum(one.value for _, _, one in prices.per_cycle(_logic_um2(area(judging, prices))))
-    return decide(work.graph, judging, prices.for_plan(standing), additions_by_place(work, additions))
+    return decide(work.graph, judging, _weights(judging), additions_by_place(work, additions))
+
+
+def _weights(judging: Accelerator) -> PlanPrices:
+    """What the plan of a machine that is its own `judge` is weighed by."""
+    machine = weighing(judging) if judging.objective == "nominal" else judging
+    prices = machine_prices(machine)
+    return prices.for_plan(sum(one.value for _, _, one in prices.per_cycle(_logic_um2(area(machine, prices)))))
 
 
 def judge(machine: Accelerator) -> Accelerator:
@@ -156,9 +162,7 @@ def plan_key(work: Work, judging: Accelerator, additions: Mapping[int, float]) -
     Raises:
         HwsimError: a layer without a unit, or an unknown price.
     """
-    prices = machine_prices(judging)
-    standing = sum(one.value for _, _, one in prices.per_cycle(_logic_um2(area(judging, prices))))
-    weighed = prices.for_plan(standing)
+    weighed = _weights(judging)
     units: dict[tuple[object, ...], int] = {}
     products = []
     for place, operator in enumerate(work.graph.operators):
@@ -181,7 +185,7 @@ def plan_key(work: Work, judging: Accelerator, additions: Mapping[int, float]) -
     return (
         tuple(products), tuple(units), judging.arrays, memories, judging.vector, judging.output_bits,
         judging.objective, judging.fused, judging.clock_ghz, tuple(weighed.read_pj.items()),
-        tuple(weighed.write_pj.items()), standing,
+        tuple(weighed.write_pj.items()), weighed.idle_pj_per_cycle,
     )  # fmt: skip
 
 

@@ -153,7 +153,7 @@ def _search(
     """The least cost, what moves were weighed by, and the moves."""
 
     def best(aim: Objective) -> tuple[float, Objective, tuple[Taken, ...]]:
-        cost, moves = search.run(aim)
+        cost, moves = search.run(aim, brief=machine.objective == "nominal")
         taken = (Taken(m.span.first, m.span.end, m.places, m.choice, m.residents) for m in moves)
         return cost, aim, tuple(taken)
 
