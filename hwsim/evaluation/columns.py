@@ -17,15 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.arch.clock import f_max
+from hwsim.arch.nominal import nominal, weighing
 from hwsim.cost import clock_tree, technology
 from hwsim.cost.coefficients import DEFAULT, load_coefficients
 from hwsim.errors import HwsimError
 from hwsim.evaluation.area import logic_charges
 from hwsim.evaluation.prices import LevelPrice, MachinePrices, level_price, machine_prices
-from hwsim.evaluation.pricing import additions_by_place, additions_of, judge
+from hwsim.evaluation.pricing import additions_by_place, additions_of
 from hwsim.evaluation.tally import Counts, Tally, tally
-from hwsim.timing.planning import Decision, carry_out
-from hwsim.timing.retiming import Retiming
+from hwsim.timing.planning import Decision
+from hwsim.timing.retiming import Retiming, Stages
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
@@ -134,6 +135,18 @@ class Counted:
     tally: Tally
 
 
+Levels = list[list[tuple[LevelPrice, ...] | None]]
+"""Prices of every set of memories at every technology; None where one cannot be made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is known of machines without a plan: why they have no values, int8 ``[machines]``, and their prices."""
+
+    status: NDArray[np.int8]
+    levels: Levels
+
+
 class ColumnPricer:
     """Prices columns of machines on one model; keeps the prices of parts that it has met.
 
@@ -146,6 +159,7 @@ class ColumnPricer:
         self._levels: dict[tuple[Memory, int, float | None], LevelPrice | None] = {}
         self._clocks: dict[tuple[object, ...], float] = {}
         self._logic: dict[tuple[object, ...], Floats] = {}
+        self._stages: dict[tuple[object, ...], Stages] = {}
 
     def count(self, decision: Decision, machine: Accelerator) -> Counted:
         """A decision of `machine`'s plan, counted for all machines that share it.
@@ -154,28 +168,32 @@ class ColumnPricer:
             HwsimError: a price that the plan asks for is unknown.
         """
         work, kind = self.evaluator.work, self.evaluator.energy_kind
+        key = machine.policy.key, machine.output_bits, decision.attach
         counted = self.evaluator.counted(machine.policy, machine.array.dataflow.order)
-        by_place = additions_by_place(work, additions_of(counted))
-        plan = carry_out(decision, work.graph, machine, by_place)
-        made = tally(plan, machine, machine_prices(judge(machine)), counted, kind)
-        return Counted(Retiming(decision, work.graph, machine, by_place), made)
+        if key not in self._stages:
+            by_place = additions_by_place(work, additions_of(counted))
+            self._stages[key] = Stages(work.graph, machine, decision.attach, by_place)
+        retiming = Retiming(decision, self._stages[key], machine)
+        levels = machine_prices(weighing(nominal(machine)))  # of them only the names are asked for
+        return Counted(retiming, tally(retiming.plan, machine, levels, counted, kind))
 
-    def status(self, machines: Machines) -> NDArray[np.int8]:
-        """Why each machine has no values, whatever its plan: `OK`, `CLOCK` or `MEMORY`."""
+    def check(self, machines: Machines) -> Checked:
+        """Which machines have no values, whatever their plan, and why."""
         status = np.where(self._too_fast(machines)[machines.array, machines.technology], CLOCK, OK).astype(np.int8)
-        bad = np.array([[one is None for one in row] for row in self._level_table(machines)])
+        levels = self._level_table(machines)
+        bad = np.array([[one is None for one in row] for row in levels])
         status[(status == OK) & bad[machines.memory, machines.technology]] = MEMORY
-        return status
+        return Checked(status, levels)
 
-    def price(self, machines: Machines, counted: Counted | None, status: NDArray[np.int8]) -> Columns:
+    def price(self, machines: Machines, checked: Checked, counted: Counted | None) -> Columns:
         """Values of machines that share a plan.
 
         Args:
             machines: at least one.
+            checked: of `check`.
             counted: what `count` gave for one of them, None where they have no plan.
-            status: of `status`.
         """
-        work, count = self.evaluator.work, len(machines.array)
+        work, count, status = self.evaluator.work, len(machines.array), checked.status
         kept = np.flatnonzero(status == OK)
         if counted is None:
             status, kept = np.where(status == OK, PLAN, status).astype(np.int8), kept[:0]
@@ -183,7 +201,7 @@ class ColumnPricer:
         cycles, seconds = np.full(count, -1, np.int64), np.full(count, np.nan)
         read_bits = write_bits = 0
         if counted is not None and len(kept):
-            column = _Column(self, machines, kept, self._level_table(machines), counted)
+            column = _Column(self, machines, kept, checked.levels, counted)
             area[kept], logic_um2 = column.area()
             cycles[kept] = column.cycles()
             energy[kept] = column.energy(cycles[kept], logic_um2)
@@ -206,9 +224,8 @@ class ColumnPricer:
                 found[array, place] = one.clock_ghz > self._clocks[key] * (1 + 1e-9)
         return found
 
-    def _level_table(self, machines: Machines) -> list[list[tuple[LevelPrice, ...] | None]]:
-        """Prices of every set of memories at every technology; None where one cannot be made."""
-        table: list[list[tuple[LevelPrice, ...] | None]] = []
+    def _level_table(self, machines: Machines) -> Levels:
+        table: Levels = []
         for memories in machines.memories:
             row: list[tuple[LevelPrice, ...] | None] = []
             for one in machines.technologies:
@@ -242,7 +259,7 @@ class _Column:
 
     def __init__(
         self, pricer: ColumnPricer, machines: Machines, kept: Places,
-        levels: list[list[tuple[LevelPrice, ...] | None]], counted: Counted,
+        levels: Levels, counted: Counted,
     ) -> None:  # fmt: skip
         self.pricer, self.machines, self.counted = pricer, machines, counted
         self.array, self.vector = machines.array[kept], machines.vector[kept]

@@ -1,13 +1,13 @@
 """What a plan costs, with the prices left open: counts by the kind of price that each of them is charged at.
 
-A plan's charges are made once by `hwsim.evaluation.energy` itself, with prices that say what they are in place of
-what they cost. So there is one account of what a plan is charged for, and a column of machines that share the plan
-differs in a few prices alone. What a cycle costs whatever happens in it is not part of it.
+A plan's charges are made once, by `hwsim.evaluation.energy.step_charges` itself, with prices that say what they are
+in place of what they cost. So there is one account of what a plan is charged for, and a column of machines that share
+the plan differs in a few prices alone. What a cycle costs whatever happens in it is not part of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.cost.quantity import Quantity
-from hwsim.evaluation.energy import Counted, energy
+from hwsim.evaluation.energy import Counted, step_charges
 from hwsim.evaluation.prices import LevelPrice, MachinePrices
 
 if TYPE_CHECKING:
@@ -74,9 +74,6 @@ class _Open(MachinePrices):
     def pipeline_bits(self, unit: Datapath) -> int:
         return 1
 
-    def per_cycle(self, logic_um2: float) -> Iterator[tuple[str, str, Quantity]]:
-        return iter(())
-
 
 def tally(
     plan: Plan, machine: Accelerator, prices: MachinePrices, counted: Mapping[int, Counted], kind: str
@@ -95,16 +92,17 @@ def tally(
         MissingView: a unit has no price.
     """
     levels = {name: _open(name, level) for name, level in prices.levels.items()}
-    charges = energy(plan, machine, _Open(machine, prices.coefficients, levels), counted, kind, 0.0).charges
+    opened = _Open(machine, prices.coefficients, levels)
+    numerics = {one.key: one for one in machine.policy.numerics}
     found: dict[str, list[tuple[float, float]]] = {}
-    for one in charges:
-        if one.component != "pipeline":
-            found.setdefault(one.price.source, []).append((float(one.count), one.price.value))
-    numerics = {one.key: one.datapath for one in machine.policy.numerics}
+    for step in plan.steps:
+        for one in step_charges(step, numerics, opened, counted, kind):
+            if one.component != "pipeline":
+                found.setdefault(one.price.source, []).append((float(one.count), one.price.value))
     stages: dict[Datapath, list[tuple[float, float]]] = {}
     for step in plan.steps:
         for product in step.products:
-            unit = numerics[product.numerics_key]
+            unit = numerics[product.numerics_key].datapath
             stages.setdefault(unit, []).append((float(product.array_cycles), 1.0))
     return Tally(
         _counts(found.get(LOGIC, [])),

@@ -5,7 +5,7 @@ from hwsim.search.explorer import explore
 from hwsim.search.pareto import front
 from hwsim.search.space import Design, DesignSpace, Parameter, load_space, space_from_dict
 from hwsim.search.study import Point, Study, clear_study, load_study
-from hwsim.search.sweep import sweep, thinned
+from hwsim.search.sweeping import sweep, thinned
 
 __all__ = [
     "Design",

@@ -201,9 +201,7 @@ def explore(
     traces = [trace] if isinstance(trace, Trace | str | Path) else list(trace)
     opened = [entry if isinstance(entry, Trace) else load_trace(entry) for entry in traces]
     memo = Memo()
-    evaluators = {
-        entry.name: Evaluator(entry, space.accuracy, space.energy, space.metric_options, memo) for entry in opened
-    }
+    evaluators = open_evaluators(space, opened, memo)
     space, dropped = space.without(set(evaluators))
     explorer = Explorer(space, evaluators)
     manifest = _manifest(explorer, opened, trials, seed, dropped)
@@ -229,6 +227,12 @@ def explore(
     return study
 
 
+def open_evaluators(space: DesignSpace, traces: Iterable[Trace], memo: Memo | None = None) -> dict[str, Evaluator]:
+    """An evaluator for each trace, by its model, of the fidelities that a space asks for."""
+    memo = memo or Memo()
+    return {one.name: Evaluator(one, space.accuracy, space.energy, space.metric_options, memo) for one in traces}
+
+
 def _manifest(
     explorer: Explorer, traces: Sequence[Trace], trials: int, seed: int, dropped: list[str]
 ) -> dict[str, Any]:
@@ -238,6 +242,7 @@ def _manifest(
         "title": space.title,
         "space_digest": space.digest,
         "space_size": space.size,
+        "space_tables": space.to_dict(),
         "left_out": dropped,
         "parameters": {parameter.name: list(parameter.values) for parameter in space.parameters},
         "constraints": [str(limit) for limit in space.constraints],

@@ -61,7 +61,7 @@ class PartWriter:
         Args:
             numbers: int64 ``[designs]``.
             places: for each knob, the place of its value among the knob's values, `INACTIVE` where it has none.
-            status: why a design has no values (`hwsim.search.sweep.STATUS`).
+            status: why a design has no values (`hwsim.search.sweeping.STATUS`).
             values: by column, NaN where there is none.
         """
         missing = np.full(len(numbers), INACTIVE, np.int16)

@@ -104,6 +104,32 @@ class DesignSpace:
         facts = [self.parameters, self.constraints, self.objectives, self.population, self.accuracy, self.energy]
         return hashlib.sha256(f"{facts}{self.tables}".encode()).hexdigest()[:16]
 
+    def to_dict(self) -> dict[str, Any]:
+        """The tables of a space file; `space_from_dict` turns them into an equal space."""
+        tables = json.loads(self.tables)
+        bounds = ((one.column, {"min": one.least, "max": one.most}) for one in self.constraints)
+        return {
+            "name": self.name,
+            "title": self.title,
+            "models": list(self.models),
+            "objectives": list(self.objectives),
+            "machine": tables["machine"],
+            "parameters": {
+                one.name: {"choice": list(one.values), "sets": one.sets}
+                | ({"when": {name: list(allowed) for name, allowed in one.when}} if one.when else {})
+                for one in self.parameters
+            },
+            "options": tables["options"],
+            "constraints": {
+                column: {side: bound for side, bound in sides.items() if bound is not None}
+                for column, sides in bounds
+            },
+            "search": {
+                "population": self.population, "polish": self.polish, "accuracy": self.accuracy,
+                "energy": self.energy, "metric": tables["metric"],
+            },
+        }  # fmt: skip
+
     def canonical(self, draw: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
         """The draw without its inactive parameters: two draws with one canonical form are one design."""
         point: dict[str, Value] = {}

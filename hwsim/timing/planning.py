@@ -132,7 +132,7 @@ def carry_out(
     """
     staged, wires = stage(graph, machine, decided.attach), wiring(machine, None)
     parts = tuple(part(staged, number, machine, additions) for number in range(len(staged.stages)))
-    made = _plan(parts, decided.moves, decided.aim, staged, machine, wires)
+    made = plan_of(parts, decided.moves, decided.aim, staged, machine, wires)
     check(made, graph)
     return made
 
@@ -166,11 +166,11 @@ def _search(
     if machine.objective == "time":
         return fast
     found = [fast, best(frugal)]
-    plans = [_plan(search.parts, moves, aim, staged, machine, wires) for _, aim, moves in found]
+    plans = [plan_of(search.parts, moves, aim, staged, machine, wires) for _, aim, moves in found]
     scale = energy_of(plans[1], wires) / max(1, plans[0].latency_cycles)
     for weight in SWEEP:
         found.append(best(Objective(TIE, 1.0, wires.idle + weight * scale)))
-        plans.append(_plan(search.parts, found[-1][2], found[-1][1], staged, machine, wires))
+        plans.append(plan_of(search.parts, found[-1][2], found[-1][1], staged, machine, wires))
     product, number = min((energy_of(one, wires) * one.latency_cycles, place) for place, one in enumerate(plans))
     return product, *found[number][1:]
 
@@ -193,10 +193,11 @@ def group_of(move: Taken, parts: tuple[Part, ...], aim: Objective, staged: Stage
     return prepare(staged, chosen, how, move.places, wires, aim)
 
 
-def _plan(
+def plan_of(
     parts: tuple[Part, ...], moves: tuple[Taken, ...], aim: Objective, staged: Staged, machine: Accelerator,
     wires: Wiring,
 ) -> Plan:  # fmt: skip
+    """The plan that moves make on the machine of `parts` and `wires`."""
     steps: list[Step] = []
     since: dict[tuple[str, int], int] = {}
     residents: list[Resident] = []

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.timing.groups import part, totals
-from hwsim.timing.planning import Decision, group_of
+from hwsim.timing.groups import Part, part, totals
+from hwsim.timing.planning import Decision, check, group_of, plan_of
 from hwsim.timing.stages import stage
 from hwsim.timing.steps import work_of
 from hwsim.timing.wiring import wiring
@@ -43,29 +43,53 @@ class Paced:
     prologues: int
 
 
+class Stages:
+    """The stages of a graph under one policy, with the vector work of each: whatever array and memories carry it out.
+
+    Args:
+        graph: of the operators.
+        machine: supplies policy and bits of a stored activation.
+        attach: of the decision.
+        additions: of an element of operand b in an add-only unit, by the operator's place in the graph.
+    """
+
+    def __init__(
+        self, graph: Graph, machine: Accelerator, attach: bool, additions: dict[int, float] | None = None
+    ) -> None:
+        self.staged, self.additions = stage(graph, machine, attach), additions
+        self._vector: dict[int, NDArray[np.int64]] = {}
+
+    def parts(self, machine: Accelerator) -> tuple[Part, ...]:
+        """The numbers of every stage on `machine`."""
+        return tuple(part(self.staged, number, machine, self.additions) for number in range(len(self.staged.stages)))
+
+    def vector(self, machine: Accelerator) -> NDArray[np.int64]:
+        """Cycles of the vector unit of `machine` behind and in front of each product, int64 ``[stages, 2]``."""
+        lanes = machine.vector.lanes
+        if lanes not in self._vector:
+            self._vector[lanes] = np.array([(one.vector_cycles, one.pre_cycles) for one in self.parts(machine)])
+        return self._vector[lanes]
+
+
 class Retiming:
     """The steps of a decision, to be timed on machines of the sizes that it was made for.
 
     Args:
         decided: what the plan decides.
-        graph: of the operators.
+        stages: of the graph, as the decision attaches vector work.
         machine: any machine of those sizes.
-        additions: of an element of operand b in an add-only unit, by the operator's place in the graph.
     """
 
-    def __init__(
-        self, decided: Decision, graph: Graph, machine: Accelerator, additions: dict[int, float] | None = None
-    ) -> None:
-        self.machine, self.additions = machine, additions
-        self.staged, wires = stage(graph, machine, decided.attach), wiring(machine, None)
-        self.levels = wires.names[1:]
-        self.overlaps = wires.overlaps
-        parts = tuple(part(self.staged, number, machine, additions) for number in range(len(self.staged.stages)))
+    def __init__(self, decided: Decision, stages: Stages, machine: Accelerator) -> None:
+        self.machine, self.stages = machine, stages
+        staged, wires, parts = stages.staged, wiring(machine, None), stages.parts(machine)
+        self.levels, self.overlaps = wires.names[1:], wires.overlaps
+        self.plan = plan_of(parts, decided.moves, decided.aim, staged, machine, wires)
+        check(self.plan, staged.graph)
         self.steps = []
         for move in decided.moves:
-            work = work_of(group_of(move, parts, decided.aim, self.staged, wires), move.choice, self.staged, wires)
+            work = work_of(group_of(move, parts, decided.aim, staged, wires), move.choice, staged, wires)
             reads, writes = totals(work.flows, len(wires.names))
-            stages = tuple(range(move.first, move.end))
             self.steps.append(
                 Paced(
                     tuple(reads),
@@ -73,18 +97,19 @@ class Retiming:
                     min(Fraction(work.first), Fraction(reads[0])) + min(Fraction(work.last), Fraction(writes[0])),
                     ceil(work.cycles),
                     int(work.tiles),
-                    stages,
+                    tuple(range(move.first, move.end)),
                     work.prologues,
                 )
             )
 
     def vector(self, machine: Accelerator) -> NDArray[np.int64]:
         """Cycles of the vector unit of `machine` in every step, ``[steps]``."""
-        cycles = []
-        for paced in self.steps:
-            parts = [part(self.staged, number, machine, self.additions) for number in paced.stages]
-            cycles.append(sum(one.vector_cycles + one.pre_cycles * paced.prologues for one in parts))
-        return np.array(cycles, np.int64)
+        table = self.stages.vector(machine)
+        behind, before = table[:, 0], table[:, 1]
+        return np.array([
+            behind[list(paced.stages)].sum() + before[list(paced.stages)].sum() * paced.prologues
+            for paced in self.steps
+        ])  # fmt: skip
 
     def busy(self, ports: NDArray[np.int64]) -> NDArray[np.int64]:
         """Cycles of the array or of the busiest port in every step.

@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import ArgumentError, HwsimError
-from hwsim.evaluation import Evaluator, Memo, Metric
-from hwsim.evaluation.columns import CLOCK, MEMORY, OK, PLAN, ColumnPricer, Columns
+from hwsim.evaluation import Evaluator, Metric
+from hwsim.evaluation.columns import CLOCK, MEMORY, OK, PLAN, Checked, ColumnPricer, Columns
 from hwsim.evaluation.measures import decide_elsewhere
 from hwsim.evaluation.objectives import MEASURES, measure
 from hwsim.evaluation.pricing import additions_by_place, decided, judge, plan_key
-from hwsim.search.explorer import Explorer, _manifest, _prepare
+from hwsim.search.explorer import Explorer, _manifest, _prepare, open_evaluators
 from hwsim.search.halves import Block, Half, Part, trials
 from hwsim.search.parts import PartWriter, read_parts
 from hwsim.search.polish import Certificate
@@ -84,11 +84,11 @@ class _Trial:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A block, why its machines have no values, and its decision: made, under way, impossible, or not needed."""
+    """A block, what is known without a plan, and its decision: made, under way, impossible, or not needed."""
 
     trial: _Trial
     block: Block
-    status: NDArray[np.int8]
+    checked: Checked | None
     decision: Decision | HwsimError | Job | None
 
 
@@ -200,21 +200,21 @@ class Sweeper:
     def _ask(self, trial: _Trial, block: Block) -> _Asked:
         """A block with its decision, or the job that makes it, or why there is none."""
         if block.machines is None:
-            return _Asked(trial, block, np.full(len(block.numbers), REFUSED, np.int8), None)
-        status = trial.pricer.status(block.machines)
-        if not (status == OK).any():
-            return _Asked(trial, block, status, None)
+            return _Asked(trial, block, None, None)
+        checked = trial.pricer.check(block.machines)
+        if not (checked.status == OK).any():
+            return _Asked(trial, block, checked, None)
         machine = judge(block.machines.machine(0))
         try:
             key = trial.key(machine)
         except HwsimError as error:
-            return _Asked(trial, block, status, error)
+            return _Asked(trial, block, checked, error)
         if key not in self._decisions:
             self.plans += 1
             self._decisions[key] = self._decided(trial, machine)
             if len(self._decisions) > KEPT:
                 del self._decisions[next(iter(self._decisions))]
-        return _Asked(trial, block, status, self._decisions[key])
+        return _Asked(trial, block, checked, self._decisions[key])
 
     def _decided(self, trial: _Trial, machine: Accelerator) -> Decision | HwsimError | Job:
         if self.pool is not None:
@@ -229,13 +229,13 @@ class Sweeper:
 
     def _columns(self, asked: _Asked) -> Columns | None:
         machines = asked.block.machines
-        if machines is None:
+        if machines is None or asked.checked is None:
             return None
         counted = None
         if asked.decision is not None:
             with contextlib.suppress(HwsimError):
                 counted = asked.trial.pricer.count(_result(asked.decision), machines.machine(0))
-        return asked.trial.pricer.price(machines, counted, asked.status)
+        return asked.trial.pricer.price(machines, asked.checked, counted)
 
     def _take(self, trial: _Trial, block: Block, columns: Columns | None) -> None:
         if columns is None:
@@ -324,10 +324,7 @@ def sweep(
     """
     space = space if isinstance(space, DesignSpace) else load_space(space)
     opened = [one if isinstance(one, Trace) else load_trace(one) for one in _listed(traces)]
-    memo = Memo()
-    evaluators = {
-        one.name: Evaluator(one, space.accuracy, space.energy, space.metric_options, memo) for one in opened
-    }
+    evaluators = open_evaluators(space, opened)
     space, dropped = space.without(set(evaluators))
     grid = space if points is None else thinned(space, points)
     sweeper = Sweeper(grid, evaluators)

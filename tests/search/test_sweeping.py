@@ -16,7 +16,7 @@ from hwsim.search import load_study, space_from_dict, sweep, thinned
 from hwsim.search.explorer import Explorer
 from hwsim.search.parts import read_parts
 from hwsim.search.running import RunningFront, beaten
-from hwsim.search.sweep import REFUSED, STATUS, Sweeper, certify
+from hwsim.search.sweeping import REFUSED, STATUS, Sweeper, certify
 
 from .conftest import SPACE
 
