@@ -47,6 +47,9 @@ def logic_charges(
     """The charges of `area` but those of memories, not rounded yet; none depends on a memory."""
     charges = list(_units(machine, prices, synthesized))
     charges.append(charge("", "vector", "vector", "", machine.vector.lanes, "lane", prices.vector_lane_um2))
+    if cuts := prices.vector_lane_bits:
+        flop = prices.cells(prices.coefficients["flipflop.area"])
+        charges.append(charge("", "pipeline", "vector", "", machine.vector.lanes * cuts, "flip-flop", flop))
     logic = sum(one.amount for one in charges)
     charges.append(charge("", "placement", "chip", "", logic, "um2 of cells", prices.placement))
     return charges

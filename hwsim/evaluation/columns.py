@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.arch.clock import f_max
+from hwsim.arch.clock import logic_f_max, memory_f_max, vector_stages
 from hwsim.arch.nominal import nominal, weighing
 from hwsim.cost import clock_tree, technology
 from hwsim.cost.coefficients import DEFAULT, load_coefficients
@@ -55,6 +55,10 @@ class Technology:
     node_nm: int
     voltage: float | None
 
+    def of(self, machine: Accelerator) -> Accelerator:
+        """`machine` at this clock, node and supply."""
+        return replace(machine, clock_ghz=self.clock_ghz, node_nm=self.node_nm, voltage=self.voltage)
+
 
 @dataclass(frozen=True, slots=True)
 class Machines:
@@ -82,11 +86,10 @@ class Machines:
 
     def made(self, array: int, vector: int, memory: int, technology: int) -> Accelerator:
         """The machine of some parts."""
-        one = self.technologies[technology]
+        machine = self.technologies[technology].of(self.base)
         return replace(
-            self.base, arrays=(self.arrays[array],), vector=self.vectors[vector], memories=self.memories[memory],
-            clock_ghz=one.clock_ghz, node_nm=one.node_nm, voltage=one.voltage,
-        )  # fmt: skip
+            machine, arrays=(self.arrays[array],), vector=self.vectors[vector], memories=self.memories[memory]
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,17 @@ class Counted:
     tally: Tally
 
 
-Levels = list[list[tuple[LevelPrice, ...] | None]]
+class Priced:
+    """Prices of one set of memories at one technology, and the highest clock of all of them, GHz."""
+
+    __slots__ = ("fastest_ghz", "levels")
+
+    def __init__(self, made: Sequence[tuple[LevelPrice, float]]) -> None:
+        self.levels = [level for level, _ in made]
+        self.fastest_ghz = min(fastest for _, fastest in made)
+
+
+Levels = list[list[Priced | None]]
 """Prices of every set of memories at every technology; None where one cannot be made."""
 
 
@@ -156,7 +169,7 @@ class ColumnPricer:
 
     def __init__(self, evaluator: Evaluator) -> None:
         self.evaluator = evaluator
-        self._levels: dict[tuple[Memory, int, float | None], LevelPrice | None] = {}
+        self._levels: dict[tuple[Memory, Technology], tuple[LevelPrice, float] | None] = {}
         self._clocks: dict[tuple[object, ...], float] = {}
         self._logic: dict[tuple[object, ...], Floats] = {}
         self._stages: dict[tuple[object, ...], Stages] = {}
@@ -179,10 +192,13 @@ class ColumnPricer:
 
     def check(self, machines: Machines) -> Checked:
         """Which machines have no values, whatever their plan, and why."""
-        status = np.where(self._too_fast(machines)[machines.array, machines.technology], CLOCK, OK).astype(np.int8)
         levels = self._level_table(machines)
-        bad = np.array([[one is None for one in row] for row in levels])
-        status[(status == OK) & bad[machines.memory, machines.technology]] = MEMORY
+        highest = self._logic_ghz(machines)[machines.array, machines.vector, machines.technology]
+        fastest = np.array([[math.inf if one is None else one.fastest_ghz for one in row] for row in levels])
+        highest = np.minimum(highest, fastest[machines.memory, machines.technology])
+        clocks = np.array([one.clock_ghz for one in machines.technologies])[machines.technology]
+        bad = np.array([[one is None for one in row] for row in levels])[machines.memory, machines.technology]
+        status = np.where(bad, MEMORY, np.where(clocks > highest * (1 + 1e-9), CLOCK, OK)).astype(np.int8)
         return Checked(status, levels)
 
     def price(self, machines: Machines, checked: Checked, counted: Counted | None) -> Columns:
@@ -210,44 +226,46 @@ class ColumnPricer:
             read_bits, write_bits = counted.tally.dram_read_bits, counted.tally.dram_write_bits
         return Columns(status, energy, area, cycles, seconds, read_bits, write_bits, work.macs, work.tokens)
 
-    def _too_fast(self, machines: Machines) -> NDArray[np.bool_]:
-        """Whether the clock is above what the units reach, or that is not known, ``[arrays, technologies]``."""
-        found = np.zeros((len(machines.arrays), len(machines.technologies)), np.bool_)
-        for array, shape in enumerate(machines.arrays):
-            for place, one in enumerate(machines.technologies):
-                key = machines.base.policy.key, shape.stages, one.node_nm, one.voltage
-                if key not in self._clocks:
-                    try:
-                        self._clocks[key] = f_max(machines.made(array, 0, 0, place)).value
-                    except HwsimError:
-                        self._clocks[key] = -math.inf
-                found[array, place] = one.clock_ghz > self._clocks[key] * (1 + 1e-9)
+    def _logic_ghz(self, machines: Machines) -> Floats:
+        """The highest clock of units and vector unit, ``[arrays, vectors, technologies]``; below 0 if not known."""
+        found = np.empty((len(machines.arrays), len(machines.vectors), len(machines.technologies)))
+        for array, vector, place in np.ndindex(*found.shape):
+            shape, unit, one = machines.arrays[array], machines.vectors[vector], machines.technologies[place]
+            key = machines.base.policy.key, shape.stages, unit.precision, unit.softmax, one.node_nm, one.voltage
+            if key not in self._clocks:
+                try:
+                    self._clocks[key] = logic_f_max(machines.made(array, vector, 0, place)).value
+                except HwsimError:
+                    self._clocks[key] = -math.inf
+            found[array, vector, place] = self._clocks[key]
         return found
 
     def _level_table(self, machines: Machines) -> Levels:
         table: Levels = []
         for memories in machines.memories:
-            row: list[tuple[LevelPrice, ...] | None] = []
+            row: list[Priced | None] = []
             for one in machines.technologies:
                 made = tuple(self._level(machines, memory, one) for memory in memories)
-                row.append(None if None in made else made)  # type: ignore[arg-type]
+                row.append(None if None in made else Priced(made))  # type: ignore[arg-type]
             table.append(row)
         return table
 
-    def _level(self, machines: Machines, memory: Memory, one: Technology) -> LevelPrice | None:
-        key = memory, one.node_nm, one.voltage
+    def _level(self, machines: Machines, memory: Memory, one: Technology) -> tuple[LevelPrice, float] | None:
+        key = memory, one
         if key not in self._levels:
-            machine = replace(machines.base, node_nm=one.node_nm, voltage=one.voltage)
+            machine = one.of(machines.base)
             try:
                 technology.supply(one.node_nm, one.voltage)
-                self._levels[key] = level_price(machine, memory)
+                fastest = memory_f_max(machine, memory).value if memory.kind == "sram" else math.inf
+                self._levels[key] = level_price(machine, memory), fastest
             except HwsimError:
                 self._levels[key] = None
         return self._levels[key]
 
     def logic_um2(self, machine: Accelerator) -> Floats:
         """Amounts of the area of logic, not rounded, the last for the vector unit and for the layout."""
-        key = machine.policy.key, machine.array, machine.vector, machine.node_nm
+        cuts = vector_stages(machine)
+        key = machine.policy.key, machine.array, machine.vector, machine.node_nm, cuts
         if key not in self._logic:
             charges: list[Charge] = logic_charges(machine, MachinePrices(machine, load_coefficients(DEFAULT), {}))
             self._logic[key] = np.array([one.amount for one in charges])
@@ -339,8 +357,7 @@ class _Column:
         for one in machines.technologies:
             factor = technology.energy_factor(held.node_nm, held.voltage, one.node_nm, one.voltage)
             logic.append(factor * 1e-3)
-            bare = replace(machines.base, node_nm=one.node_nm, voltage=one.voltage)
-            edge.append(MachinePrices(bare, held, {}).clock_edge.value)
+            edge.append(MachinePrices(one.of(machines.base), held, {}).clock_edge.value)
         terms = [
             _term(made.logic, np.array(logic)[self.technology]),
             _term(made.edges, np.array(edge)[self.technology]),
@@ -351,6 +368,12 @@ class _Column:
                 for one in machines.arrays
             ]
             terms.append(_term(counts, np.array(edge)[self.technology], np.array(bits, np.float64)[self.array]))
+        pairs, own = _joined(self.vector, self.technology)
+        for kind, counts in made.cuts.items():
+            cut = [
+                MachinePrices(machines.made(0, vector, 0, one), held, {}).vector_edges(kind) for vector, one in pairs
+            ]
+            terms.append(_term(counts, np.array(edge)[self.technology], np.array(cut, np.float64)[own]))
         for level, name in enumerate(self.names):
             for side, price in enumerate((_read, _written, _wire)):
                 terms.append(_term(made.moved[name][side], self._of_levels(price, level)[:, 0]))
@@ -360,7 +383,8 @@ class _Column:
         """A number of every level, or of one, for each machine, ``[machines, levels]``."""
         wanted = range(len(self.names)) if only is None else (only,)
         table = np.array([
-            [[math.nan if row is None else of(row[level]) for level in wanted] for row in rows] for rows in self.table
+            [[math.nan if one is None else of(one.levels[level]) for level in wanted] for one in row]
+            for row in self.table
         ])  # fmt: skip
         return np.asarray(table[self.memory, self.technology])
 

@@ -87,6 +87,8 @@ def step_charges(
     for work in step.vector:
         price = prices.vector(work.kind)
         yield charge(work.layer, f"vector.{work.kind}", "vector", "", work.elements, "element", price)
+        if edges := prices.vector_edges(work.kind) * work.elements:
+            yield charge(work.layer, "pipeline", "vector", "", edges, "clock edge of a bit", prices.clock_edge)
     for row in step.traffic:
         yield from _moved(row.layer, row.tensor, row.level, row.read_bits, row.written_bits, prices)
 

@@ -47,6 +47,7 @@ class Tally:
         logic: energies of logic in fJ, at the library's node and supply.
         edges: cycles of clocked flip-flops.
         pipeline: for each unit of the policy, cycles of its position in the array: edges of a single flip-flop.
+        cuts: for each kind of vector work, its elements: edges of a single flip-flop between stages.
         moved: by level, bits read, bits written, and bits on its wires (none where it has no wires).
         dram_bits: read from and written to the DRAM, both.
     """
@@ -54,6 +55,7 @@ class Tally:
     logic: Counts
     edges: Counts
     pipeline: Mapping[Datapath, Counts]
+    cuts: Mapping[str, Counts]
     moved: Mapping[str, tuple[Counts, Counts, Counts]]
     dram_read_bits: int
     dram_write_bits: int
@@ -72,7 +74,10 @@ class _Open(MachinePrices):
         return Quantity(1.0, "pJ", EDGE)
 
     def pipeline_bits(self, unit: Datapath) -> int:
-        return 1
+        return 0
+
+    def vector_edges(self, kind: str) -> float:
+        return 0.0
 
 
 def tally(
@@ -97,10 +102,12 @@ def tally(
     found: dict[str, list[tuple[float, float]]] = {}
     for step in plan.steps:
         for one in step_charges(step, numerics, opened, counted, kind):
-            if one.component != "pipeline":
-                found.setdefault(one.price.source, []).append((float(one.count), one.price.value))
+            found.setdefault(one.price.source, []).append((float(one.count), one.price.value))
     stages: dict[Datapath, list[tuple[float, float]]] = {}
+    cuts: dict[str, list[tuple[float, float]]] = {}
     for step in plan.steps:
+        for work in step.vector:
+            cuts.setdefault(work.kind, []).append((float(work.elements), 1.0))
         for product in step.products:
             unit = numerics[product.numerics_key].datapath
             stages.setdefault(unit, []).append((float(product.array_cycles), 1.0))
@@ -108,6 +115,7 @@ def tally(
         _counts(found.get(LOGIC, [])),
         _counts(found.get(EDGE, [])),
         {unit: _counts(each) for unit, each in stages.items()},
+        {kind: _counts(each) for kind, each in cuts.items()},
         {
             name: (_counts(found.get(f"{name} read", [])), _counts(found.get(f"{name} written", [])),
                    _counts(found.get(f"{name} wire", [])))

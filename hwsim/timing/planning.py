@@ -104,14 +104,17 @@ def decide(
     best: tuple[float, Decision] | None = None
     failed: HwsimError | None = None
     for attach, fused in ((True, True), (False, True), (False, False)) if machine.fused else ((False, False),):
-        if best is not None and fused:
-            continue  # operators apart are for what does not fit together
+        if best is not None and fused and machine.objective in ("edp", "nominal"):
+            continue  # no bound says whether operators apart are worth a search, or the search is a brief one
         staged = stage(graph, machine, attach)
         if best is not None and best[0] <= _least_unfused(staged, machine, wires):
             continue
         parts = tuple(part(staged, number, machine, additions) for number in range(len(staged.stages)))
+        search = Search(staged, parts, wires, fused)
+        if best is not None and fused and best[0] <= search.promise(_aim(machine, wires)):
+            continue
         try:
-            cost, aim, moves = _search(Search(staged, parts, wires, fused), staged, machine, wires)
+            cost, aim, moves = _search(search, staged, machine, wires)
         except HwsimError as error:
             failed = failed or error
             continue
@@ -147,6 +150,15 @@ def _least_unfused(staged: Staged, machine: Accelerator, wires: Wiring) -> float
     return float(least[machine.objective])
 
 
+def _aim(machine: Accelerator, wires: Wiring) -> Objective:
+    """What a machine's objective weighs; of energy times delay, the delay."""
+    if machine.objective == "traffic":
+        return Objective(1.0, 0.0, TIE)
+    if machine.objective in ("energy", "nominal"):
+        return Objective(TIE, 1.0, wires.idle + TIE)
+    return Objective(TIE, 0.0, 1.0)
+
+
 def _search(
     search: Search, staged: Staged, machine: Accelerator, wires: Wiring
 ) -> tuple[float, Objective, tuple[Taken, ...]]:
@@ -157,15 +169,10 @@ def _search(
         taken = (Taken(m.span.first, m.span.end, m.places, m.choice, m.residents) for m in moves)
         return cost, aim, tuple(taken)
 
-    if machine.objective == "traffic":
-        return best(Objective(1.0, 0.0, TIE))
-    frugal = Objective(TIE, 1.0, wires.idle + TIE)
-    if machine.objective in ("energy", "nominal"):
-        return best(frugal)
-    fast = best(Objective(TIE, 0.0, 1.0))
-    if machine.objective == "time":
+    fast = best(_aim(machine, wires))
+    if machine.objective != "edp":
         return fast
-    found = [fast, best(frugal)]
+    found = [fast, best(Objective(TIE, 1.0, wires.idle + TIE))]
     plans = [plan_of(search.parts, moves, aim, staged, machine, wires) for _, aim, moves in found]
     scale = energy_of(plans[1], wires) / max(1, plans[0].latency_cycles)
     for weight in SWEEP:
