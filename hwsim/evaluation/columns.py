@@ -173,6 +173,8 @@ class ColumnPricer:
         self._clocks: dict[tuple[object, ...], float] = {}
         self._logic: dict[tuple[object, ...], Floats] = {}
         self._stages: dict[tuple[object, ...], Stages] = {}
+        self._edges: dict[Technology, float] = {}
+        self._cuts: dict[tuple[object, ...], float] = {}
 
     def count(self, decision: Decision, machine: Accelerator) -> Counted:
         """A decision of `machine`'s plan, counted for all machines that share it.
@@ -261,6 +263,20 @@ class ColumnPricer:
             except HwsimError:
                 self._levels[key] = None
         return self._levels[key]
+
+    def edge_pj(self, base: Accelerator, one: Technology) -> float:
+        """pJ of a clock edge of a flip-flop (`MachinePrices.clock_edge`)."""
+        if one not in self._edges:
+            self._edges[one] = MachinePrices(one.of(base), load_coefficients(DEFAULT), {}).clock_edge.value
+        return self._edges[one]
+
+    def cuts(self, base: Accelerator, unit: VectorUnit, one: Technology, kind: str) -> float:
+        """Clock edges between the stages of a vector unit for an element (`MachinePrices.vector_edges`)."""
+        key = base.policy.key, unit.precision, unit.softmax, one, kind
+        if key not in self._cuts:
+            machine = replace(one.of(base), vector=unit)
+            self._cuts[key] = MachinePrices(machine, load_coefficients(DEFAULT), {}).vector_edges(kind)
+        return self._cuts[key]
 
     def logic_um2(self, machine: Accelerator) -> Floats:
         """Amounts of the area of logic, not rounded, the last for the vector unit and for the layout."""
@@ -351,42 +367,52 @@ class _Column:
 
     def _terms(self) -> list[_Term]:
         """What the plan does, at the machines' prices."""
-        machines, made = self.machines, self.counted.tally
+        machines, made, clocks = self.machines, self.counted.tally, self.technology
         held = load_coefficients(DEFAULT)
-        logic, edge = [], []
-        for one in machines.technologies:
-            factor = technology.energy_factor(held.node_nm, held.voltage, one.node_nm, one.voltage)
-            logic.append(factor * 1e-3)
-            edge.append(MachinePrices(one.of(machines.base), held, {}).clock_edge.value)
-        terms = [
-            _term(made.logic, np.array(logic)[self.technology]),
-            _term(made.edges, np.array(edge)[self.technology]),
+        logic = [
+            technology.energy_factor(held.node_nm, held.voltage, one.node_nm, one.voltage) * 1e-3
+            for one in machines.technologies
         ]
+        edge = _Own([self.pricer.edge_pj(machines.base, one) for one in machines.technologies], clocks)
+        terms = [_term(made.logic, _Own(logic, clocks)), _term(made.edges, edge)]
         for unit, counts in made.pipeline.items():
             bits = [
                 MachinePrices(replace(machines.base, arrays=(one,)), held, {}).pipeline_bits(unit)
                 for one in machines.arrays
             ]
-            terms.append(_term(counts, np.array(edge)[self.technology], np.array(bits, np.float64)[self.array]))
-        pairs, own = _joined(self.vector, self.technology)
+            terms.append(_term(counts, edge, _Own(bits, self.array)))
+        count = len(machines.technologies)
         for kind, counts in made.cuts.items():
-            cut = [
-                MachinePrices(machines.made(0, vector, 0, one), held, {}).vector_edges(kind) for vector, one in pairs
+            cuts = [
+                self.pricer.cuts(machines.base, unit, one, kind)
+                for unit in machines.vectors
+                for one in machines.technologies
             ]
-            terms.append(_term(counts, np.array(edge)[self.technology], np.array(cut, np.float64)[own]))
+            terms.append(_term(counts, edge, _Own(cuts, self.vector * count + clocks)))
         for level, name in enumerate(self.names):
             for side, price in enumerate((_read, _written, _wire)):
-                terms.append(_term(made.moved[name][side], self._of_levels(price, level)[:, 0]))
+                prices = self._level_values(price, level).ravel()
+                terms.append(_term(made.moved[name][side], _Own(prices, self.memory * count + clocks)))
         return terms
 
-    def _of_levels(self, of: Callable[[LevelPrice], float], only: int | None = None) -> Floats:
-        """A number of every level, or of one, for each machine, ``[machines, levels]``."""
-        wanted = range(len(self.names)) if only is None else (only,)
-        table = np.array([
-            [[math.nan if one is None else of(one.levels[level]) for level in wanted] for one in row]
-            for row in self.table
-        ])  # fmt: skip
+    def _of_levels(self, of: Callable[[LevelPrice], float]) -> Floats:
+        """A number of every level for each machine, ``[machines, levels]``."""
+        table = np.stack([self._level_values(of, level) for level in range(len(self.names))], axis=-1)
         return np.asarray(table[self.memory, self.technology])
+
+    def _level_values(self, of: Callable[[LevelPrice], float], level: int) -> Floats:
+        """A number of a level, ``[memories, technologies]``; NaN where it cannot be made."""
+        return np.array([[math.nan if one is None else of(one.levels[level]) for one in row] for row in self.table])
+
+
+class _Own:
+    """A number of each machine: the different ones, and the place of each machine's among them."""
+
+    __slots__ = ("place", "values")
+
+    def __init__(self, table: Sequence[float] | Floats, places: Places) -> None:
+        self.values, code = np.unique(np.asarray(table, np.float64), return_inverse=True)
+        self.place = code[places]
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,14 +424,12 @@ class _Term:
     place: Places
 
 
-def _term(counts: Counts, price: Floats, times: Floats | None = None) -> _Term:
+def _term(counts: Counts, price: _Own, times: _Own | None = None) -> _Term:
     """Charges at a price of each machine, of counts times a number of each machine."""
     if times is None:
-        prices, place = np.unique(price, return_inverse=True)
-        return _Term(counts, counts.events * (counts.base * prices[:, None]), place)
-    pairs, place = np.unique(np.stack((price, times), axis=1), axis=0, return_inverse=True)
-    amounts = (counts.events * pairs[:, 1:]) * (counts.base * pairs[:, :1])
-    return _Term(counts, amounts, place.ravel())
+        return _Term(counts, counts.events * (counts.base * price.values[:, None]), price.place)
+    amounts = (counts.events * times.values[:, None])[:, None] * (counts.base * price.values[:, None])
+    return _Term(counts, amounts.reshape(-1, len(counts.events)), times.place * len(price.values) + price.place)
 
 
 def _quanta(totals: Floats, amounts: Callable[[int], list[float]]) -> Floats:
