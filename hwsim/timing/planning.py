@@ -155,7 +155,7 @@ def _aim(machine: Accelerator, wires: Wiring) -> Objective:
     if machine.objective == "traffic":
         return Objective(1.0, 0.0, TIE)
     if machine.objective in ("energy", "nominal"):
-        return Objective(TIE, 1.0, wires.idle + TIE)
+        return Objective(TIE, 1.0, wires.idle + TIE, halves=machine.objective == "energy")
     return Objective(TIE, 0.0, 1.0)
 
 
