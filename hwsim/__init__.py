@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hwsim.nn import capture, emulate
     from hwsim.quant import fake_quantize, quantize
     from hwsim.report import write_report
-    from hwsim.search import explore, load_study
+    from hwsim.search import explore, load_study, sweep
     from hwsim.trace import load_trace
 
 __version__ = "0.1.0.dev0"
@@ -30,6 +30,7 @@ _HOME = {
     "evaluate": "hwsim.evaluation",
     "explore": "hwsim.search",
     "load_study": "hwsim.search",
+    "sweep": "hwsim.search",
     "write_report": "hwsim.report",
 }
 _ROOMS = ("datapaths", "formats", "quant", "timing", "verify")
@@ -49,6 +50,7 @@ __all__ = [  # noqa: RUF022  (in the order of the straight line)
     "evaluate",
     "explore",
     "load_study",
+    "sweep",
     "write_report",
 ]
 

@@ -116,6 +116,55 @@ def explore(
 
 
 @app.command()
+def sweep(
+    space: Annotated[str, typer.Argument(help="a design space of the workbench (edge-lm), or a TOML file")],
+    out: Out = Path("reports/sweep"),
+    trace: Annotated[
+        list[Path] | None,
+        typer.Option(help="folder of a trace; repeat for several models; else the space's models are captured"),
+    ] = None,
+    points: Annotated[
+        int | None, typer.Option(help="most designs: a larger space is swept on a coarser grid")
+    ] = None,
+    keep: Annotated[list[str] | None, typer.Option("--keep", help="KNOB=VALUE: hold a knob at one value")] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace the study in the folder")] = False,
+    workers: Annotated[int, typer.Option(help="processes that measure accuracies and decide plans")] = 1,
+    dask: Annotated[str | None, typer.Option(help="address of a Dask scheduler that does so instead")] = None,
+) -> None:
+    """Price every design of a space, or of a coarser grid of it; the front is exact."""
+    import hwsim
+    from hwsim.search import clear_study, load_space
+
+    loaded = load_space(space).held(dict(_held(one) for one in keep or ()))
+    if force:
+        clear_study(out)
+    traces = trace or _traces_of(loaded.models, out, loaded.name, fresh=force)
+    with progress("sweeping") as advance:
+        study = hwsim.sweep(loaded, traces, out, points=points, workers=workers, dask=dask, progress=advance)
+    facts = study.manifest
+    if study.points:
+        show_study(study)
+    typer.echo(
+        f"{facts['designs']:,} designs in {facts['seconds']:.1f} s, {facts['plans']:,} plans, "
+        f"{len(study.points)} on the front: {out}"
+    )
+    for reason, count in facts["status"].items():
+        typer.echo(f"  {count:>12,} {reason}")
+    for knob, values in facts["coarsened"].items():
+        typer.echo(f"  coarser grid: {knob} of {', '.join(map(str, values))}")
+    known = study.certificate
+    typer.echo(
+        f"{known['two_knob']} of {known['designs']} on the front hold against every design "
+        + ("of the space" if known["exhaustive"] else "of the grid, one and two knobs away among them")
+    )
+
+
+def _held(text: str) -> tuple[str, str]:
+    knob, _, value = text.partition("=")
+    return knob, value
+
+
+@app.command()
 def report(folder: Annotated[Path, typer.Argument(help="folder of a study, finished or not")]) -> None:
     """Write report.html of a study again."""
     import hwsim

@@ -115,20 +115,24 @@ class Evaluator:
 
     def price(self, accelerator: Accelerator) -> Priced:
         """Plan, energy and area, without any accuracy; raises as a whole evaluation does."""
-        order, toggles, gates, logic = accelerator.array.dataflow.order, None, None, None
+        counted = self.counted(accelerator.policy, accelerator.array.dataflow.order)
+        logic = in_gates.areas(accelerator) if self.energy_kind == "gates" else None
+        return price(self.work, accelerator, counted, self.energy_kind, logic, self._plans.pop(accelerator, None))
+
+    def counted(self, policy: Policy, order: str) -> dict[int, Counted]:
+        """What is known of the operands of each product, in the order of a dataflow."""
+        toggles, gates = None, None
         if self.energy_kind != "pann":
-            toggles = self.toggles(accelerator.policy, order)
+            toggles = self.toggles(policy, order)
         if self.energy_kind == "gates":
-            gates = self.gates(accelerator.policy, order)
-            logic = in_gates.areas(accelerator)
-        additions = self.additions(accelerator.policy)
-        counted = {
+            gates = self.gates(policy, order)
+        additions = self.additions(policy)
+        return {
             record: Counted(
                 None if toggles is None else toggles[place], None if gates is None else gates[place], additions[place]
             )
             for place, record in enumerate(self._forward)
         }
-        return price(self.work, accelerator, counted, self.energy_kind, logic, self._plans.pop(accelerator, None))
 
     def sqnr_db(self, policy: Policy) -> dict[str, float]:
         """SQNR by layer of a replay of the trace."""
@@ -199,15 +203,19 @@ class Evaluator:
         where = str(self.trace.path.resolve()), self.trace.digest
         jobs = {}
         for machine in accelerators:
-            additions = {
-                record: one
-                for record, one in zip(self._forward, self.additions(machine.policy), strict=True)
-                if one is not None
-            }
-            jobs[machine] = submit(measures.plan_elsewhere, *where, machine, additions)
+            jobs[machine] = submit(measures.plan_elsewhere, *where, machine, self.additions_by_record(machine.policy))
         for machine, job in jobs.items():
             with contextlib.suppress(HwsimError):
                 self._plans[machine] = job.result()
+
+    def remember(self, machine: Accelerator, plan: Plan) -> None:
+        """Keep a plan of `machine` that is known for the next time it is priced."""
+        self._plans[machine] = plan
+
+    def additions_by_record(self, policy: Policy) -> dict[int, float]:
+        """Additions of an element of each product that has some, by its place among the products of the workload."""
+        found = zip(self._forward, self.additions(policy), strict=True)
+        return {record: one for record, one in found if one is not None}
 
     def _key(self, what: str, policy: Policy) -> str:
         return f"{what}:{self.trace.digest}:{policy.key}"

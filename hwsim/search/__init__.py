@@ -10,6 +10,7 @@ from hwsim.search.pareto import front
 from hwsim.search.query import Answer, query
 from hwsim.search.space import Design, DesignSpace, Parameter, load_space, space_from_dict
 from hwsim.search.study import Point, Study, clear_study, load_study
+from hwsim.search.sweeping import sweep
 from hwsim.search.thinning import Alike, thinned
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "load_study",
     "query",
     "space_from_dict",
+    "sweep",
     "thinned",
     "with_baselines",
 ]

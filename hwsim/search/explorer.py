@@ -230,10 +230,7 @@ def begin(
     traces = [trace] if isinstance(trace, Trace | str | Path) else list(trace)
     opened = [entry if isinstance(entry, Trace) else load_trace(entry) for entry in traces]
     memo = Memo()
-    evaluators = {
-        entry.name: Evaluator(entry, space.accuracy, space.energy, space.metric_options, memo, space.noise_seed)
-        for entry in opened
-    }
+    evaluators = open_evaluators(space, opened, memo)
     space, dropped = space.without(set(evaluators))
     explorer = Explorer(space, evaluators)
     manifest = _manifest(explorer, opened, trials, seed, dropped)
@@ -241,6 +238,15 @@ def begin(
         explorer.log = PointLog(_prepare(Path(out), manifest, resume))
         explorer.known = {point.point: point for point in explorer.log.read()}
     return explorer, opened, manifest
+
+
+def open_evaluators(space: DesignSpace, traces: Iterable[Trace], memo: Memo | None = None) -> dict[str, Evaluator]:
+    """An evaluator for each trace, by its model, of the fidelities that a space asks for."""
+    memo = memo or Memo()
+    return {
+        one.name: Evaluator(one, space.accuracy, space.energy, space.metric_options, memo, space.noise_seed)
+        for one in traces
+    }
 
 
 def _manifest(
@@ -252,6 +258,7 @@ def _manifest(
         "title": space.title,
         "space_digest": space.digest,
         "space_size": space.size,
+        "space_tables": space.to_dict(),
         "left_out": dropped,
         "parameters": {parameter.name: list(parameter.values) for parameter in space.parameters},
         "constraints": [str(limit) for limit in space.constraints],

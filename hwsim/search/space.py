@@ -111,6 +111,32 @@ class DesignSpace:
         facts = [self.parameters, self.constraints, self.objectives, self.population, self.accuracy, self.energy]
         return hashlib.sha256(f"{facts}{self.tables}".encode()).hexdigest()[:16]
 
+    def to_dict(self) -> dict[str, Any]:
+        """The tables of a space file; `space_from_dict` turns them into an equal space."""
+        tables = json.loads(self.tables)
+        bounds = ((one.column, {"min": one.least, "max": one.most}) for one in self.constraints)
+        return {
+            "name": self.name,
+            "title": self.title,
+            "models": list(self.models),
+            "objectives": list(self.objectives),
+            "machine": tables["machine"],
+            "parameters": {
+                one.name: {"choice": list(one.values), "sets": one.sets}
+                | ({"when": {name: list(allowed) for name, allowed in one.when}} if one.when else {})
+                for one in self.parameters
+            },
+            "options": tables["options"],
+            "constraints": {
+                column: {side: bound for side, bound in sides.items() if bound is not None}
+                for column, sides in bounds
+            },
+            "search": {
+                "population": self.population, "polish": self.polish, "accuracy": self.accuracy,
+                "energy": self.energy, "metric": tables["metric"],
+            },
+        }  # fmt: skip
+
     def canonical(self, draw: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
         """The draw without its inactive parameters: two draws with one canonical form are one design."""
         point: dict[str, Value] = {}
@@ -122,17 +148,22 @@ class DesignSpace:
     def design(self, draw: Mapping[str, Value]) -> Design:
         """The Accelerator of a draw; `DesignError` where the combination is not a machine."""
         point = self.canonical(draw)
-        tables = json.loads(self.tables)
-        machine: dict[str, Any] = tables["machine"]
-        for parameter in self.parameters:
-            if parameter.name in (values := dict(point)):
-                value = values[parameter.name]
-                option = tables["options"].get(parameter.name, {}).get(str(value))
-                _merge(machine, option) if option is not None else _assign(machine, parameter.sets, value)
+        machine = self.machine(dict(point))
         model = machine.pop("model", None)
         label = hashlib.sha256(json.dumps(point).encode()).hexdigest()[:8]
         accelerator = Accelerator.from_dict(machine | {"name": f"{self.name}-{label}"}, where=f"space {self.name}")
         return Design(accelerator, model, point)
+
+    def machine(self, point: Mapping[str, Value]) -> dict[str, Any]:
+        """The tables of a machine file that the values of `point` give, with the key ``model`` where one is named."""
+        tables = json.loads(self.tables)
+        machine: dict[str, Any] = tables["machine"]
+        for parameter in self.parameters:
+            if parameter.name in point:
+                value = point[parameter.name]
+                option = tables["options"].get(parameter.name, {}).get(str(value))
+                _merge(machine, option) if option is not None else _assign(machine, parameter.sets, value)
+        return machine
 
     def draws(self) -> Iterator[dict[str, Value]]:
         """Every design once, in the order of the file (for small spaces)."""
@@ -161,6 +192,31 @@ class DesignSpace:
                 if value != point[parameter.name]:
                     moved = {**point, parameter.name: value}
                     yield {knob.name: moved.get(knob.name, knob.values[0]) for knob in self.parameters}
+
+    def held(self, values: Mapping[str, str]) -> DesignSpace:
+        """The space with some knobs held at one value, given as text as the file has it; a knob that exists only for
+        other values of them goes.
+
+        Raises:
+            DesignError: no such knob, or not one of its values.
+        """
+        where = f"space {self.name}"
+        _known_keys(values, tuple(one.name for one in self.parameters), where)
+        kept = []
+        for parameter in self.parameters:
+            text = values.get(parameter.name)
+            chosen = tuple(value for value in parameter.values if text is None or str(value) == text)
+            if not chosen:
+                known = ", ".join(map(str, parameter.values))
+                raise DesignError(f"must be one of {known}", got=text, where=f"{where}: {parameter.name}")
+            kept.append(replace(parameter, values=chosen))
+        able = {one.name: one.values for one in kept}
+        return replace(
+            self,
+            parameters=tuple(
+                one for one in kept if all(set(allowed) & set(able[name]) for name, allowed in one.when)
+            ),
+        )
 
     def without(self, models: set[str]) -> tuple[DesignSpace, list[str]]:
         """The space less the options that need a model that was not captured, and the names of those options."""

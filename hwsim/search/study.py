@@ -8,6 +8,7 @@ people are written from it at the end: ``points.parquet`` (``points.csv`` withou
 
 from __future__ import annotations
 
+import functools
 import gzip
 import importlib.util
 import itertools
@@ -25,7 +26,11 @@ from hwsim.errors import ArgumentError, StorageError, TraceError
 from hwsim.evaluation import Confirmation
 from hwsim.search.confirmation import GATES, read_confirmed, write_confirmed
 from hwsim.search.pareto import front
-from hwsim.search.space import Value
+from hwsim.search.space import DesignSpace, Value, space_from_dict
+from hwsim.trace import load_trace
+
+if TYPE_CHECKING:
+    from hwsim.search.explorer import Explorer
 
 if TYPE_CHECKING:
     from hwsim.search.limits import Where
@@ -154,6 +159,41 @@ class Study:
         """Values of machines that stand beside the front, by name (`hwsim.search.with_baselines`)."""
         found: Mapping[str, Mapping[str, float]] = self.manifest.get("baselines", {})
         return found
+
+    @property
+    def space(self) -> DesignSpace:
+        """The space that was searched, less the options of models that were not captured.
+
+        Raises:
+            TraceError: the manifest is of a version that did not keep it.
+        """
+        if "space_tables" not in self.manifest:
+            raise TraceError("a study's manifest must hold its space", got=self.manifest.get("space"), where=MANIFEST)
+        return space_from_dict(self.manifest["space_tables"], where=MANIFEST)
+
+    def evaluate(self, point: Mapping[str, Value]) -> Point:
+        """Price any design of the space as the study prices its own, breakdowns and sources too; its number is -1.
+
+        Args:
+            point: values by knob; inactive knobs may be left out.
+
+        Raises:
+            TraceError: a trace of the study is not where it was, or not what it was.
+        """
+        return self._explorer.evaluate(-1, self.space.design(point))
+
+    @functools.cached_property
+    def _explorer(self) -> Explorer:
+        from hwsim.search.explorer import Explorer, open_evaluators
+
+        traces = []
+        for name, facts in self.manifest["traces"].items():
+            traces.append(load_trace(facts["path"]))
+            if traces[-1].digest != facts["digest"]:
+                raise TraceError(
+                    "must be the trace of the study", got=traces[-1].digest, where=f"{name}: {facts['path']}"
+                )
+        return Explorer(self.space, open_evaluators(self.space, traces))
 
     def probability_less(self, one: Point, other: Point, what: Literal["energy_pj", "area_um2"]) -> float:
         """How sure it is that `one` takes less energy or area than `other`: errors of one cause err together."""
