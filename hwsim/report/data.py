@@ -53,6 +53,10 @@ def page_data(study: Study, picks: Sequence[tuple[str, Point]]) -> dict[str, Any
         ],
         "metric": study.manifest["metric"],
         "baseline": next(iter(study.manifest["baseline"].values())),
+        "machines": [
+            {"name": name, "v": [_number(values.get(column)) for column in columns]}
+            for name, values in study.baselines.items()
+        ],
         "knobs": parameters,
         "units": units,
         "designs": [

@@ -99,6 +99,7 @@ function frame(c, points, log) { // the range of an axis; a metric's is cut wher
       values = [...cut, ...front.filter(v => !better(c, worst + (worst - sorted[0]), v))];
     }
   }
+  values.push(...DATA.machines.map(m => m.v[c]).filter(v => v !== null && (!log || v > 0)));
   let low = Math.min(...values), high = Math.max(...values);
   if (!values.length) [low, high] = [log ? 1 : 0, log ? 10 : 1];
   if (log) { const room = (high / low) ** 0.05 || 1.1; return [low / Math.max(room, 1.02), high * Math.max(room, 1.02)]; }
@@ -129,6 +130,11 @@ function drawPlot() {
     const up = c === y, place = up ? Y(DATA.baseline) : X(DATA.baseline);
     root.append(svg("line", { class: "reference", x1: up ? pad.left : place, x2: up ? width - pad.right : place, y1: up ? place : pad.top, y2: up ? place : height - pad.bottom }),
       svg("text", { x: up ? width - pad.right - 4 : place + 4, y: up ? place - 5 : pad.top + 10, "text-anchor": up ? "end" : "start", class: "halo" }, `float32 ${fmt(DATA.baseline)}`));
+  }
+  for (const m of DATA.machines.filter(inside)) {
+    const px = X(m.v[x]), py = Y(m.v[y]);
+    root.append(svg("path", { class: "machine", d: `M${px},${py - 6}l6,6l-6,6l-6,-6z` }),
+      svg("text", { class: "halo", x: px + 9, y: py + 4 }, m.name));
   }
   let best = null, path = ""; // the front of the two axes
   const order = points.filter(inside).sort((a, b) => (better(x, a.v[x], b.v[x]) ? -1 : a.v[x] === b.v[x] ? (better(y, a.v[y], b.v[y]) ? -1 : 1) : 1));
@@ -416,7 +422,7 @@ for (const id of ["tablefront", "tableknobs"]) $(id).addEventListener("change", 
 $("csv").addEventListener("click", () => save("designs.csv", "text/csv", csv()));
 $("svgout").addEventListener("click", () => {
   const copy = $("plot").firstChild.cloneNode(true), style = getComputedStyle(document.documentElement), text = new XMLSerializer().serializeToString(copy);
-  const rules = ".axis line{stroke:#dce3ea}.stairs{fill:none;stroke:#1f2933}.reference{stroke:#55626f;stroke-dasharray:2 3}.off{opacity:.38}.letter rect{fill:#005f96}.letter text{fill:#fff}text{font:12px sans-serif;fill:#1f2933}";
+  const rules = ".axis line{stroke:#dce3ea}.stairs{fill:none;stroke:#1f2933}.reference{stroke:#55626f;stroke-dasharray:2 3}.machine{fill:#1f2933}.off{opacity:.38}.letter rect{fill:#005f96}.letter text{fill:#fff}text{font:12px sans-serif;fill:#1f2933}";
   save("pareto.svg", "image/svg+xml", text.replace(/var\((--[\w-]+)\)/g, (_, name) => style.getPropertyValue(name).trim()).replace(/<svg([^>]*)>/, `<svg$1><style>${rules}</style>`));
 });
 if ($("partsof")) for (const id of ["partsof", "shares"]) $(id).addEventListener("change", drawParts);
