@@ -176,6 +176,10 @@ def explore(
 ) -> Study:
     """Search a design space on captured models: NSGA-II draws, then the front is polished knob by knob.
 
+    A space that says how many plans it may take (``search.plans``), and takes no more, is swept instead: then every
+    design is priced and the front is exact (`hwsim.sweep`); draws, seed and polishing do not count. The manifest's
+    ``sampler`` says which it was.
+
     Args:
         space: a space, its name or its file.
         trace: the trace of the model, or several; options of the space that name a model use the trace of that name.
@@ -202,7 +206,17 @@ def explore(
     opened = [entry if isinstance(entry, Trace) else load_trace(entry) for entry in traces]
     memo = Memo()
     evaluators = open_evaluators(space, opened, memo)
-    space, dropped = space.without(set(evaluators))
+    whole, (space, dropped) = space, space.without(set(evaluators))
+    if space.plans and not resume:
+        from hwsim.search.sweeping import plans_of, sweep
+
+        if plans_of(space, space.plans) <= space.plans:
+            study = sweep(whole, opened, out, workers=workers, dask=dask, progress=progress)
+            if gates:
+                study = confirm_front(study, space, opened, memo, progress)
+                if out is not None:
+                    study.write(Path(out))
+            return study
     explorer = Explorer(space, evaluators)
     manifest = _manifest(explorer, opened, trials, seed, dropped)
     folder = None if out is None else _prepare(Path(out), manifest, resume)

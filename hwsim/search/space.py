@@ -32,7 +32,7 @@ OBJECTIVES = ("accuracy", "energy", "area", "latency")
 """What a space that names no objectives is searched for."""
 _SPACE_KEYS = ("name", "title", "models", "objectives", "machine", "parameters", "options", "constraints", "search")
 _PARAMETER_KEYS = ("choice", "int", "float", "log", "step", "sets", "when")
-_SEARCH_KEYS = ("population", "accuracy", "energy", "metric", "polish")
+_SEARCH_KEYS = ("population", "accuracy", "energy", "metric", "polish", "plans")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ class DesignSpace:
     constraints: tuple[Limit, ...]
     population: int
     polish: int
+    plans: int
+    """A search of a space whose designs take at most so many plans sweeps it instead."""
     accuracy: Literal["replay", "rerun"]
     energy: Literal["pann", "trace"]
     tables: str
@@ -125,7 +127,8 @@ class DesignSpace:
                 for column, sides in bounds
             },
             "search": {
-                "population": self.population, "polish": self.polish, "accuracy": self.accuracy,
+                "population": self.population, "polish": self.polish, "plans": self.plans,
+                "accuracy": self.accuracy,
                 "energy": self.energy, "metric": tables["metric"],
             },
         }  # fmt: skip
@@ -278,6 +281,7 @@ def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
         constraints=_constraints(table.get("constraints", {}), f"{where}: constraints"),
         population=int(search.get("population", 50)),
         polish=_budget(search.get("polish", 0), f"{where}: search.polish"),
+        plans=_budget(search.get("plans", 0), f"{where}: search.plans"),
         accuracy=search.get("accuracy", "rerun"),
         energy=search.get("energy", "trace"),
         tables=json.dumps({"machine": table["machine"], "options": options, "metric": search.get("metric", {})}),

@@ -27,7 +27,7 @@ from hwsim.evaluation.measures import decide_elsewhere
 from hwsim.evaluation.objectives import MEASURES, measure
 from hwsim.evaluation.pricing import additions_by_place, decided, judge, plan_key
 from hwsim.search.explorer import Explorer, _manifest, _prepare, open_evaluators
-from hwsim.search.halves import Block, Half, Part, trials
+from hwsim.search.halves import Block, Half, Part, part_of, trials
 from hwsim.search.parts import PartWriter, read_parts
 from hwsim.search.polish import Certificate
 from hwsim.search.running import RunningFront, beaten
@@ -353,6 +353,19 @@ def sweep(
     return study
 
 
+def plans_of(space: DesignSpace, most: int) -> int:
+    """How many plans a sweep of a space takes, counted up to one more than `most`; trials that store their operands
+    alike share some, which is not counted."""
+    known: dict[tuple[str, ...], Part] = {}
+    count = 0
+    for trial in trials(space):
+        with contextlib.suppress(HwsimError):
+            count += Half(space, trial, known).count_plans(most - count)
+        if count > most:
+            break
+    return count
+
+
 def thinned(space: DesignSpace, points: int) -> DesignSpace:
     """The space on a grid of at most `points` designs: of the knob with the most values, every second one goes, the
     first and the last kept, again and again. Knobs that make trials, and names, keep all of their values.
@@ -360,8 +373,6 @@ def thinned(space: DesignSpace, points: int) -> DesignSpace:
     Raises:
         ArgumentError: the coarsest grid is larger.
     """
-    from hwsim.search.halves import part_of
-
     while space.size > points:
         able = [
             one
