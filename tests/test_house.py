@@ -14,9 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hwsim"
 
 LAYERS = (
-    ("errors",), ("workbench", "jit"), ("formats",), ("quant",), ("trace",), ("rtl",), ("gates",), ("cost",),
-    ("datapaths",), ("arch",), ("timing",), ("nn",), ("evaluation",), ("search",), ("studies",), ("report",),
-    ("verify",), ("testing",), ("cli",),
+    ("errors",), ("workbench", "jit"), ("formats",), ("quant",), ("trace",), ("workloads",), ("rtl",), ("gates",),
+    ("cost",), ("datapaths",), ("arch",), ("timing",), ("recipes",), ("nn",), ("evaluation",), ("search",),
+    ("studies",),
+    ("report",), ("verify",), ("testing",), ("cli",),
 )  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
@@ -25,6 +26,7 @@ DOORS = {  # outside package -> the rooms it may enter
     "torch": {"nn", "verify"},
     "safetensors": {"nn", "trace"},
     "optuna": {"search"},
+    "gymnasium": {"search"},
     "pandas": {"cost", "search"},
     "matplotlib": {"report"},
     "jinja2": {"report"},

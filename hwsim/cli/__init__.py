@@ -13,7 +13,7 @@ import sys
 
 import typer
 
-from hwsim.cli import models, designs, explain, files, circuits, verify  # isort: skip  # noqa: F401 - their commands register themselves, in this order
+from hwsim.cli import models, designs, ask, serving, explain, files, circuits, verify, catalogue  # isort: skip  # noqa: F401 - their commands register themselves, in this order
 from hwsim.cli.app import app
 from hwsim.errors import HwsimError
 

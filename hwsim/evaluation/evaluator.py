@@ -11,7 +11,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import math
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -47,6 +46,7 @@ class Evaluator:
             ``"gates"`` (every gate of the units on these operands, and synthesised areas: needs Yosys).
         metric_options: what the model's ``metric()`` is called with in a rerun.
         memo: values measured before; the user's cache without it.
+        seed: of schemes that round stochastically, in a replay; bits that flip are counted on one draw.
 
     Raises:
         ArgumentError: an unknown kind of accuracy or energy, or a trace without forward GEMMs.
@@ -60,13 +60,14 @@ class Evaluator:
         energy: EnergyKind = "trace",
         metric_options: dict[str, Any] | None = None,
         memo: Memo | None = None,
+        seed: int = 0,
     ) -> None:
         if accuracy not in ("replay", "rerun"):
             raise ArgumentError("accuracy must be 'replay' or 'rerun'", got=accuracy)
         if energy not in ("pann", "trace", "gates"):
             raise ArgumentError("energy must be 'pann', 'trace' or 'gates'", got=energy)
         self.trace, self.accuracy_kind, self.energy_kind = trace, accuracy, energy
-        self.metric_options = metric_options or {}
+        self.metric_options, self.seed = metric_options or {}, seed
         self.memo = memo or Memo()
         trace.verify()  # remembered values are looked up by the index: damaged operands must not hide behind them
         self.work = forward_work(trace.workload, where=str(trace.path))
@@ -135,7 +136,8 @@ class Evaluator:
 
     def sqnr_db(self, policy: Policy) -> dict[str, float]:
         """SQNR by layer of a replay of the trace."""
-        found: dict[str, float] = self.memo.get(self._key("sqnr", policy), lambda: replay(self.trace, policy))
+        key = self._sqnr_key(policy)
+        found: dict[str, float] = self.memo.get(key, lambda: replay(self.trace, policy, self.seed))
         return found
 
     def toggles(self, policy: Policy, dataflow: str) -> list[Toggles]:
@@ -181,7 +183,7 @@ class Evaluator:
         where = str(self.trace.path.resolve()), self.trace.digest
         calls: dict[str, tuple[Any, ...]] = {}
         for policy in policies:
-            calls[self._key("sqnr", policy)] = (measures.replay_elsewhere, *where, policy)
+            calls[self._sqnr_key(policy)] = (measures.replay_elsewhere, *where, policy, self.seed)
             if self.energy_kind != "pann":
                 calls[self._key("toggles", policy)] = (measures.count_elsewhere, *where, policy)
             if self.accuracy_kind == "rerun":
@@ -218,6 +220,10 @@ class Evaluator:
     def _key(self, what: str, policy: Policy) -> str:
         return f"{what}:{self.trace.digest}:{policy.key}"
 
+    def _sqnr_key(self, policy: Policy) -> str:
+        key = self._key("sqnr", policy)
+        return f"{key}:{self.seed}" if any(one.stochastic for one in policy.numerics) else key
+
     @property
     def _spec(self) -> str:
         if self.trace.model_spec is None:
@@ -236,10 +242,12 @@ class Evaluator:
         return rerun(self._spec, self._weights, policy, self.metric_options)
 
     def _rerun_key(self, policy: Policy | None) -> str:
-        """Weights, the text of the model's file (it defines the metric), the metric's options, and the policy."""
+        """Weights, the text of the model's file (it defines the metric) and of what it imports, the metric's options,
+        and the policy."""
         if self._model is None:
-            text = workbench.find("models", self._spec.rpartition(":")[0], ".py").read_bytes()
-            self._model = f"{self._weights}:{hashlib.sha256(text).hexdigest()[:16]}"
+            file = workbench.find("models", self._spec.rpartition(":")[0], ".py")
+            text = "\n".join([file.read_text(encoding="utf-8"), *workbench.imported(file).values()])
+            self._model = f"{self._weights}:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
         numerics = "float32" if policy is None else policy.key
         return f"rerun:{self._model}:{json.dumps(self.metric_options, sort_keys=True)}:{numerics}"
 
@@ -250,7 +258,11 @@ class Evaluator:
 
 
 def evaluate(
-    trace: Trace | Workload, accelerator: Accelerator, accuracy: AccuracyKind = "replay", energy: EnergyKind = "trace"
+    trace: Trace | Workload,
+    accelerator: Accelerator,
+    accuracy: AccuracyKind = "replay",
+    energy: EnergyKind = "trace",
+    seed: int = 0,
 ) -> Evaluation:
     """Price one design on one trace (see `Evaluator`), or on a workload, which has shapes but no operands.
 
@@ -260,26 +272,13 @@ def evaluate(
         accelerator: the design.
         accuracy: ``"replay"`` or ``"rerun"``.
         energy: ``"pann"``, ``"trace"`` or ``"gates"``.
+        seed: of schemes that round stochastically.
 
     Returns:
         Accuracy, energy, area and latency with their breakdowns, each number with its source and error.
     """
     if not isinstance(trace, Workload):
-        return Evaluator(trace, accuracy, energy)(accelerator)
-    work = forward_work(trace, where=trace.name)
-    priced = price(work, accelerator, {}, "pann")
-    return Evaluation(
-        accelerator=accelerator,
-        workload=trace.name,
-        fidelity="none",
-        metric=SQNR,
-        accuracy=math.nan,
-        sqnr_db={},
-        plan=priced.plan,
-        energy=priced.energy,
-        area=priced.area,
-        macs=work.macs,
-        tokens=work.tokens,
-        f_max_ghz=priced.f_max_ghz,
-        borrowed="; ".join(filter(None, (work.note, "no operands: flips of units follow from their widths"))),
-    )
+        return Evaluator(trace, accuracy, energy, seed=seed)(accelerator)
+    from hwsim.evaluation.borrowing import evaluate_workload
+
+    return evaluate_workload(trace, accelerator)

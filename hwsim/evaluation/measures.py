@@ -43,9 +43,9 @@ def count_elsewhere(path: str, digest: str, policy: Policy) -> list[dict[str, An
     return count(_opened(path, digest), policy)
 
 
-def replay_elsewhere(path: str, digest: str, policy: Policy) -> dict[str, float]:
+def replay_elsewhere(path: str, digest: str, policy: Policy, seed: int) -> dict[str, float]:
     """`hwsim.evaluation.replay` on the trace at `path`."""
-    return replay(_opened(path, digest), policy)
+    return replay(_opened(path, digest), policy, seed)
 
 
 def rerun_elsewhere(spec: str, weights: str, policy: Policy, options: dict[str, Any]) -> float:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwsim.errors import StorageError
-from hwsim.report.page import significant
+from hwsim.report.words import significant
 
 if TYPE_CHECKING:
     from hwsim.evaluation.explanation import Table
 
-_TEMPLATE = Path(__file__).parent / "explained.html.j2"
+_TEMPLATE = Path(__file__).parent / "templates" / "explained.html.j2"
 
 
 def write_explanation(tables: Sequence[Table], title: str, path: str | Path) -> Path:

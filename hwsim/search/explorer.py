@@ -202,27 +202,20 @@ def explore(
     if trials < 1:
         raise ArgumentError("trials must be at least 1", got=trials)
     space = space if isinstance(space, DesignSpace) else load_space(space)
-    traces = [trace] if isinstance(trace, Trace | str | Path) else list(trace)
-    opened = [entry if isinstance(entry, Trace) else load_trace(entry) for entry in traces]
-    memo = Memo()
-    evaluators = open_evaluators(space, opened, memo)
-    whole, (space, dropped) = space, space.without(set(evaluators))
+    given = [one if isinstance(one, Trace) else load_trace(one) for one in listed(trace)]
     if space.plans and not resume:
         from hwsim.search.sweeping import plans_of, sweep
 
-        if plans_of(space, space.plans) <= space.plans:
-            study = sweep(whole, opened, out, workers=workers, dask=dask, progress=progress)
+        left, _ = space.without({one.name for one in given})
+        if plans_of(left, space.plans) <= space.plans:
+            study = sweep(space, given, out, workers=workers, dask=dask, progress=progress)
             if gates:
-                study = confirm_front(study, space, opened, memo, progress)
+                study = confirm_front(study, left, given, None, progress)
                 if out is not None:
                     study.write(Path(out))
             return study
-    explorer = Explorer(space, evaluators)
-    manifest = _manifest(explorer, opened, trials, seed, dropped)
-    folder = None if out is None else _prepare(Path(out), manifest, resume)
-    if folder:
-        explorer.log = PointLog(folder)
-        explorer.known = {point.point: point for point in explorer.log.read()}
+    explorer, opened, manifest = begin(space, given, trials, seed, out, resume)
+    space, memo, folder = explorer.space, explorer.main.memo, None if out is None else Path(out)
     with (
         open_pool(workers, dask) as explorer.pool,
         Synthesis() if gates else contextlib.nullcontext() as explorer.synthesis,
@@ -241,10 +234,40 @@ def explore(
     return study
 
 
+def begin(
+    space: str | Path | DesignSpace,
+    trace: Trace | str | Path | Iterable[Trace | str | Path],
+    trials: int,
+    seed: int,
+    out: str | Path | None,
+    resume: bool = False,
+) -> tuple[Explorer, list[Trace], dict[str, Any]]:
+    """A search with its log open, its traces, and the manifest that stands in `out`; arguments as of `explore`."""
+    space = space if isinstance(space, DesignSpace) else load_space(space)
+    opened = [one if isinstance(one, Trace) else load_trace(one) for one in listed(trace)]
+    memo = Memo()
+    evaluators = open_evaluators(space, opened, memo)
+    space, dropped = space.without(set(evaluators))
+    explorer = Explorer(space, evaluators)
+    manifest = _manifest(explorer, opened, trials, seed, dropped)
+    if out is not None:
+        explorer.log = PointLog(_prepare(Path(out), manifest, resume))
+        explorer.known = {point.point: point for point in explorer.log.read()}
+    return explorer, opened, manifest
+
+
+def listed(traces: Trace | str | Path | Iterable[Trace | str | Path]) -> list[Trace | str | Path]:
+    """One trace or several, as a list."""
+    return [traces] if isinstance(traces, Trace | str | Path) else list(traces)
+
+
 def open_evaluators(space: DesignSpace, traces: Iterable[Trace], memo: Memo | None = None) -> dict[str, Evaluator]:
     """An evaluator for each trace, by its model, of the fidelities that a space asks for."""
     memo = memo or Memo()
-    return {one.name: Evaluator(one, space.accuracy, space.energy, space.metric_options, memo) for one in traces}
+    return {
+        one.name: Evaluator(one, space.accuracy, space.energy, space.metric_options, memo, space.noise_seed)
+        for one in traces
+    }
 
 
 def _manifest(

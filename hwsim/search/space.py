@@ -15,6 +15,7 @@ import difflib
 import hashlib
 import json
 import math
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +24,8 @@ from typing import Any, Literal
 
 from hwsim import workbench
 from hwsim.arch import Accelerator
-from hwsim.errors import DesignError
+from hwsim.arch.places import line_of
+from hwsim.errors import DesignError, UnknownName
 from hwsim.evaluation.objectives import MEASURES, Limit, limit
 
 Value = str | int | float | bool
@@ -32,7 +34,7 @@ OBJECTIVES = ("accuracy", "energy", "area", "latency")
 """What a space that names no objectives is searched for."""
 _SPACE_KEYS = ("name", "title", "models", "objectives", "machine", "parameters", "options", "constraints", "search")
 _PARAMETER_KEYS = ("choice", "int", "float", "log", "step", "sets", "when")
-_SEARCH_KEYS = ("population", "accuracy", "energy", "metric", "polish", "plans")
+_SEARCH_KEYS = ("population", "accuracy", "energy", "metric", "polish", "plans", "noise_seed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,11 @@ class DesignSpace:
         return options
 
     @property
+    def noise_seed(self) -> int:
+        """Of schemes that round stochastically."""
+        return int(json.loads(self.tables).get("noise_seed", 0))
+
+    @property
     def digest(self) -> str:
         """A hash of everything that decides what a draw means."""
         facts = [self.parameters, self.constraints, self.objectives, self.population, self.accuracy, self.energy]
@@ -128,9 +135,9 @@ class DesignSpace:
             },
             "search": {
                 "population": self.population, "polish": self.polish, "plans": self.plans,
-                "accuracy": self.accuracy,
-                "energy": self.energy, "metric": tables["metric"],
-            },
+                "accuracy": self.accuracy, "energy": self.energy, "metric": tables["metric"],
+            }
+            | ({"noise_seed": self.noise_seed} if self.noise_seed else {}),
         }  # fmt: skip
 
     def canonical(self, draw: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
@@ -206,13 +213,7 @@ class DesignSpace:
                 known = ", ".join(map(str, parameter.values))
                 raise DesignError(f"must be one of {known}", got=text, where=f"{where}: {parameter.name}")
             kept.append(replace(parameter, values=chosen))
-        able = {one.name: one.values for one in kept}
-        return replace(
-            self,
-            parameters=tuple(
-                one for one in kept if all(set(allowed) & set(able[name]) for name, allowed in one.when)
-            ),
-        )
+        return self._with(kept)
 
     def without(self, models: set[str]) -> tuple[DesignSpace, list[str]]:
         """The space less the options that need a model that was not captured, and the names of those options."""
@@ -232,17 +233,57 @@ class DesignSpace:
                     where=f"space {self.name}: parameters.{parameter.name}",
                 )
             kept.append(replace(parameter, values=values))
-        return replace(self, parameters=tuple(kept)), dropped
+        return self._with(kept), dropped
+
+    def _with(self, parameters: list[Parameter]) -> DesignSpace:
+        """The space with fewer values of its knobs, less the knobs, conditions and options that can no longer be."""
+        able: dict[str, tuple[Value, ...]] = {}
+        kept = []
+        for one in parameters:
+            when = tuple(
+                (name, tuple(value for value in allowed if value in able.get(name, ()))) for name, allowed in one.when
+            )
+            if all(allowed for _, allowed in when):
+                able[one.name] = one.values
+                kept.append(replace(one, when=when))
+        tables = json.loads(self.tables)
+        tables["options"] = {
+            name: {value: option for value, option in values.items() if value in map(str, able[name])}
+            for name, values in tables["options"].items()
+            if name in able
+        }
+        return replace(self, parameters=tuple(kept), tables=json.dumps(tables))
 
 
 def load_space(name_or_path: str | Path) -> DesignSpace:
-    """Read a space by name (``dse/NAME.toml`` of the workbench) or by path; `DesignError` names what is wrong."""
+    """Read a space by name (``dse/NAME.toml`` of the workbench) or by path; errors say what is wrong and in which
+    line."""
     path = workbench.find("dse", name_or_path, ".toml")
     try:
-        text = tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        table = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DesignError(f"a design space must be valid TOML ({error})", where=str(path)) from None
-    return space_from_dict(text, where=str(path))
+    try:
+        return space_from_dict(table, where=path.stem)
+    except (DesignError, UnknownName) as error:
+        raise _placed(error, text, path, str(table.get("name", ""))) from None
+
+
+def _placed(error: DesignError | UnknownName, text: str, path: Path, name: str) -> DesignError | UnknownName:
+    """`error` with the line that it is about: of the field, or of the key that is none."""
+    where = error.where or path.stem
+    field = where.removeprefix(path.stem).lstrip(": ")
+    if where.startswith(f"space {name}"):
+        field = "machine" + where.removeprefix(f"space {name}")
+    got = error.name if isinstance(error, UnknownName) else error.got
+    word = got if isinstance(got, str) else ""
+    named = [at for at, row in enumerate(text.splitlines(), 1) if word and re.search(rf"\b{re.escape(word)}\b", row)]
+    line = named[0] if len(named) == 1 else line_of(text, f"{field}.{word}".strip("."))
+    place = f"{where} ({workbench.shown(path)}" + (f", line {line})" if line else ")")
+    if isinstance(error, UnknownName):
+        return UnknownName(error.kind, error.name, error.known, where=place)
+    return DesignError(error.rule, got=error.got, where=place)
 
 
 def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
@@ -284,7 +325,10 @@ def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
         plans=_budget(search.get("plans", 0), f"{where}: search.plans"),
         accuracy=search.get("accuracy", "rerun"),
         energy=search.get("energy", "trace"),
-        tables=json.dumps({"machine": table["machine"], "options": options, "metric": search.get("metric", {})}),
+        tables=json.dumps(
+            {"machine": table["machine"], "options": options, "metric": search.get("metric", {})}
+            | ({"noise_seed": int(search["noise_seed"])} if search.get("noise_seed") else {})
+        ),
     )
     space.design({parameter.name: parameter.values[0] for parameter in parameters})  # a misspelt path shows here
     _check_every_option(space)

@@ -1,13 +1,15 @@
 """A study: every evaluated point, its file, and its front.
 
 ``points.jsonl`` grows by one line a point and is the only thing a running study needs; a torn last line (the process
-was killed in it) is dropped. Tables for people are written from it at the end: ``points.parquet`` (``points.csv``
-without pyarrow), ``pareto.csv``, ``manifest.json``, and ``gates.csv`` where the front was confirmed in gates.
+was killed in it) is dropped. A finished study may keep it as ``points.jsonl.gz``, a tenth of the size. Tables for
+people are written from it at the end: ``points.parquet`` (``points.csv`` without pyarrow), ``pareto.csv``,
+``manifest.json``, and ``gates.csv`` where the front was confirmed in gates.
 """
 
 from __future__ import annotations
 
 import functools
+import gzip
 import importlib.util
 import itertools
 import json
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hwsim.cost import Breakdown, Quantity, probability_less
-from hwsim.errors import StorageError, TraceError
+from hwsim.errors import ArgumentError, StorageError, TraceError
 from hwsim.evaluation import Confirmation
 from hwsim.search.confirmation import GATES, read_confirmed, write_confirmed
 from hwsim.search.pareto import front
@@ -31,7 +33,13 @@ from hwsim.trace import load_trace
 if TYPE_CHECKING:
     from hwsim.search.explorer import Explorer
 
+if TYPE_CHECKING:
+    from hwsim.search.limits import Where
+    from hwsim.search.query import Answer
+    from hwsim.search.thinning import Alike
+
 LOG = "points.jsonl"
+PACKED = "points.jsonl.gz"
 MANIFEST = "manifest.json"
 
 
@@ -80,15 +88,19 @@ class PointLog:
         self.path = folder / LOG
 
     def read(self) -> list[Point]:
-        """All whole lines; a torn last line is cut off the file."""
+        """All whole lines; a torn last line is cut off the file. Without a log, those of the packed one."""
         if not self.path.exists():
-            return []
+            packed = self.path.with_name(PACKED)
+            return self._points(gzip.decompress(packed.read_bytes())) if packed.exists() else []
         text = self.path.read_bytes()
         whole = text.rfind(b"\n") + 1
         if whole < len(text):
             os.truncate(self.path, whole)
+        return self._points(text[:whole])
+
+    def _points(self, text: bytes) -> list[Point]:
         points = []
-        for number, line in enumerate(text[:whole].decode().splitlines(), 1):
+        for number, line in enumerate(text.decode().splitlines(), 1):
             try:
                 points.append(Point.from_json(line))
             except (ValueError, TypeError, KeyError):
@@ -122,6 +134,16 @@ class Study:
     manifest: Mapping[str, Any]
     confirmed: Mapping[int, Confirmation] = field(default_factory=dict)
 
+    def point(self, number: int) -> Point:
+        """The design of that number; `ArgumentError` where there is none."""
+        for one in self.points:
+            if one.number == number:
+                return one
+        raise ArgumentError(
+            f"a design of the study must have the number (it has {len(self.points)} designs)", got=number,
+            where=f"study {self.manifest['space']}",
+        )  # fmt: skip
+
     @property
     def objectives(self) -> tuple[str, ...]:
         """Names of the objectives, with units, as keys of `Point.values`."""
@@ -131,6 +153,12 @@ class Study:
     def certificate(self) -> Mapping[str, Any]:
         """What is known of the front (`hwsim.search.polish.Certificate`); empty while the search runs."""
         found: Mapping[str, Any] = self.manifest.get("certificate", {})
+        return found
+
+    @property
+    def baselines(self) -> Mapping[str, Mapping[str, float]]:
+        """Values of machines that stand beside the front, by name (`hwsim.search.with_baselines`)."""
+        found: Mapping[str, Mapping[str, float]] = self.manifest.get("baselines", {})
         return found
 
     @property
@@ -170,7 +198,7 @@ class Study:
 
     def probability_less(self, one: Point, other: Point, what: Literal["energy_pj", "area_um2"]) -> float:
         """How sure it is that `one` takes less energy or area than `other`: errors of one cause err together."""
-        return probability_less(_breakdown(one, what), _breakdown(other, what))
+        return probability_less(breakdown(one, what), breakdown(other, what))
 
     def cost(self, point: Point) -> list[float]:
         """The objectives of a point, signed so that smaller is better."""
@@ -196,6 +224,18 @@ class Study:
         return {
             one.number: self.probability_less(one, other, "energy_pj") for one, other in itertools.pairwise(members)
         }
+
+    def query(self, minimize: str | None = None, where: Where = (), maximize: str | None = None) -> Answer:
+        """The best design under conditions, and how far to trust it (`hwsim.search.query.query`)."""
+        from hwsim.search.query import query
+
+        return query(self, minimize, where, maximize)
+
+    def thinned(self) -> tuple[Alike, ...]:
+        """The front as few designs that the model cannot tell from the rest (`hwsim.search.thinning.thinned`)."""
+        from hwsim.search.thinning import thinned
+
+        return thinned(self)
 
     def table(self) -> Any:
         """All points as a pandas DataFrame: one row a point, parameters, values, state."""
@@ -244,8 +284,8 @@ class Study:
             raise StorageError(f"the study's folder must be writable ({error.strerror})", where=str(folder)) from None
 
 
-def _breakdown(point: Point, what: str) -> Breakdown:
-    """Energy or area of a point, as its log holds it."""
+def breakdown(point: Point, what: Literal["energy_pj", "area_um2"]) -> Breakdown:
+    """Energy or area of a point by component, with causes, as its log holds them."""
     unit = {"energy_pj": "pJ", "area_um2": "um2"}[what]
     causes = point.detail["causes"][what]
     parts = {
@@ -257,7 +297,7 @@ def _breakdown(point: Point, what: str) -> Breakdown:
 def clear_study(folder: str | Path) -> None:
     """Remove the log, the manifest and the parts of the study in `folder`, if there is one; other files stay."""
     clear_parts(Path(folder))
-    for name in (MANIFEST, LOG, GATES):
+    for name in (MANIFEST, LOG, PACKED, GATES):
         (Path(folder) / name).unlink(missing_ok=True)
 
 

@@ -3,7 +3,7 @@
 Accuracies and toggles are measured once a trial, plans decided once a block (`hwsim.search.halves`), side by side
 where there are workers; all else is columns. Memory holds the front, a few blocks and one part of the table.
 
-A space that is too large is swept on a coarser grid (`thinned`): of the knob with the most values every second one
+A space that is too large is swept on a coarser grid (`coarsened`): of the knob with the most values every second one
 goes, ends kept, until the grid has at most as many designs as were asked for.
 """
 
@@ -26,7 +26,7 @@ from hwsim.evaluation.columns import CLOCK, MEMORY, OK, PLAN, Checked, ColumnPri
 from hwsim.evaluation.measures import decide_elsewhere
 from hwsim.evaluation.objectives import MEASURES, measure
 from hwsim.evaluation.pricing import additions_by_place, decided, judge, plan_key
-from hwsim.search.explorer import Explorer, _manifest, _prepare, open_evaluators
+from hwsim.search.explorer import Explorer, _manifest, _prepare, listed, open_evaluators
 from hwsim.search.halves import Block, Half, Part, part_of, trials
 from hwsim.search.parts import PartWriter, read_parts
 from hwsim.search.polish import Certificate
@@ -309,7 +309,7 @@ def sweep(
         traces: the trace of the model, or several; options of the space that name a model use the trace of that name.
         out: folder for the table of all designs (`hwsim.search.parts`, needs pyarrow) and of the front; without it
             nothing is written.
-        points: most designs: a larger space is swept on a coarser grid (`thinned`). None sweeps all.
+        points: most designs: a larger space is swept on a coarser grid (`coarsened`). None sweeps all.
         workers: processes that measure accuracies and decide plans side by side.
         dask: address of a Dask scheduler in place of local processes.
         progress: called after every block with designs done, designs in all, and a note.
@@ -323,13 +323,13 @@ def sweep(
         MissingExtra: `out` is given and pyarrow is not installed, or `dask` is and Dask is not.
     """
     space = space if isinstance(space, DesignSpace) else load_space(space)
-    opened = [one if isinstance(one, Trace) else load_trace(one) for one in _listed(traces)]
+    opened = [one if isinstance(one, Trace) else load_trace(one) for one in listed(traces)]
     evaluators = open_evaluators(space, opened)
     space, dropped = space.without(set(evaluators))
-    grid = space if points is None else thinned(space, points)
+    grid = space if points is None else coarsened(space, points)
     sweeper = Sweeper(grid, evaluators)
     manifest = _manifest(Explorer(grid, evaluators), opened, grid.size, 0, dropped)
-    manifest |= {"sampler": "sweep", "thinned": _difference(space, grid)}
+    manifest |= {"sampler": "sweep", "coarsened": _difference(space, grid)}
     folder = None if out is None else _prepare(Path(out), manifest, resume=False)
     if folder is not None:
         sweeper.writer = PartWriter(folder, grid.parameters)
@@ -366,7 +366,7 @@ def plans_of(space: DesignSpace, most: int) -> int:
     return count
 
 
-def thinned(space: DesignSpace, points: int) -> DesignSpace:
+def coarsened(space: DesignSpace, points: int) -> DesignSpace:
     """The space on a grid of at most `points` designs: of the knob with the most values, every second one goes, the
     first and the last kept, again and again. Knobs that make trials, and names, keep all of their values.
 
@@ -415,10 +415,6 @@ def _every_value(metric: Metric, columns: Columns, accuracy: float, place: int) 
 
 def _limited(space: DesignSpace) -> list[str]:
     return [limit.column for limit in space.constraints]
-
-
-def _listed(traces: Trace | str | Path | Iterable[Trace | str | Path]) -> list[Trace | str | Path]:
-    return [traces] if isinstance(traces, Trace | str | Path) else list(traces)
 
 
 def _is_ordered(parameter: Parameter) -> bool:

@@ -12,11 +12,11 @@ import pytest
 import hwsim
 from hwsim.errors import ArgumentError, DesignError, TraceError
 from hwsim.evaluation import Evaluator
-from hwsim.search import load_study, space_from_dict, sweep, thinned
+from hwsim.search import load_study, space_from_dict, sweep
 from hwsim.search.explorer import Explorer
 from hwsim.search.parts import read_parts
 from hwsim.search.running import RunningFront, beaten
-from hwsim.search.sweeping import REFUSED, STATUS, Sweeper, certify
+from hwsim.search.sweeping import REFUSED, STATUS, Sweeper, certify, coarsened
 
 from .conftest import SPACE
 
@@ -175,11 +175,11 @@ def test_a_coarser_grid_keeps_the_ends(table):
     table["parameters"]["kib"] = {"choice": [16, 32, 64, 128, 256], "sets": "memory.activation_kib"}
     space = space_from_dict(table, "here")
     assert space.size == 576 * 5
-    grid = thinned(space, 2000)
+    grid = coarsened(space, 2000)
     assert {one.name: one.values for one in grid.parameters}["kib"] == (16, 64, 256)
     assert grid.size == 576 * 3
     with pytest.raises(ArgumentError, match="points must be at least 768, the coarsest grid of small, got 10"):
-        thinned(space, 10)
+        coarsened(space, 10)
 
 
 def test_a_knob_can_be_held(table):
