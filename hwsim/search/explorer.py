@@ -176,6 +176,10 @@ def explore(
 ) -> Study:
     """Search a design space on captured models: NSGA-II draws, then the front is polished knob by knob.
 
+    A space that says how many plans it may take (``search.plans``), and takes no more, is swept instead: then every
+    design is priced and the front is exact (`hwsim.sweep`); draws, seed and polishing do not count. The manifest's
+    ``sampler`` says which it was.
+
     Args:
         space: a space, its name or its file.
         trace: the trace of the model, or several; options of the space that name a model use the trace of that name.
@@ -197,7 +201,20 @@ def explore(
     """
     if trials < 1:
         raise ArgumentError("trials must be at least 1", got=trials)
-    explorer, opened, manifest = begin(space, trace, trials, seed, out, resume)
+    space = space if isinstance(space, DesignSpace) else load_space(space)
+    given = [one if isinstance(one, Trace) else load_trace(one) for one in listed(trace)]
+    if space.plans and not resume:
+        from hwsim.search.sweeping import plans_of, sweep
+
+        left, _ = space.without({one.name for one in given})
+        if plans_of(left, space.plans) <= space.plans:
+            study = sweep(space, given, out, workers=workers, dask=dask, progress=progress)
+            if gates:
+                study = confirm_front(study, left, given, None, progress)
+                if out is not None:
+                    study.write(Path(out))
+            return study
+    explorer, opened, manifest = begin(space, given, trials, seed, out, resume)
     space, memo, folder = explorer.space, explorer.main.memo, None if out is None else Path(out)
     with (
         open_pool(workers, dask) as explorer.pool,
@@ -227,8 +244,7 @@ def begin(
 ) -> tuple[Explorer, list[Trace], dict[str, Any]]:
     """A search with its log open, its traces, and the manifest that stands in `out`; arguments as of `explore`."""
     space = space if isinstance(space, DesignSpace) else load_space(space)
-    traces = [trace] if isinstance(trace, Trace | str | Path) else list(trace)
-    opened = [entry if isinstance(entry, Trace) else load_trace(entry) for entry in traces]
+    opened = [one if isinstance(one, Trace) else load_trace(one) for one in listed(trace)]
     memo = Memo()
     evaluators = open_evaluators(space, opened, memo)
     space, dropped = space.without(set(evaluators))
@@ -238,6 +254,11 @@ def begin(
         explorer.log = PointLog(_prepare(Path(out), manifest, resume))
         explorer.known = {point.point: point for point in explorer.log.read()}
     return explorer, opened, manifest
+
+
+def listed(traces: Trace | str | Path | Iterable[Trace | str | Path]) -> list[Trace | str | Path]:
+    """One trace or several, as a list."""
+    return [traces] if isinstance(traces, Trace | str | Path) else list(traces)
 
 
 def open_evaluators(space: DesignSpace, traces: Iterable[Trace], memo: Memo | None = None) -> dict[str, Evaluator]:
