@@ -214,7 +214,7 @@ class ByRecipe:
         width = min(exact.shape[2], made.values.shape[2])
         noise = float(np.linalg.norm(made.values[..., :width] - exact[..., :width]))
         signal = float(np.linalg.norm(exact))
-        self.seeds.noise[ticket.layer, name] = signal / noise if noise > 0 else float("inf")
+        self.seeds.noise[ticket.layer, name] = signal / noise if noise != 0 else float("inf")
 
 
 class ByPolicy:

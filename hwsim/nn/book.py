@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable
 from typing import Any
 
@@ -66,10 +65,10 @@ class Book:
         """Called once an optimizer step is whole, with the steps done."""
         monitor = self.recipe.monitor
         if monitor is not None and self.seeds.noise:
-            self.ratios.append((step, statistics.median(self.seeds.noise.values())))
+            self.ratios.append((step, float(np.median(list(self.seeds.noise.values())))))  # NaN if any is
             self.seeds.noise.clear()
             last = [ratio for _, ratio in self.ratios[-monitor.patience :]]
-            self.switched |= len(last) == monitor.patience and max(last) < monitor.threshold
+            self.switched |= len(last) == monitor.patience and all(ratio < monitor.threshold for ratio in last)
         if self.recipe.after_step is not None:
             self._after_step(step)
 

@@ -24,8 +24,9 @@ from hwsim.nn.coverage import Coverage
 from hwsim.nn.decompositions import attention
 from hwsim.nn.following import Job, multiply
 from hwsim.nn.interception import Interception, Located, intercepting
+from hwsim.nn.layers import current_node
 from hwsim.nn.noise import Clock
-from hwsim.nn.observe import Seen, current_node, visible
+from hwsim.nn.observe import Seen, visible
 from hwsim.nn.products import Call
 from hwsim.nn.recipes import policy_of, recipe_of
 from hwsim.nn.recomputing import keep_entering
@@ -123,7 +124,7 @@ def emulate(
     on its unit: gradients are activations to it, and what it quantizes is the high-precision operand.
 
     What is no arithmetic of the network stays as it is: products of complex or of whole numbers, of positions with
-    fixed buffers, and of weights with weights (`hwsim.nn.observe.Roles.folded`).
+    fixed buffers, and of weights with weights (`hwsim.nn.roles.Roles.folded`).
 
     Args:
         model: any module, in training or evaluation mode; also one that DistributedDataParallel wraps.

@@ -25,8 +25,9 @@ from torch.overrides import TorchFunctionMode
 from hwsim.errors import CaptureError
 from hwsim.nn.calls import as_products, in_place, is_known
 from hwsim.nn.decompositions import DECOMPOSED, attention
-from hwsim.nn.observe import Layers, Roles
+from hwsim.nn.layers import Layers
 from hwsim.nn.products import Call, Product
+from hwsim.nn.roles import Roles
 from hwsim.trace.gemm import Role
 
 _PASSED = frozenset(

@@ -5,36 +5,33 @@ forward operator; a backward operator is traced to its forward one by the sequen
 Module swapping was rejected: it misses functional products, attention and the whole backward pass; so was
 `torch.export`: forward only, static control flow only.
 
-An operand is a ``"gradient"`` if a gradient went into it, a ``"weight"`` if nothing but parameters and buffers did
-(their transposes, casts and quantised forms included), and an ``"activation"`` otherwise.
+What its operands are is decided in `hwsim.nn.roles`, which modules run in `hwsim.nn.layers`.
 """
 
 from __future__ import annotations
 
 import sys
-import threading
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch._library.custom_ops import OPDEFS
-from torch.multiprocessing.reductions import StorageWeakRef
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from hwsim.errors import CaptureError
 from hwsim.nn.decompositions import DECOMPOSED
-from hwsim.nn.places import plain_name
+from hwsim.nn.layers import Layers, current_node
 from hwsim.nn.products import Call, Product, as_call, hides_products
 from hwsim.nn.recording import Attention, Recorder
+from hwsim.nn.roles import Roles
 from hwsim.nn.stored import written
 from hwsim.trace.gemm import GemmShape, Phase, Role
 
@@ -70,218 +67,6 @@ class Seen:
         product, origin = self.product, self.origin
         m, n, k = product.a.shape[1], product.b.shape[1], product.a.shape[2]
         return GemmShape(origin.layer, origin.op, origin.phase, product.batch, m, n, k, self.b_role, self.groups)
-
-
-Kind = Literal["activation", "weight", "gradient", "buffer", "constant", "index"]
-"""What `Roles` tells apart: roles, and of weights the buffers, which no training changes; of activations constants
-that the program writes down, and what integers and constants alone lead to, such as positions."""
-
-
-class Roles:
-    """What the numbers of a tensor are, by the memory they lie in, so that views share the role of their base.
-
-    Parameters stay weights, whatever writes them; other tensors get the role of what was written last.
-    """
-
-    def __init__(self, model: nn.Module) -> None:
-        self._known: dict[int, tuple[StorageWeakRef, Kind]] = {}  # the reference keeps the key from being reused
-        self._limit = 1 << 14
-        self._owners: dict[int, str] = {}
-        self._parameters: list[Tensor] = []  # kept alive, so that no other memory gets their keys
-        for tensor in model.buffers():
-            self.set(tensor, "buffer")
-        for name, tensor in model.named_parameters():
-            key = storage_key(tensor)
-            if key is not None:
-                self._owners.setdefault(key, plain_name(name).rpartition(".")[0])
-                self._parameters.append(tensor)
-
-    def of(self, tensor: Tensor) -> Role:
-        """The role of a tensor, ``"activation"`` unless something else is known."""
-        kind = self.kind(tensor)
-        return "weight" if kind == "buffer" else ("gradient" if kind == "gradient" else
-                                                  ("weight" if kind == "weight" else "activation"))  # fmt: skip
-
-    def kind(self, tensor: Tensor) -> Kind:
-        """What is known of a tensor, ``"index"`` for whole numbers of 32 and 64 bits that are not fed as such."""
-        key = storage_key(tensor)
-        if key in self._owners or isinstance(tensor, nn.Parameter):
-            return "weight"
-        known = self._known.get(key) if key is not None else None
-        if known:
-            return known[1]
-        return "index" if tensor.dtype in (torch.int64, torch.int32, torch.bool) else "activation"
-
-    def kind_of_memory(self, tensor: Tensor) -> Kind | None:
-        """What is known of the memory that a tensor lies in, whatever the tensor itself says."""
-        key = storage_key(tensor)
-        known = self._known.get(key) if key is not None else None
-        return "weight" if key in self._owners else (known[1] if known else None)
-
-    def owner(self, tensor: Tensor) -> str | None:
-        """The module that holds a parameter, None for any other tensor."""
-        key = storage_key(tensor)
-        return None if key is None else self._owners.get(key)
-
-    def folded(self, a: Tensor, b: Tensor) -> str:
-        """Why a product is no arithmetic of the network, "" if it is: ``"complex"`` and ``"index"`` products, of
-        ``"positions"`` with fixed buffers, and ``"weight × weight"``, which is done once before inference."""
-        if a.is_complex() or b.is_complex():
-            return "complex"
-        if not a.is_floating_point() and not b.is_floating_point():
-            return "index"
-        kinds = {self.kind(a), self.kind(b)}
-        if kinds <= {"weight", "buffer"}:
-            return "weight × weight"
-        return "positions" if kinds <= {"index", "buffer", "constant"} else ""
-
-    def set(self, tensor: Tensor, role: Kind) -> None:
-        """Note the role of a tensor's memory."""
-        key = storage_key(tensor)
-        if key is None or key in self._owners:
-            return
-        self._known[key] = StorageWeakRef(_plain(tensor).untyped_storage()), role  # type: ignore[no-untyped-call]
-        if len(self._known) > self._limit:
-            alive = {key: known for key, known in self._known.items() if not known[0].expired()}  # type: ignore[no-untyped-call]
-            self._known = alive
-            self._limit = max(self._limit, 2 * len(self._known))
-
-    def forget(self, tensor: Tensor) -> None:
-        """Take a tensor for what its type alone tells."""
-        key = storage_key(tensor)
-        if key is not None:
-            self._known.pop(key, None)
-
-    def pass_on(self, inputs: list[Tensor], outputs: list[Tensor], random: bool) -> None:
-        """Give the results of an operator the role that follows from its inputs."""
-        kinds = {self.kind(tensor) for tensor in inputs}
-        for tensor in outputs:
-            if "gradient" in kinds:
-                self.set(tensor, "gradient")
-            elif "activation" in kinds or random:
-                self.forget(tensor)
-            elif kinds <= {"weight", "buffer", "constant"} and kinds != {"constant"} and kinds:
-                self.set(tensor, "weight" if "weight" in kinds else "buffer")
-            elif kinds <= {"constant"}:
-                self.set(tensor, "constant")
-            elif "weight" not in kinds:
-                self.set(tensor, "index")
-            else:
-                self.forget(tensor)
-
-
-def storage_key(tensor: Tensor) -> int | None:
-    """The memory that a tensor lies in, None where it has none of its own (sparse, wrapped by another package)."""
-    try:
-        return int(_plain(tensor).untyped_storage()._cdata)
-    except (NotImplementedError, RuntimeError):
-        return None
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    """A tensor without the transforms of ``torch.func`` around it."""
-    while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
-        tensor = torch._C._functorch.get_unwrapped(tensor)
-    return tensor
-
-
-def current_node() -> int | None:
-    """Number of the autograd node whose backward is under way, None in a forward."""
-    node = torch._C._current_autograd_node()
-    return None if node is None else node._sequence_nr()
-
-
-class _Stack(threading.local):
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self.nodes: list[int | None] = []
-
-
-class Layers:
-    """The stacks of modules that are running, one a thread, by name.
-
-    Hooks are torch's global ones: the model itself stays as it is, so that it can be copied and stored meanwhile.
-    A module of the model's own class that `is_copy` takes for a copy goes by the model's names.
-
-    Args:
-        model: whose modules are named.
-        on_enter, on_leave: called around the outermost module of a thread, `on_enter` with the module.
-        is_copy: whether a module that is not the model's was made of it.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        on_enter: Callable[[nn.Module], None] | None = None,
-        on_leave: Callable[[], None] | None = None,
-        is_copy: Callable[[nn.Module], bool] | None = None,
-    ) -> None:
-        self._local = _Stack()
-        self.thread = threading.current_thread()
-        self._root, self._is_copy = type(model), is_copy
-        self._names = {module: plain_name(name) for name, module in model.named_modules()}
-        self._on_enter, self._on_leave = on_enter, on_leave
-        self._handles: list[Any] = []
-        self.hook()
-
-    def hook(self) -> None:
-        """Put the hooks on."""
-        self._handles += [
-            register_module_forward_pre_hook(self._enter),
-            register_module_forward_hook(self._leave, always_call=True),
-        ]
-
-    def _enter(self, module: nn.Module, args: Any) -> None:
-        if module not in self._names and not self._adopted(module):
-            if isinstance(module, torch.jit.ScriptModule) and self._is_copy is not None and self._is_copy(module):
-                assert self._on_enter is not None
-                self._on_enter(module)  # nobody sees what runs inside
-            return
-        if not self._local.names and self._on_enter is not None:
-            self._on_enter(module)
-        self._local.names.append(self._names[module])
-        self._local.nodes.append(current_node())
-
-    def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
-        if module in self._names and self._local.names:
-            self._local.names.pop()
-            self._local.nodes.pop()
-            if not self._local.names and self._on_leave is not None:
-                self._on_leave()
-
-    def _adopted(self, module: nn.Module) -> bool:
-        if type(module) is not self._root or self._is_copy is None or not self._is_copy(module):
-            return False
-        copied = {inner: plain_name(name) for name, inner in module.named_modules()}
-        if any(inner in self._names for inner in copied):
-            return False  # the model's own modules in another container
-        self._names |= copied
-        return True
-
-    def name_of(self, module: object) -> str | None:
-        """The name of a module of the model, None for anything else."""
-        return self._names.get(module) if isinstance(module, nn.Module) else None
-
-    @property
-    def running(self) -> bool:
-        """Whether a forward of the model is under way in this thread."""
-        return bool(self._local.names)
-
-    @property
-    def forward(self) -> bool:
-        """Whether a forward of the model is under way and no backward inside of it: recomputation runs a forward
-        inside of a backward node, which is then the one that the module was entered in."""
-        return bool(self._local.names) and self._local.nodes[-1] == current_node()
-
-    @property
-    def current(self) -> str:
-        """Dotted name of the innermost module, "" for the model itself."""
-        return self._local.names[-1] if self._local.names else ""
-
-    def remove(self) -> None:
-        """Take the hooks off."""
-        while self._handles:
-            self._handles.pop().remove()
 
 
 OWN = ("lstm", "gru", "rnn", "einsum", "tensordot", "inner")

@@ -204,7 +204,8 @@ def explore(
     space = space if isinstance(space, DesignSpace) else load_space(space)
     given = [one if isinstance(one, Trace) else load_trace(one) for one in listed(trace)]
     if space.plans and not resume:
-        from hwsim.search.sweeping import plans_of, sweep
+        from hwsim.search.coarsening import plans_of
+        from hwsim.search.sweeping import sweep
 
         left, _ = space.without({one.name for one in given})
         if plans_of(left, space.plans) <= space.plans:

@@ -11,6 +11,7 @@ so that no framework is needed for a product of categorical distributions.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -77,9 +78,9 @@ class KnobSampler(BaseSampler):
         self._history = History()
         self._names: tuple[str, ...] = ()
 
+    @abstractmethod
     def propose(self, past: Past) -> Places:
         """The next design, int64 ``[knobs]``."""
-        raise NotImplementedError
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Knobs that all designs so far have."""

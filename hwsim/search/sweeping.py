@@ -3,8 +3,7 @@
 Accuracies and toggles are measured once a trial, plans decided once a block (`hwsim.search.halves`), side by side
 where there are workers; all else is columns. Memory holds the front, a few blocks and one part of the table.
 
-A space that is too large is swept on a coarser grid (`coarsened`): of the knob with the most values every second one
-goes, ends kept, until the grid has at most as many designs as were asked for.
+A space that is too large is swept on a coarser grid (`hwsim.search.coarsening`).
 """
 
 from __future__ import annotations
@@ -20,18 +19,19 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.errors import ArgumentError, HwsimError
+from hwsim.errors import HwsimError
 from hwsim.evaluation import Evaluator, Metric
 from hwsim.evaluation.columns import CLOCK, MEMORY, OK, PLAN, Checked, ColumnPricer, Columns
 from hwsim.evaluation.measures import decide_elsewhere
 from hwsim.evaluation.objectives import MEASURES, measure
 from hwsim.evaluation.pricing import additions_by_place, decided, judge, plan_key
+from hwsim.search.coarsening import coarsened, kept_values
 from hwsim.search.explorer import Explorer, _manifest, _prepare, listed, open_evaluators
-from hwsim.search.halves import Block, Half, Part, part_of, trials
+from hwsim.search.halves import Block, Half, Part, trials
 from hwsim.search.parts import PartWriter, read_parts
 from hwsim.search.polish import Certificate
 from hwsim.search.running import RunningFront, beaten
-from hwsim.search.space import DesignSpace, Parameter, Value, load_space
+from hwsim.search.space import DesignSpace, load_space
 from hwsim.search.study import Point, PointLog, Study
 from hwsim.search.workers import Pool, open_pool
 from hwsim.timing.planning import Decision, carry_out
@@ -329,7 +329,7 @@ def sweep(
     grid = space if points is None else coarsened(space, points)
     sweeper = Sweeper(grid, evaluators)
     manifest = _manifest(Explorer(grid, evaluators), opened, grid.size, 0, dropped)
-    manifest |= {"sampler": "sweep", "coarsened": _difference(space, grid)}
+    manifest |= {"sampler": "sweep", "coarsened": kept_values(space, grid)}
     folder = None if out is None else _prepare(Path(out), manifest, resume=False)
     if folder is not None:
         sweeper.writer = PartWriter(folder, grid.parameters)
@@ -351,46 +351,6 @@ def sweep(
             log.append(point)
         study.write(folder)
     return study
-
-
-def plans_of(space: DesignSpace, most: int) -> int:
-    """How many plans a sweep of a space takes, counted up to one more than `most`; trials that store their operands
-    alike share some, which is not counted."""
-    known: dict[tuple[str, ...], Part] = {}
-    count = 0
-    for trial in trials(space):
-        with contextlib.suppress(HwsimError):
-            count += Half(space, trial, known).count_plans(most - count)
-        if count > most:
-            break
-    return count
-
-
-def coarsened(space: DesignSpace, points: int) -> DesignSpace:
-    """The space on a grid of at most `points` designs: of the knob with the most values, every second one goes, the
-    first and the last kept, again and again. Knobs that make trials, and names, keep all of their values.
-
-    Raises:
-        ArgumentError: the coarsest grid is larger.
-    """
-    while space.size > points:
-        able = [
-            one
-            for one in space.parameters
-            if len(one.values) > 2 and part_of(space, one) is not None and _is_ordered(one)
-        ]
-        if not able:
-            raise ArgumentError(
-                f"points must be at least {space.size}, the coarsest grid of {space.name}", got=points, where="sweep"
-            )
-        chosen = max(able, key=lambda one: len(one.values))
-        count = len(chosen.values)
-        left = np.unique(np.linspace(0, count - 1, (count + 2) // 2).round().astype(int))
-        fewer = replace(chosen, values=tuple(chosen.values[place] for place in left))
-        space = replace(
-            space, parameters=tuple(fewer if one.name == chosen.name else one for one in space.parameters)
-        )
-    return space
 
 
 def values_of(
@@ -415,19 +375,6 @@ def _every_value(metric: Metric, columns: Columns, accuracy: float, place: int) 
 
 def _limited(space: DesignSpace) -> list[str]:
     return [limit.column for limit in space.constraints]
-
-
-def _is_ordered(parameter: Parameter) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in parameter.values)
-
-
-def _difference(space: DesignSpace, grid: DesignSpace) -> dict[str, list[Value]]:
-    """The values that a grid keeps of the knobs it thins."""
-    return {
-        one.name: list(one.values)
-        for one, other in zip(grid.parameters, space.parameters, strict=True)
-        if one.values != other.values
-    }
 
 
 def _result(decision: Decision | HwsimError | Job) -> Decision:

@@ -1,10 +1,15 @@
 """Recipes on whole models: what runs emulated, what is left, what is saved."""
 
+import math
+
 import pytest
 import torch
 
 from hwsim import emulate, recipes
 from hwsim.nn import ModelFile, load_file
+from hwsim.nn.arithmetic import Seeds
+from hwsim.nn.book import Book
+from hwsim.nn.noise import Clock
 
 MODELS = ("gpt", "ngpt", "bitnet", "cnn", "vit", "lstm", "mamba")
 LEFT = {"cnn": {"stem", "head"}, "vit": {"patches", "head"}}
@@ -82,7 +87,7 @@ def test_a_low_bit_softmax_changes_attention_alone():
     assert gradients(*cnn, "exaq-2")[0] == gradients(*cnn)[0]
 
 
-def test_the_monitor_sees_noise_and_lifts_the_backward():
+def test_the_monitor_sees_noise():
     module, model, batch = made("cnn")
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     with emulate(model, recipes.get("fp4-all-the-way-monitored"), seed=1, steps=3) as handle:
@@ -92,3 +97,38 @@ def test_the_monitor_sees_noise_and_lifts_the_backward():
             optimizer.step()
     assert [step for step, _ in handle.ratios] == [1, 2, 3]
     assert all(3**0.5 < ratio < 30 for _, ratio in handle.ratios)  # E2M1 in blocks of 16: about 7
+
+
+def test_the_monitor_lifts_the_backward_below_its_threshold():
+    model = torch.nn.Sequential(torch.nn.Linear(32, 32), torch.nn.Linear(32, 32), torch.nn.Linear(32, 32))
+    book = Book(model, recipes.get("fp4-all-the-way-monitored"), None, Seeds(1), Clock(1))
+    layer = book.arithmetic("1", "linear", "weight")
+    assert layer is not None
+    assert layer.emulates("wgrad")
+    for step, noise, lifted in (
+        (1, (1.0, 1.8, 9.0), False),
+        (2, (1.0, math.nan, 1.0), False),
+        (3, (1.0, 1.7, 9.0), True),
+    ):
+        book.seeds.noise.update({(name, "wgrad"): ratio for name, ratio in zip("012", noise, strict=True)})
+        book.stepped(step)
+        assert book.switched is lifted  # the median against the square root of 3, 1.732; NaN lifts nothing
+    assert book.ratios[0] == (1, 1.8)
+    assert math.isnan(book.ratios[1][1])  # and is seen
+    lifted_layer = book.arithmetic("1", "linear", "weight")
+    assert lifted_layer is not None
+    assert lifted_layer.emulates("fprop")
+    assert not lifted_layer.emulates("dgrad")
+    assert not lifted_layer.emulates("wgrad")
+
+
+def test_a_gradient_that_is_no_number_is_no_silence():
+    """Its ratio is NaN: neither quiet, as if it were quantized exactly, nor loud."""
+    module, model, batch = made("cnn")
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+    with emulate(model, recipes.get("fp4-all-the-way-monitored"), seed=1, steps=1) as handle:
+        (module.loss(model, batch) * math.nan).backward()
+        optimizer.step()
+    ((step, ratio),) = handle.ratios
+    assert step == 1
+    assert math.isnan(ratio)

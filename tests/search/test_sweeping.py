@@ -13,10 +13,11 @@ import hwsim
 from hwsim.errors import ArgumentError, DesignError, TraceError
 from hwsim.evaluation import Evaluator
 from hwsim.search import load_study, space_from_dict, sweep
+from hwsim.search.coarsening import coarsened
 from hwsim.search.explorer import Explorer
 from hwsim.search.parts import read_parts
 from hwsim.search.running import RunningFront, beaten
-from hwsim.search.sweeping import REFUSED, STATUS, Sweeper, certify, coarsened
+from hwsim.search.sweeping import REFUSED, STATUS, Sweeper, certify
 
 from .conftest import SPACE
 
