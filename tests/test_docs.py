@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import math
 import re
+import statistics
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,44 @@ def test_the_examples_are_as_long_as_the_page_says():
     assert {path for path, _ in rows} == {f"docs/{path.name}" for path in (ROOT / "docs").glob("*.py")}
     for path, lines in rows:
         assert len(_text(path).splitlines()) == int(lines), path
+
+
+def test_the_first_page_tells_what_the_committed_search_found():
+    study = hwsim.load_study(ROOT / "reports/edge-lm")
+    page = _text("README.md")
+    rows = re.findall(
+        r"\| ([\d×]+), \w+ stay[^|]*\| ([\d.]+) \| (\d+), (\d+) \| ([\d.]+), ([\d.]+) \| ([\d.]+) \|", page
+    )
+    assert len(rows) == 5
+    known = []
+    for point in study.pareto:
+        knobs, gates = dict(point.point), study.confirmed[point.number]
+        known.append((
+            f"{knobs['rows']}×{knobs['cols']}", f"{point.values['bits_per_byte']:.3f}", f"{gates.trace_pj / 1e6:.0f}",
+            f"{gates.gates_pj / 1e6:.0f}", f"{gates.fitted_um2 / 1e6:.3f}", f"{gates.synthesized_um2 / 1e6:.3f}",
+            f"{point.values['latency_ms']:.2f}",
+        ))  # fmt: skip
+    for row in rows:
+        assert row in known, row
+    least: dict[str, float] = {}
+    for point in study.pareto:
+        unit = str(dict(point.point)["unit"])
+        least[unit] = min(least.get(unit, math.inf), point.values["energy_uj"])
+    line = page.partition("The order of the formats turned: ")[2].partition("µJ")[0]
+    told = {name.lower(): int(value) for name, value in re.findall(r"(\w+) (\d+)", line)}
+    assert len(told) == 6
+    assert told == {name: round(least[name]) for name in told}
+    chances = study.chances()
+    assert f"{sum(chance < 0.75 for chance in chances.values())} of {len(chances)} neighbours" in page
+
+    def factor(what: str) -> float:
+        found = []
+        for point in study.pareto:
+            parts, shares = point.detail[what], {}
+            for part, causes in point.detail["causes"][what].items():
+                for cause, sigma in causes.items():
+                    shares[cause] = shares.get(cause, 0.0) + sigma * parts[part] / sum(parts.values())
+            found.append(math.exp(math.hypot(*shares.values())))
+        return statistics.median(found)
+
+    assert f"energy is known to a factor of {factor('energy_pj'):.2f}, area to {factor('area_um2'):.2f}" in page

@@ -130,8 +130,7 @@ class ByRecipe:
         fprop, gemm, k = self.layer.fprop, self.layer.gemm(name), other.shape[2]
         copied = gemm is not None and gemm.b.source == "forward"
         if copied:
-            scale = np.float32(1 if fprop is None else (fprop.a if side == "a" else fprop.b).scale)
-            other = kept[side].values if scale == 1 else kept[side].values / scale
+            other = kept[side].values
         if gemm is None:
             out = _matmul(g, turned(other))
         elif name == "dgrad" and self.square and "b" in kept and self.numerics[name] is None:
@@ -188,8 +187,7 @@ class ByRecipe:
             if gemm.extend is not None:
                 left, right = self._extended(gemm, a, b, made_a, made_b, name, ticket)
             out = _matmul(left, right)
-        scale = gemm.a.scale * gemm.b.scale
-        return (out if scale == 1 else out / np.float32(scale)), made_a, made_b
+        return out, made_a, made_b
 
     def _extended(
         self, gemm: Gemm, a: Floats, b: Floats, made_a: Made, made_b: Made, name: GemmName, ticket: Ticket
@@ -207,8 +205,8 @@ class ByRecipe:
     def _watch(self, name: GemmName, g: Floats, made: Made, gemm: Gemm, ticket: Ticket) -> None:
         """The ratio of a gradient to the noise of its quantization; see `hwsim.recipes.Monitor`."""
         exact = g
-        if gemm.rotation is not None or gemm.a.scale != 1:
-            plain = Gemm(type(gemm.a)(scale=gemm.a.scale), rotation=gemm.rotation, pad=gemm.pad)
+        if gemm.rotation is not None:
+            plain = Gemm(type(gemm.a)(), rotation=gemm.rotation, pad=gemm.pad)
             exact = make(g, plain.a, plain, lambda side, i: self.seeds.draw(ticket, name, side, i), side="a",
                          codes=False).values  # fmt: skip
         width = min(exact.shape[2], made.values.shape[2])
@@ -332,5 +330,6 @@ def _shares_squares(layer: Layer) -> bool:
         return False
     if fprop.b.scheme is None or quant.get(fprop.b.scheme).granularity != "block2d":
         return False
-    plain = fprop.b.mask is None and fprop.b.scale == 1
-    return plain and all(gemm.rotation is None and gemm.pad == 1 and gemm.extend is None for gemm in (fprop, dgrad))
+    return fprop.b.mask is None and all(
+        gemm.rotation is None and gemm.pad == 1 and gemm.extend is None for gemm in (fprop, dgrad)
+    )

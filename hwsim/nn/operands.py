@@ -71,8 +71,6 @@ def make(
         x = np.concatenate([x, np.zeros((*x.shape[:2], fill), np.float32)], axis=2)
     if gemm.rotation is not None:
         x = rotate(x, gemm.rotation, draw_for(side, 0))
-    if operand.scale != 1:
-        x = x * np.float32(operand.scale)
     if operand.mask is not None:
         x = np.stack([_masked(one, operand, draw_for(f"{side} mask", index)) for index, one in enumerate(x)])
     scheme = operand.scheme

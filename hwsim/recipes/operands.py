@@ -13,8 +13,8 @@ In a product of two activations (attention: q kᵀ, p v) the second takes the pl
 of the first, ``wgrad`` that of the second.
 
 The order within a GEMM: take the source (`Operand.source`), pad the contraction with zeros (`Gemm.pad`, and at least
-to the rotation's size), rotate both operands by one rotation, scale (`Operand.scale`), mask, quantize, extend
-(`Gemm.extend`), multiply.
+to the rotation's size), rotate both operands by one rotation, mask, quantize, extend (`Gemm.extend`),
+multiply.
 """
 
 from __future__ import annotations
@@ -166,15 +166,12 @@ class Operand:
         source: see `Source`. In fprop always ``high``.
         axis: see `Axis`; ``rows`` for a quantizer that shares scales across the contraction.
         mask: sparsity before the quantizer.
-        scale: what the operand is multiplied by beforehand and the GEMM's result divided by afterwards, so that the
-            scale rule cannot clip (3/4 for stochastic rounding under OCP's floor rule).
     """
 
     scheme: str | Scheme | Quantizer | None = None
     source: Source = "high"
     axis: Axis = "contraction"
     mask: Mask | None = None
-    scale: float = 1.0
 
     def __post_init__(self) -> None:
         if isinstance(self.scheme, str):
@@ -183,8 +180,6 @@ class Operand:
             raise ArgumentError("source must be high or forward", got=self.source, where="operand.source")
         if self.axis not in get_args(Axis):
             raise ArgumentError("axis must be contraction or rows", got=self.axis, where="operand.axis")
-        if not self.scale > 0:
-            raise ArgumentError("scale must be positive", got=self.scale, where="operand.scale")
 
     @property
     def stochastic(self) -> bool:

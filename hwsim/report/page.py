@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from hwsim.errors import ArgumentError, StorageError
 from hwsim.report import figures
 from hwsim.report.data import page_data
-from hwsim.report.sections import SECTIONS, questions
+from hwsim.report.sections import SECTIONS
 from hwsim.report.words import short_name, significant
 
 if TYPE_CHECKING:
@@ -70,13 +70,13 @@ def render(study: Study) -> str:
     )
     environment.filters["figure3"] = significant
     environment.globals.update(study=study, manifest=study.manifest, label=figures.label, short_name=short_name)
-    sections = []
+    sections, picks = [], []
     for section in SECTIONS:
         context = section.context(study)
         if context is not None:
+            picks += [(question.title, question.answer.best) for question in context.get("questions", ())]
             body = environment.get_template(f"{section.id}.html.j2").render(**context)
             sections.append((section, markupsafe.Markup(body)))
-    picks = [(question.title, question.answer.best) for question in questions(study)]
     data = json.dumps(page_data(study, picks), separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
     script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
     return environment.get_template("report.html.j2").render(

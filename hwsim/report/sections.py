@@ -15,7 +15,7 @@ import numpy as np
 from hwsim.evaluation.accuracy import PERFECT_DB
 from hwsim.evaluation.objectives import MEASURES
 from hwsim.report import confirmed
-from hwsim.report.data import columns_of, parts_of
+from hwsim.report.data import MOST_COMPARED, columns_of, parts_of, shown_designs
 from hwsim.report.figures import label
 from hwsim.report.words import short_name
 
@@ -87,6 +87,11 @@ def _knee(study: Study) -> Point:
     costs = np.array([study.cost(point) for point in study.pareto])
     shifted = costs - costs.min(axis=0) + 1e-9 if (costs <= 0).any() else costs
     return study.pareto[knee(shifted)]
+
+
+def _pareto(study: Study) -> Mapping[str, Any]:
+    feasible = sum(point.feasible for point in study.points)
+    return {"held_back": feasible - len(shown_designs(study)), "compared": len(study.pareto[:MOST_COMPARED])}
 
 
 def _always(study: Study) -> Mapping[str, Any]:
@@ -164,7 +169,7 @@ def _remake(study: Study) -> Mapping[str, Any]:
 
 SECTIONS: tuple[Section, ...] = (
     Section("answer", "The answer", _answer),
-    Section("pareto", "Pareto views", _always),
+    Section("pareto", "Pareto views", _pareto),
     Section("parallel", "All knobs and measures side by side", _always),
     Section("designs", "The designs", _always),
     Section("breakdown", "Where energy and area go", _where_it_goes),

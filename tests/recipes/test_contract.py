@@ -40,7 +40,6 @@ def test_a_users_file_holds_a_recipe(tmp_path):
     ("made", "rule"),
     [
         (lambda: Operand("nvfp5"), "scheme must be one of"),
-        (lambda: Operand(scale=0.0), "operand.scale: scale must be positive"),
         (lambda: Operand(source="low"), "operand.source: source must be high or forward"),
         (lambda: Rotation(12), "rotation.size: size must be a power of two"),
         (lambda: Rotation(32, "nvidia"), 'signs "nvidia" must have size 16'),
