@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from hwsim.arch import Accelerator
 from hwsim.arch.nominal import nominal
 from hwsim.errors import HwsimError
-from hwsim.evaluation.columns import Machines, Technology
+from hwsim.evaluation.machine_columns import Machines, Technology
 from hwsim.search.space import DesignSpace, Parameter, Value
 
 PARTS = {"array": "array", "vector": "vector", "memory": "memory", "technology": "technology"}

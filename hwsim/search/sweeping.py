@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from hwsim.errors import HwsimError
 from hwsim.evaluation import Evaluator, Metric
-from hwsim.evaluation.columns import CLOCK, MEMORY, OK, PLAN, Checked, ColumnPricer, Columns
+from hwsim.evaluation.columns import Checked, ColumnPricer
+from hwsim.evaluation.machine_columns import CLOCK, MEMORY, OK, PLAN, Columns
 from hwsim.evaluation.measures import decide_elsewhere
 from hwsim.evaluation.objectives import MEASURES, measure
 from hwsim.evaluation.pricing import additions_by_place, decided, judge, plan_key

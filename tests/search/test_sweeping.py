@@ -222,7 +222,8 @@ def test_a_study_prices_any_design_of_its_space(swept):
 def test_ten_thousand_designs_of_a_gpt_are_what_evaluate_gives():
     """Random designs of ``dse/edge-lm.toml``: energy, area, cycles and traffic by columns and one by one."""
     from hwsim.arch.plan import Plan
-    from hwsim.evaluation.columns import OK, ColumnPricer
+    from hwsim.evaluation.columns import ColumnPricer
+    from hwsim.evaluation.machine_columns import OK
     from hwsim.evaluation.pricing import additions_by_place, carry_out, decided
     from hwsim.search import load_space
     from hwsim.search.halves import Half, trials
