@@ -33,7 +33,7 @@ test-gpu: setup  ## comparisons with a CUDA device
 check: setup  ## style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(BIN)/mypy --cache-dir /dev/null  # a kept cache can hide an error
 
 bench: setup  ## ratios within one run, written to reports/bench.json and reports/bench.md
 	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest -m benchmark tests/bench -s

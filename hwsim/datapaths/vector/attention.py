@@ -11,6 +11,7 @@ element, here as 8 bits. Codes and sums are those of `hwsim.datapaths.softmax`, 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -54,7 +55,7 @@ def online_softmax(precision: str, x: NDArray[Any], block: int) -> Online:
 
 def _words(real: Real, x: NDArray[Any], block: int) -> Online:
     rows, n = x.shape
-    log2e = real.word(np.log2(np.e))
+    log2e = real.word(np.log2(math.e))
     top = np.full(rows, real.word(-np.inf), np.uint64)
     total = np.zeros(rows, np.uint64)
     p, factors = np.empty_like(x), np.empty((rows, n // block), np.uint64)
@@ -76,7 +77,7 @@ def _words(real: Real, x: NDArray[Any], block: int) -> Online:
 def _codes(x: NDArray[Any], block: int) -> Online:
     rows, n = x.shape
     uses = Counter[str]()
-    m = np.array(round(256 * np.log2(np.e) / 16))
+    m = np.array(round(256 * np.log2(math.e) / 16))
     top, total = np.full(rows, -128), np.zeros(rows, np.int64)
     p, factors = np.empty_like(x), np.empty((rows, n // block), np.int64)
     for start in range(0, n, block):

@@ -14,6 +14,7 @@ codes, tables and integer sums).
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -138,7 +139,7 @@ def _real(real: Real, kind: str, x: Words, *others: Words, **row: Words) -> Word
         top = np.full(x.shape[:-1], real.word(-np.inf), np.uint64)
         for i in range(n):
             top = real.max(top, x[..., i])
-        p = real.unary("exp2", real.mul(real.sub(x, top[..., None]), real.word(np.log2(np.e))))
+        p = real.unary("exp2", real.mul(real.sub(x, top[..., None]), real.word(np.log2(math.e))))
         return real.mul(p, real.unary("reciprocal", real.total(p))[..., None])
     squares = real.mul(real.total(real.mul(x, x)), real.word(1 / n))
     if kind == "layernorm":
@@ -175,7 +176,7 @@ class _Whole:
         top = np.full(x.shape[:-1], -128)
         for i in range(x.shape[-1]):
             top = self._used("max_s8", np.maximum(top, x[..., i]))
-        p = self._used("exp2_pwl8", fixed.exp2_scores(x, top[..., None], np.array(round(256 * np.log2(np.e) / 16))))
+        p = self._used("exp2_pwl8", fixed.exp2_scores(x, top[..., None], np.array(round(256 * np.log2(math.e) / 16))))
         total = np.zeros_like(top)
         for i in range(x.shape[-1]):
             total = self._used("sum_u13", total + p[..., i])

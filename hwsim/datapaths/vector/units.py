@@ -6,6 +6,7 @@ sums that run, scales that stay for a row. Uniform words would toggle every bit 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import cache
 
@@ -89,7 +90,7 @@ def _real(operator: str, fmt: str, rng: np.random.Generator, steps: int) -> Valu
         pair = rng.standard_normal((2, steps))
         return {"a": _codes(pair[0], fmt), "b": _codes(pair[1], fmt)}
     makers: Mapping[str, Callable[[], NDArray]] = {
-        "exp2": lambda: _flat(below * np.log2(np.e), steps),
+        "exp2": lambda: _flat(below * np.log2(math.e), steps),
         "reciprocal": lambda: 1 + np.abs(rng.standard_normal(steps)) * 8,
         "rsqrt": lambda: np.abs(1 + 0.3 * rng.standard_normal(steps)) + 0.01,
     }

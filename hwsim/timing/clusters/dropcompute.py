@@ -10,7 +10,7 @@ looks at recorded times). Source: Giladi et al., arXiv 2306.10598, and its code.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
+from math import e, sqrt
 from statistics import NormalDist
 from typing import Literal, get_args
 
@@ -85,7 +85,7 @@ def expected_slowest(workers: int, batches: int, mean_s: float, spread_s: float)
     if workers == 1:
         return batches * mean_s
     law = NormalDist()
-    extreme = (1 - EULER_GAMMA) * law.inv_cdf(1 - 1 / workers) + EULER_GAMMA * law.inv_cdf(1 - 1 / (np.e * workers))
+    extreme = (1 - EULER_GAMMA) * law.inv_cdf(1 - 1 / workers) + EULER_GAMMA * law.inv_cdf(1 - 1 / (e * workers))
     return batches * mean_s + spread_s * sqrt(batches) * extreme
 
 
