@@ -20,10 +20,10 @@ def schema(
 ) -> None:
     """Print the JSON Schema by which editors complete and check a kind of file."""
     from hwsim.arch.schema import machine_schema
+    from hwsim.storage import write_whole
 
     text = json.dumps(machine_schema(), indent=1, ensure_ascii=False) + "\n"
     if out is None:
         typer.echo(text, nl=False)
     else:
-        out.write_text(text, encoding="utf-8")
-        typer.echo(str(out))
+        typer.echo(str(write_whole(out, text)))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hwsim.cli.app import Model, Out, Seed, app
+from hwsim.cli.app import Force, Model, Out, Seed, app
 from hwsim.cli.terminal import progress
 
 
@@ -18,11 +18,12 @@ def capture(
     backward: Annotated[bool, typer.Option(help="also record the GEMMs of the backward pass")] = False,
     max_rows: Annotated[int | None, typer.Option(help="keep at most this many rows of an activation")] = None,
     seed: Seed = 0,
+    force: Force = False,
 ) -> None:
     """Record the operands of every GEMM of a real run of a model."""
     import hwsim
 
-    trace = hwsim.capture(model, out=out, backward=backward, max_rows=max_rows, seed=seed)
+    trace = hwsim.capture(model, out=out, backward=backward, max_rows=max_rows, seed=seed, force=force)
     workload = trace.workload
     typer.echo(f"{len(workload.gemms)} GEMMs, {workload.macs:,} MACs, as many as torch counts: {out}")
 

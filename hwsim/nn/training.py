@@ -8,11 +8,14 @@ metric in it is the metric of those.
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import io
 import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +24,12 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from hwsim.errors import ArgumentError, ModelError, StorageError
+from hwsim.errors import ArgumentError, ModelError, Stopped, StorageError
+from hwsim.guard import held_back
 from hwsim.nn.models import ModelFile
+from hwsim.storage import read_bytes, seed_checked, write_whole
+
+MOST_STEPS = 10**9
 
 
 @dataclass(frozen=True)
@@ -85,6 +92,9 @@ def train(
         ArgumentError: the state to resume belongs to other steps or another seed.
         StorageError: a file cannot be written.
     """
+    seed_checked(seed)
+    if steps is not None and not 1 <= steps <= MOST_STEPS:  # before the file is run
+        raise ArgumentError(f"steps must be from 1 to {MOST_STEPS}", got=steps)
     file = ModelFile.find(model)
     make_recipe = file.get("recipe")
     if make_recipe is None:
@@ -94,25 +104,34 @@ def train(
     network = file.build(checkpoint=False, seed=seed).train()
     recipe: Recipe = make_recipe(network)
     steps = recipe.steps if steps is None else steps
+    if not 1 <= steps <= MOST_STEPS:
+        raise ArgumentError(f"steps must be from 1 to {MOST_STEPS}", got=steps)
     identity = {"model": file.name, "steps": steps, "seed": seed}
-    first = _restore(state_path, identity, network, recipe.optimizers) if resume else 0
-    if first == 0:
-        _save_state(state_path, identity, 0, network, recipe.optimizers)  # so that no training ends in a full disk
-    losses = _steps(network, recipe, first, steps, seed)
-    step, mean, saved = first, float("nan"), time.monotonic()
-    try:
-        for step, value in losses:
-            mean = value if mean != mean else 0.98 * mean + 0.02 * value
-            if progress is not None:
-                progress(step, steps, value)
-            if time.monotonic() - saved > save_every_s:
+    with _alone(out):
+        first = _restore(state_path, identity, network, recipe.optimizers) if resume else 0
+        if first == 0:
+            # so that no training ends in a full disk
+            _save_state(state_path, identity, 0, network, recipe.optimizers)
+        losses = _steps(network, recipe, first, steps, seed)
+        step, mean, saved, whole = first, float("nan"), time.monotonic(), True
+        try:
+            while step < steps:
+                whole = False
+                with held_back():  # a signal waits for the end of the step
+                    step, value = next(losses)
+                    whole = True
+                mean = value if mean != mean else 0.98 * mean + 0.02 * value
+                if progress is not None:
+                    progress(step, steps, value)
+                if time.monotonic() - saved > save_every_s:
+                    _save_state(state_path, identity, step, network, recipe.optimizers)
+                    saved = time.monotonic()
+        except (KeyboardInterrupt, Stopped):
+            if whole:  # half of a step cannot be continued
                 _save_state(state_path, identity, step, network, recipe.optimizers)
-                saved = time.monotonic()
-    except KeyboardInterrupt:
-        _save_state(state_path, identity, step, network, recipe.optimizers)
-        raise
-    metric = _save_checkpoint(out, identity, network, recipe)
-    state_path.unlink(missing_ok=True)
+            raise
+        metric = _save_checkpoint(out, identity, network, recipe)
+        state_path.unlink(missing_ok=True)
     return Trained(out, steps, metric, mean)
 
 
@@ -125,7 +144,8 @@ def _steps(network: nn.Module, recipe: Recipe, first: int, steps: int, seed: int
         for optimizer, initial in zip(recipe.optimizers, base, strict=True):
             for group, rate in zip(optimizer.param_groups, initial, strict=True):
                 group["lr"] = rate * factor
-        with _low_precision():
+        with torch.random.fork_rng(devices=[]), _low_precision():
+            torch.manual_seed(seed * 1_000_003 + step)  # dropout of a step is the same in a training that goes on
             loss = recipe.loss(network, recipe.batch(step, seed))
         value = float(loss.detach())
         if value != value or abs(value) == float("inf"):
@@ -159,20 +179,20 @@ def _low_precision() -> Any:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place once the block is left without an error."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+def _alone(path: Path) -> Iterator[None]:
+    """Let no other process train into the same file while the block runs: the lock is on a file beside it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
-        raise StorageError(f"file must be writable, {error}", where=str(path)) from error
+        descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as refusal:
+        raise StorageError(f"folder must be writable, {refusal.strerror}", where=str(path.parent)) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ArgumentError("nobody else may train into the file", got=str(path), where="out") from None
     finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def _save_state(
@@ -184,8 +204,9 @@ def _save_state(
         "model": network.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
     }
-    with _replacing(path) as temporary:
-        torch.save(state, temporary)
+    held = io.BytesIO()
+    torch.save(state, held)
+    write_whole(path, hashlib.sha256(held.getbuffer()).hexdigest().encode() + held.getvalue())
 
 
 def _restore(
@@ -194,13 +215,23 @@ def _restore(
     """Load an unfinished training; returns the steps that it has done, 0 if there is none."""
     if not path.exists():
         return 0
-    state = torch.load(path, weights_only=True)
-    if state["identity"] != identity:
-        raise ArgumentError(f"state to resume must belong to {identity}", got=state["identity"], where=str(path))
-    network.load_state_dict(state["model"])
-    for optimizer, stored in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(stored)
-    return int(state["step"])
+    data = read_bytes(path, "state to resume", StorageError, 1 << 40)
+    digest, state = data[:64], data[64:]
+    if hashlib.sha256(state).hexdigest().encode() != digest:
+        raise StorageError("state to resume must be whole; remove it to begin again", where=str(path))
+    try:
+        held = torch.load(io.BytesIO(state), weights_only=True)
+        if held["identity"] != identity:
+            raise ArgumentError(f"state to resume must belong to {identity}", got=held["identity"], where=str(path))
+        network.load_state_dict(held["model"])
+        for optimizer, stored in zip(optimizers, held["optimizers"], strict=True):
+            optimizer.load_state_dict(stored)
+        return int(held["step"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        if isinstance(error, ArgumentError):
+            raise
+        rule = f"state to resume must be of this model and recipe; remove it to begin again ({type(error).__name__})"
+        raise StorageError(rule, where=str(path)) from None
 
 
 def _save_checkpoint(path: Path, identity: dict[str, Any], network: nn.Module, recipe: Recipe) -> Any:
@@ -215,8 +246,7 @@ def _save_checkpoint(path: Path, identity: dict[str, Any], network: nn.Module, r
         "torch": torch.__version__.split("+")[0],
         "metric": json.dumps(metric),
     }
-    with _replacing(path) as temporary:
-        temporary.write_bytes(_ordered(save(rounded, metadata=notes)))
+    write_whole(path, _ordered(save(rounded, metadata=notes)))
     return metric
 
 

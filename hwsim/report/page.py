@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwsim.errors import ArgumentError, StorageError
+from hwsim.errors import ArgumentError
 from hwsim.evaluation.objectives import MEASURES
 from hwsim.report import confirmed, figures
 from hwsim.report.style import colours
+from hwsim.storage import owned, write_whole
 
 if TYPE_CHECKING:
     from hwsim.search.study import Point, Study
@@ -27,15 +28,17 @@ MOST_BARS = 24
 """Designs that the breakdowns show; a longer front is thinned evenly, ends kept, and the page says so."""
 
 
-def write_report(study: Study | str | Path, out: str | Path) -> Path:
+def write_report(study: Study | str | Path, out: str | Path, force: bool = False) -> Path:
     """Write ``report.html`` and its picture ``front.png`` into the folder `out`; return the page's path.
 
     Args:
         study: a study, or the folder of one (finished or not).
-        out: an existing folder, or one to make.
+        out: the study's folder, an empty one, or one to make.
+        force: also write into a folder that holds something else.
 
     Raises:
-        ArgumentError: the study has no feasible design, so there is nothing to show.
+        ArgumentError: the study has no feasible design, so there is nothing to show, or the folder holds something
+            else.
         StorageError: the folder cannot be written.
     """
     if isinstance(study, str | Path):
@@ -48,14 +51,9 @@ def write_report(study: Study | str | Path, out: str | Path) -> Path:
             got=f"{len(study.points)} points",
             where=study.manifest["space"],
         )
-    page = Path(out) / "report.html"
-    try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(render(study), encoding="utf-8")
-        page.with_name("front.png").write_bytes(figures.overview(study))
-    except OSError as error:
-        raise StorageError(f"the report must be writable ({error.strerror})", where=str(page)) from None
-    return page
+    with owned(out, "study", force=force, beside=("report.html", "front.png")) as folder:
+        write_whole(folder / "front.png", figures.overview(study))
+        return write_whole(folder / "report.html", render(study))
 
 
 def render(study: Study) -> str:
