@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import os
+import pickle
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -227,7 +228,7 @@ def _restore(
         for optimizer, stored in zip(optimizers, held["optimizers"], strict=True):
             optimizer.load_state_dict(stored)
         return int(held["step"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         if isinstance(error, ArgumentError):
             raise
         rule = f"state to resume must be of this model and recipe; remove it to begin again ({type(error).__name__})"

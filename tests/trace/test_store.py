@@ -277,7 +277,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
 
 def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match=r"file/t: file must be writable, Not a directory$"):
+    with pytest.raises(StorageError, match=r"file/t: folder must be writable, Not a directory$"):
         TraceWriter(tmp_path / "file" / "t", {})
 
 
