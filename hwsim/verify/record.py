@@ -108,23 +108,37 @@ def _operand(operand: str | tuple[str, str]) -> str:
     return operand if isinstance(operand, str) else "*".join(operand)
 
 
+_ORIGIN = Record(
+    {
+        field.name: {
+            "operand": Either((Text(), Rows(Text(), 2, 2))), "opcodes": Rows(Text())
+        }.get(field.name, Text())
+        for field in dataclasses.fields(Origin)
+    }
+)  # fmt: skip
+
+
 def load(path: Path) -> Recording | Elementwise:
     """Read a recording of ours or one of the repacked sets.
 
     Raises:
         ArgumentError: the file is no recording.
     """
+    raw = io.BytesIO(read_bytes(path, "a recording", ArgumentError))
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with np.load(raw, allow_pickle=False) as data:
             arrays = {name: data[name] for name in data.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ArgumentError("a recording must be an npz file", got=str(error), where=str(path)) from None
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, NotImplementedError, RuntimeError, SyntaxError,
+            TypeError, IndexError, OverflowError, MemoryError, struct.error, zlib.error, zipfile.BadZipFile) as error:  # fmt: skip
+        # a damaged archive, and a header of NumPy that is no Python literal
+        raise ArgumentError("a recording must be an npz file", got=f"{type(error).__name__}: {error}", where=str(path)) from None
     words_too = {"x", "y", "z", "d", "origin"} <= set(arrays)
     if not words_too and not {"a", "b", "c", "d"} <= set(arrays):
         raise ArgumentError("a recording must hold a, b, c, d or x, y, z, d", got=sorted(arrays), where=str(path))
     if "origin" not in arrays:
         return _leeds(path, arrays)
-    fields = json.loads(str(arrays["origin"]))
+    fields = parse_json(str(arrays["origin"]), "origin", str(path), ArgumentError)
+    checked(fields, _ORIGIN, "origin", str(path), ArgumentError)
     operand = fields["operand"]
     fields["operand"] = operand if isinstance(operand, str) else tuple(operand)
     fields["opcodes"] = tuple(fields["opcodes"])
