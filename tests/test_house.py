@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hwsim"
 
 LAYERS = (
-    ("errors",), ("storage", "guard"), ("cache",), ("workbench", "jit"), ("formats",), ("quant",), ("trace",), ("rtl",), ("gates",), ("cost",),
+    ("errors",), ("storage", "guard"), ("cache",), ("workbench", "jit"), ("formats",), ("quant",), ("trace",),
+    ("rtl",), ("gates",), ("cost",),
     ("datapaths",), ("arch",), ("timing",), ("nn",), ("evaluation",), ("search",), ("studies",), ("report",),
     ("verify",), ("testing",), ("cli",),
 )  # fmt: skip
