@@ -1,7 +1,10 @@
-"""How fast a machine can be clocked: the deepest of the units that its policy names.
+"""How fast a machine can be clocked: by the deepest unit that its policy names, its vector unit and its memories.
 
-Rejected: a limit a node. An 8-bit multiplier and a fused dot product of 64 elements differ by several times, and
-pipeline stages (`Array.stages`) move both.
+Units have the stages that the machine gives them (`Array.stages`). The vector unit is fed forward and has as many as
+the clock asks for, memories as many interleaved banks (`hwsim.cost.interleaving`): both pay for them, and are a limit
+where there are no more to have.
+
+Rejected: a limit a node. An 8-bit multiplier and a fused dot product of 64 elements differ by several times.
 """
 
 from __future__ import annotations
@@ -12,24 +15,52 @@ from typing import TYPE_CHECKING
 from hwsim.cost.clocking import f_max_ghz
 from hwsim.cost.coefficients import DEFAULT, load_coefficients
 from hwsim.cost.depth_rules import estimate
-from hwsim.cost.depths import Depth
+from hwsim.cost.depths import STAGES, Depth
+from hwsim.cost.interleaving import fastest_ghz
 from hwsim.cost.quantity import Quantity
+from hwsim.datapaths.vector.work import lane_depth
 
 if TYPE_CHECKING:
     from hwsim.arch.accelerator import Accelerator
     from hwsim.datapaths.base import Datapath
 
 
+@lru_cache(maxsize=512)
 def f_max(machine: Accelerator) -> Quantity:
-    """The highest clock of the machine's units at its node, supply and pipeline stages, GHz, slow corner.
+    """The highest clock of the machine at its node, supply and pipeline stages, GHz, slow corner.
 
     Raises:
         MissingView: a unit without circuits.
         ArgumentError: a node that is not known, or a supply at which its delay is not.
     """
     units = dict.fromkeys(numerics.datapath for numerics in machine.policy.numerics)
-    limits = [f_max_ghz(unit_depth(unit, machine.array.stages), machine.node_nm, machine.voltage) for unit in units]
+    node, volt = machine.node_nm, machine.voltage
+    limits = [f_max_ghz(unit_depth(unit, machine.array.stages), node, volt) for unit in units]
+    limits.append(_vector_f_max(machine, STAGES[-1]))
+    for memory in machine.memories:
+        if memory.kind == "sram":  # more ports than a macro has are those of banks
+            limits.append(
+                fastest_ghz(
+                    memory.kib / memory.copies, memory.macro_bits, node, volt,
+                    banks=memory.banks, ports=memory.macro_ports or "1rw", device=memory.technology,
+                )
+            )  # fmt: skip
     return min(limits, key=lambda limit: limit.value)
+
+
+@lru_cache(maxsize=512)
+def vector_stages(machine: Accelerator) -> int:
+    """Pipeline stages of the vector unit's circuits: the fewest that reach the machine's clock, else the most."""
+    for stages in STAGES:
+        if _vector_f_max(machine, stages).value >= machine.clock_ghz:
+            return stages
+    return STAGES[-1]
+
+
+def _vector_f_max(machine: Accelerator, stages: int) -> Quantity:
+    unit = machine.vector
+    schemes = tuple(dict.fromkeys(numerics.activation for numerics in machine.policy.numerics))
+    return f_max_ghz(lane_depth(unit.precision, unit.softmax, schemes, stages), machine.node_nm, machine.voltage)
 
 
 @lru_cache(maxsize=512)

@@ -125,3 +125,16 @@ class Memory:
     def shares_ports(self) -> bool:
         """Whether reads and writes wait for each other."""
         return any(port.direction == "both" for port in self.ports)
+
+    @property
+    def macro_bits(self) -> int:
+        """Width of the macros that it is made of: of its widest port."""
+        return max(port.bits for port in self.ports)
+
+    @property
+    def macro_ports(self) -> str | None:
+        """The kind of macro that has its ports: ``"1rw"``, ``"1r1w"``, ``"2rw"``, or None where no macro has."""
+        directions = [port.direction for port in self.ports]
+        kinds = {(1, 0, 0): "1rw", (0, 1, 1): "1r1w", (2, 0, 0): "2rw"}
+        both, reads, writes = (directions.count(one) for one in ("both", "read", "write"))
+        return kinds.get((both, reads, writes))

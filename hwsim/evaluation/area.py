@@ -35,6 +35,9 @@ def area(machine: Accelerator, prices: MachinePrices, synthesized: Mapping[Datap
     """
     charges = list(_units(machine, prices, synthesized))
     charges.append(charge("", "vector", "vector", "", machine.vector.lanes, "lane", prices.vector_lane_um2))
+    if cuts := prices.vector_lane_bits:
+        flop = prices.cells(prices.coefficients["flipflop.area"])
+        charges.append(charge("", "pipeline", "vector", "", machine.vector.lanes * cuts, "flip-flop", flop))
     logic = sum(one.amount for one in charges)
     charges.append(charge("", "placement", "chip", "", logic, "um2 of cells", prices.placement))
     for name, level in prices.levels.items():

@@ -75,6 +75,9 @@ def energy(
         for work in step.vector:
             price = prices.vector(work.kind)
             own.append(charge(work.layer, f"vector.{work.kind}", "vector", "", work.elements, "element", price))
+            if edges := prices.vector_edges(work.kind) * work.elements:
+                edge = prices.clock_edge
+                own.append(charge(work.layer, "pipeline", "vector", "", edges, "clock edge of a bit", edge))
         for row in step.traffic:
             own += _moved(row.layer, row.tensor, row.level, row.read_bits, row.written_bits, prices)
         charges += (replace(one, step=place) for one in own)

@@ -12,15 +12,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from hwsim.arch.clock import f_max, unit_depth
+from hwsim.arch.clock import f_max, unit_depth, vector_stages
 from hwsim.cost import clock_tree, technology
 from hwsim.cost.coefficients import DEFAULT, Coefficients, load_coefficients
 from hwsim.cost.dram import dram
-from hwsim.cost.memory import sram
+from hwsim.cost.interleaving import clocked_sram
 from hwsim.cost.quantity import Quantity, total
 from hwsim.cost.sram_grid import flop_bit
 from hwsim.cost.wires import crossbar_pj_per_bit
-from hwsim.datapaths.vector.work import lane_area_um2, requantize, work
+from hwsim.datapaths.vector.work import cut_bits, lane_area_um2, lane_circuits, requantize, work
 from hwsim.errors import DesignError
 from hwsim.timing.wiring import PlanPrices
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from hwsim.arch import Accelerator
     from hwsim.arch.memory import Memory
     from hwsim.datapaths.base import Datapath
+    from hwsim.datapaths.vector.price import Operator
+    from hwsim.quant import Scheme
 
 PLACEMENT = 1 / technology.PLACEMENT - 1
 """µm² that rows of a layout leave empty for 1 µm² of cells."""
@@ -80,18 +82,34 @@ class MachinePrices:
         return "" if same else f"to {self.machine.node_nm} nm by the node table"
 
     def vector(self, kind: str) -> Quantity:
-        """pJ of one element of a kind of vector work."""
+        """pJ of one element of a kind of vector work, without the registers between its stages."""
+        return self.logic(self._operator(kind).energy_fj)
+
+    def vector_edges(self, kind: str) -> float:
+        """Clock edges of the flip-flops between the stages of the circuits that one element of vector work uses."""
+        return cut_bits(self._operator(kind).uses, vector_stages(self.machine))
+
+    def _operator(self, kind: str) -> Operator:
         unit = self.machine.vector
         if kind == "requantize":
-            return self.logic(requantize(self.machine.policy.default.activation).energy_fj)
-        return self.logic(work(kind, unit.precision, unit.softmax).energy_fj)
+            return requantize(self.machine.policy.default.activation)
+        return work(kind, unit.precision, unit.softmax)
 
     @property
     def vector_lane_um2(self) -> Quantity:
-        """Cells of one lane of the vector unit."""
+        """Cells of one lane of the vector unit, without the registers between its stages."""
+        return self.cells(lane_area_um2(*self._lane))
+
+    @property
+    def vector_lane_bits(self) -> int:
+        """Flip-flops between the stages of the circuits of one lane."""
+        return int(cut_bits(dict.fromkeys(lane_circuits(*self._lane), 1), vector_stages(self.machine)))
+
+    @property
+    def _lane(self) -> tuple[str, str, tuple[Scheme, ...]]:
         unit = self.machine.vector
         schemes = tuple(dict.fromkeys(numerics.activation for numerics in self.machine.policy.numerics))
-        return self.cells(lane_area_um2(unit.precision, unit.softmax, schemes))
+        return unit.precision, unit.softmax, schemes
 
     @property
     def placement(self) -> Quantity:
@@ -115,7 +133,7 @@ class MachinePrices:
 
     @property
     def f_max_ghz(self) -> Quantity:
-        """The highest clock of the slowest unit at the machine's node and supply (`hwsim.arch.clock.f_max`).
+        """The highest clock of units, vector unit and memories at the node and supply (`hwsim.arch.clock.f_max`).
 
         Raises:
             MissingView: a unit has no circuit, so that nothing is known of its clock.
@@ -180,11 +198,15 @@ def _dram(machine: Accelerator, memory: Memory) -> LevelPrice:
 
 def _sram(machine: Accelerator, memory: Memory) -> LevelPrice:
     where = f"{machine.name}.memory.{memory.name}"
-    ports = _ports(memory)
-    width = max(port.bits for port in memory.ports)
-    one = sram(
-        memory.kib / memory.copies, width, machine.node_nm, machine.voltage, where,
-        banks=memory.banks, ports=ports, device=memory.technology or "lstp",
+    if memory.macro_ports is None:
+        raise DesignError(
+            "must be one port for both, one read and one write port, or two for both, as macros have them",
+            got=", ".join(f"{port.bits} {port.direction}" for port in memory.ports),
+            where=f"memory.{memory.name}.ports",
+        )
+    one = clocked_sram(
+        memory.kib / memory.copies, memory.macro_bits, machine.node_nm, machine.voltage, machine.clock_ghz, where,
+        banks=memory.banks, ports=memory.macro_ports, device=memory.technology,
     )  # fmt: skip
     read, write = one.read_pj_per_bit.with_unit("pJ"), one.write_pj_per_bit.with_unit("pJ")
     if memory.pj_per_bit is not None:
@@ -211,21 +233,3 @@ def _registers(machine: Accelerator, memory: Memory) -> LevelPrice:
     standing = leak.scaled(bits * area.value * 1e-6).with_unit("mW")
     price = edge.with_unit("pJ")
     return LevelPrice(f"registers.{memory.name}", price, price, None, area.scaled(bits), standing)
-
-
-def _ports(memory: Memory) -> str:
-    """The kind of macro that has a memory's ports."""
-    both = sum(port.direction == "both" for port in memory.ports)
-    reads = sum(port.direction == "read" for port in memory.ports)
-    writes = sum(port.direction == "write" for port in memory.ports)
-    if (both, reads, writes) == (1, 0, 0):
-        return "1rw"
-    if (both, reads, writes) == (0, 1, 1):
-        return "1r1w"
-    if (both, reads, writes) == (2, 0, 0):
-        return "2rw"
-    raise DesignError(
-        "must be one port for both, one read and one write port, or two for both, as macros have them",
-        got=f"{both} for both, {reads} read, {writes} write",
-        where=f"memory.{memory.name}.ports",
-    )

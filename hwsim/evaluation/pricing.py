@@ -153,12 +153,12 @@ def check_clock(machine: Accelerator, prices: MachinePrices) -> float:
     """The highest clock of the machine, GHz, which its own must not exceed.
 
     Raises:
-        DesignError: it does; the message says by how much, and in how many stages the unit would reach it.
+        DesignError: it does; the message says by how much, and which part is the limit.
     """
     highest = prices.f_max_ghz
     if machine.clock_ghz > highest.value * (1 + 1e-9):
         raise DesignError(
-            f"clock must be at most {highest.value:.3g} GHz, which the slowest unit reaches in "
+            f"clock must be at most {highest.value:.3g} GHz, which the slowest part reaches with units in "
             f"{machine.array.stages} stages ({highest.source}): it is {machine.clock_ghz / highest.value:.2f} x that",
             got=machine.clock_ghz,
             where=f"{machine.name}.technology.clock_ghz",

@@ -18,7 +18,8 @@ dataflow  folds           streamed steps      reads of a      reads of b        
 Reads of a and b are elements that leave the memory next to the array; a sum is written at every visit and read back
 at all but the first. K' is K in steps of the unit. For tiles that are whole these are SCALE-Sim's counts. A masked
 triangle is skipped where a whole fold of the array is masked. An array may leave rows and columns idle: of the halves
-of its sides the ones with the fewest cycles are taken.
+of its sides the ones with the fewest cycles are taken. Without a mask larger sides never read more, and a larger
+array takes them where they are faster: it is never slower. Under a mask see `hwsim.timing.choosing`.
 """
 
 from __future__ import annotations

@@ -52,7 +52,8 @@ from hwsim.timing.tiles import (
 MODE, PER_BLOCK, ROW_FACTOR, B_PER_BLOCK, B_COUNT, IN_ROW, IN_CHUNK, OUT_ROW, OUT_CHUNK, FUSED_SOURCE = range(
     SIZE, SIZE + 10
 )
-FUSED = SIZE + 10
+FUSED_WAITS = SIZE + 10  # whether its operand b comes from the DRAM, for the first block of the first product
+FUSED = SIZE + 11
 PLAIN, FIRST, SECOND = 0, 1, 2
 
 
@@ -138,14 +139,15 @@ def fused_tile(
     pieces: NDArray[np.float64],
     table: NDArray[np.float64],
     used: NDArray[np.float64],
+    bound: float,
 ) -> tuple[float, float, float, float, int]:
-    """(cost, latency, rows, pieces, held) of the best row block of fused products.
+    """(cost, latency, rows, pieces, held) of the best row block of fused products, `bound` where none costs less.
 
     `held` has a bit for each product whose operand b lies on chip whole. `pieces` are in how many columns of an
     operand b, or for a product behind which the next one accumulates, of the result, are worked on at a time; `table`
     is their `fused_table`. `used` receives the bits of each pool that the best takes.
     """
-    best = (np.inf, 0.0, 0.0, 0.0, 0)
+    best = (bound, 0.0, 0.0, 0.0, 0)
     count, levels = len(pars), len(base_reads)
     most = np.zeros(len(room))
     reads, writes = np.empty(levels), np.empty(levels)
@@ -263,12 +265,10 @@ def fused_tile(
                         fill = held_bits[stage] if held >> stage & 1 else at[stage, 6]
                         reads[int(par[FUSED_SOURCE])] += fill
                         writes[weight_level] += fill
-                        if stage == 0 and par[FUSED_SOURCE] == 0:
-                            first += par[B_BITS] * (
-                                par[B_PER_BLOCK]
-                                if held & 1
-                                else at[0, 5] / (par[K] if par[MODE] == SECOND else par[N])
-                            )
+                if pars[0, FUSED_WAITS] > 0:
+                    par = pars[0]
+                    side = par[K] if par[MODE] == SECOND else par[N]
+                    first += par[B_BITS] * (par[B_PER_BLOCK] if held & 1 else at[0, 5] / side)
                 last = step[STORE_BITS] * tile_m / step[ROWS_COMMON]
                 cost, latency = cost_of(
                     reads, writes, prices, first, last, cycles, step[VECTOR_CYCLES], outer * blocks * parts, step

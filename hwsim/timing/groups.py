@@ -268,9 +268,11 @@ class Places:
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The best tile of a group (`single_tile`, `fused_tile`), its cost and latency as the search saw them, and the
-    bits of each pool that it takes: in any room between those and where it was found it is the best too."""
+    bits of each pool that it takes: in any room between those and where it was found it is the best too. `sides` are
+    the rows and columns of the array that its masked products may use, empty for all."""
 
     cost: float
     latency: float
     tile: tuple[float, ...]
     used: tuple[float, ...] = ()
+    sides: tuple[float, ...] = ()

@@ -1,29 +1,26 @@
-"""What a group moves, whatever its tile, and its best tile.
+"""What a group moves, whatever its tile.
 
-A group's numbers are made once. The search weighs them as float64; `hwsim.timing.steps` counts the step that is
-reported from the same numbers and the same formulas, in Python's integers.
+A group's numbers are made once. The search (`hwsim.timing.choosing`) weighs them as float64; `hwsim.timing.steps`
+counts the step that is reported from the same numbers and the same formulas, in Python's integers.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwsim.timing import counts as c
-from hwsim.timing import fused_tiles as f
 from hwsim.timing import tiles as t
 from hwsim.timing.fusing import Fusion, fill_rows
-from hwsim.timing.groups import DRAM, Choice, Flow, Part, Places, totals
+from hwsim.timing.groups import DRAM, Flow, Part, Places
 from hwsim.timing.stages import Staged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Sequence
 
     from hwsim.timing.wiring import Wiring
 
@@ -98,9 +95,10 @@ def prepare(
                 home = places.home[part.a_source]
                 if part.a_source not in seen:
                     seen.add(part.a_source)
+                    if home == DRAM or part.a_source in places.loads:
+                        first_row += part.a_bits
                     if home == DRAM:
                         flows.append(Flow(layer, part.a_source, part.a_bits, (0,), (level_in,)))
-                        first_row += part.a_bits
                     elif levels[home] != level_in:
                         flows.append(Flow(layer, part.a_source, part.a_bits, (levels[home],), (level_in,)))
                 if part.raw:
@@ -189,7 +187,7 @@ def inner_flows(part: Part, wires: Wiring) -> list[Flow]:
 def least_cycles(part: Part) -> float:
     """Cycles of the array at least, whatever the tile."""
     problem = part.problem
-    return 0.0 if problem is None else float(_least(problem)[3])
+    return 0.0 if problem is None else float(least(problem)[3])
 
 
 def least_energy(part: Part, wires: Wiring) -> float:
@@ -197,7 +195,7 @@ def least_energy(part: Part, wires: Wiring) -> float:
     problem = part.problem
     if problem is None:
         return 0.0
-    a, b, visits, _, share = _least(problem)
+    a, b, visits, _, share = least(problem)
     price = wires.prices
     array_in, array_w, array_out = wires.array
     sums = problem[c.PROBLEMS] * problem[c.ROWS] * problem[c.N] * problem[c.SUM_BITS]
@@ -209,7 +207,7 @@ def least_energy(part: Part, wires: Wiring) -> float:
     return float(moved * share)
 
 
-def _least(problem: list[Any]) -> tuple[float, float, float, float, float]:
+def least(problem: Sequence[Any]) -> tuple[float, float, float, float, float]:
     """Least multipliers of a, b and sums (`counts`), least cycles, and the share that a mask leaves at least."""
     rows, cols, wide = problem[c.SIDE_R], problem[c.SIDE_C], problem[c.WIDE]
     each, n, k = problem[c.ROWS], problem[c.N], problem[c.K]
@@ -265,6 +263,8 @@ def _single(staged: Staged, part: Part, places: Places, wires: Wiring) -> list[A
         a_source,
         b_source,
         part.b_total,
+        int(a_source == 0 or part.a_source in places.loads),
+        int(b_source == 0 or part.b_source in places.loads),
     ]
 
 
@@ -278,93 +278,5 @@ def _fused(part: Part, how: Fusion, place: int, places: Places, wires: Wiring, r
     heads = how.per_block[place]
     per_block = max(1, heads * part.groups // part.batch) if own else 1
     source = _source(places.home[part.b_source], wires.outer[t.WEIGHT], wires)
-    return [*numbers, how.modes[place], heads, how.factor[place], per_block, part.groups, *rows, source]
-
-
-State = tuple[int | None, bool, bool]
-"""Where a tensor of a group lies, None inside it, whether the group loads it whole and whether it stores it."""
-
-
-class Skeleton:
-    """A group's numbers as a sum: those with all that it shares in DRAM, and what another place of a tensor changes.
-
-    Reads and writes of the levels, the step, and the products follow each other in one row of float64. The search
-    weighs thousands of places, the tensors of which add up.
-    """
-
-    def __init__(self) -> None:
-        self._base: NDArray[np.float64] | None = None
-        self._reference: tuple[State, ...] = ()
-        self._changes: dict[tuple[int, State], NDArray[np.float64]] = {}
-
-    def numbers(self, states: tuple[State, ...], make: Callable[[tuple[State, ...]], Group]) -> NDArray[np.float64]:
-        """The row for the tensors' `states`; `make` prepares the group where a change is not known yet."""
-        if self._base is None:
-            self._reference = tuple((home if home is None else DRAM, False, False) for home, _, _ in states)
-            self._base = _flat(make(self._reference))
-        row = self._base.copy()
-        for number, (state, usual) in enumerate(zip(states, self._reference, strict=True)):
-            if state != usual:
-                change = self._changes.get((number, state))
-                if change is None:
-                    one = (*self._reference[:number], state, *self._reference[number + 1 :])
-                    change = self._changes[number, state] = _flat(make(one)) - self._base
-                row += change
-        return row
-
-
-def _flat(group: Group) -> NDArray[np.float64]:
-    reads, writes = totals(group.flows, group.levels)
-    return np.array(
-        [float(value) for values in (reads, writes, group.step, *group.pars) for value in values], np.float64
-    )
-
-
-def choose(
-    row: NDArray[np.float64], parts: tuple[Part, ...], how: Fusion | None, places: Places, wires: Wiring,
-    aim: Objective,
-) -> Choice:  # fmt: skip
-    """The best tile of a group with the numbers `row` (`Skeleton`); cost is infinite where nothing fits."""
-    levels = len(wires.names)
-    reads, writes, step = row[:levels], row[levels : 2 * levels], row[2 * levels : 2 * levels + t.STEP]
-    step[t.WEIGHT_TRAFFIC], step[t.WEIGHT_ENERGY], step[t.WEIGHT_TIME] = aim.traffic, aim.energy, aim.time
-    step[t.BITS_PER_CYCLE] = wires.bits_per_cycle
-    room = np.array(places.room, np.float64)
-    used = np.zeros(len(room))
-    if parts[0].problem is None:
-        tiles = float(parts[0].vector_rows)
-        cost, latency = t.cost_of(
-            reads, writes, wires.prices, reads[0] / tiles, writes[0] / tiles, 0.0, step[t.VECTOR_CYCLES], tiles, step
-        )
-        return Choice(cost, latency, (), tuple(used.tolist()))
-    pars = row[2 * levels + t.STEP :].reshape(len(parts), -1)
-    if how is None:
-        par = pars[0]
-        step[t.LEAST_ENERGY] = least_energy(parts[0], wires)
-        found = t.single_tile(
-            par, step, room, reads, writes, wires.prices,
-            t.grid(int(par[c.ROWS])), t.grid(int(par[c.N])), t.grid(int(par[c.K])), used,
-        )  # fmt: skip
-        return Choice(found[0], found[1], found[2:], tuple(used.tolist()))
-    widest = int(max(pars[:, c.N]))
-    table = _array_table(pars[:, : f.B_COUNT].tobytes(), len(pars), how.common, how.block, widest)
-    found = f.fused_tile(
-        pars, step, room, reads, writes, wires.prices, t.grid(how.block), _pieces(widest), table, used
-    )
-    return Choice(found[0], found[1], found[2:], tuple(used.tolist()))
-
-
-@lru_cache(maxsize=4096)
-def _pieces(widest: int) -> NDArray[np.float64]:
-    """Numbers of pieces that the widest product of a group is worked on in."""
-    return np.asarray(np.ceil(widest / t.grid(widest)))
-
-
-@lru_cache(maxsize=512)
-def _array_table(numbers: bytes, count: int, common: int, block: int, widest: int) -> NDArray[np.float64]:
-    """`fused_table` of `count` products: layers that repeat, and machines of the same array, share it."""
-    pars = np.frombuffer(numbers, np.float64).reshape(count, -1)
-    return np.asarray(f.fused_table(pars, float(common), float(block), t.grid(block), _pieces(widest)))
-
-
-__all__ = ["Group", "Objective", "Skeleton", "State", "choose", "prepare"]
+    waits = int(source == 0 or part.b_source in places.loads)
+    return [*numbers, how.modes[place], heads, how.factor[place], per_block, part.groups, *rows, source, waits]

@@ -64,14 +64,17 @@ def plan(
     best: tuple[float, Callable[[], Plan]] | None = None
     failed: HwsimError | None = None
     for attach, fused in ((True, True), (False, True), (False, False)) if machine.fused else ((False, False),):
-        if best is not None and fused:
-            continue  # operators apart are for what does not fit together
+        if best is not None and fused and machine.objective == "edp":
+            continue  # no bound says whether operators apart are worth a search
         staged = stage(graph, machine, attach)
         if best is not None and best[0] <= _least_unfused(staged, machine, wires):
             continue
         parts = tuple(part(staged, number, machine, additions) for number in range(len(staged.stages)))
+        search = Search(staged, parts, wires, fused)
+        if best is not None and fused and best[0] <= search.promise(_aim(machine, wires)):
+            continue
         try:
-            found = _search(Search(staged, parts, wires, fused), staged, machine, wires)
+            found = _search(search, staged, machine, wires)
         except HwsimError as error:
             failed = failed or error
             continue
@@ -96,18 +99,22 @@ def _least_unfused(staged: Staged, machine: Accelerator, wires: Wiring) -> float
     )
 
 
+def _aim(machine: Accelerator, wires: Wiring) -> Objective:
+    """What a machine's objective weighs; of energy times delay, the delay."""
+    if machine.objective == "traffic":
+        return Objective(1.0, 0.0, TIE)
+    if machine.objective == "energy":
+        return Objective(TIE, 1.0, wires.idle + TIE)
+    return Objective(TIE, 0.0, 1.0)
+
+
 def _search(search: Search, staged: Staged, machine: Accelerator, wires: Wiring) -> tuple[float, Callable[[], Plan]]:
     """The least cost, and what makes its plan."""
 
     def finished(moves: tuple[Move, ...], aim: Objective) -> Plan:
         return _plan(search, moves, aim, staged, machine, wires)
 
-    if machine.objective == "traffic":
-        aim = Objective(1.0, 0.0, TIE)
-    elif machine.objective == "energy":
-        aim = Objective(TIE, 1.0, wires.idle + TIE)
-    else:
-        aim = Objective(TIE, 0.0, 1.0)
+    aim = _aim(machine, wires)
     cost, moves = search.run(aim)
     if machine.objective != "edp":
         return cost, lambda: finished(moves, aim)

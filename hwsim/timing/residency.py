@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 
 from hwsim.errors import DesignError
 from hwsim.timing.bounds import Bounds
+from hwsim.timing.choosing import Skeleton, State, choose
 from hwsim.timing.fusing import LONGEST, Fusion, fusion
 from hwsim.timing.groups import DRAM, Choice, Part, Places
-from hwsim.timing.moves import Group, Objective, Skeleton, State, choose, prepare
+from hwsim.timing.moves import Group, Objective, prepare
 from hwsim.timing.stages import Staged
 from hwsim.timing.tiles import INPUT, WEIGHT
 
@@ -152,6 +153,10 @@ class Search:
                 "memories must hold a tile of every stage", got=self._stuck(aim, bounds), where="memory"
             )
         return found
+
+    def promise(self, aim: Objective) -> float:
+        """What every plan costs at least."""
+        return self._bounds(aim).ahead(0, ())
 
     def _best_first(self, aim: Objective, bounds: Bounds) -> Found | None:
         """The cheapest plan, or None where it takes more than `TILED` tilings to know."""

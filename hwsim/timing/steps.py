@@ -48,6 +48,9 @@ class _Work:
 
 def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, wires: Wiring) -> Step:
     """The step that a group makes with the tile `choice`, counted in integers."""
+    for par in group.pars:
+        if choice.sides and par[c.CAUSAL]:
+            par[c.SIDE_R : c.SIDE_C + 1] = [int(side) for side in choice.sides]
     if not group.pars:
         work = _elementwise(group)
     elif group.how is None:
@@ -83,9 +86,9 @@ def _tiled(group: Group, choice: Choice, staged: Staged, wires: Wiring) -> _Work
     _pm, pn, pk, again_a, again_b, visits = c.passes(par, tile_m, tile_n, tile_k, order)
     array_flows, product = _array(par, part, counted, staged, wires)
     first = Fraction(0)
-    if par[t.A_SOURCE] == 0:
+    if par[t.A_WAITS]:
         first += (Fraction(par[t.A_FIX]) + tile_m * Fraction(par[t.A_ROW])) * Fraction(tile_k, k)
-    if par[t.B_SOURCE] == 0:
+    if par[t.B_WAITS]:
         first += par[c.B_BITS] * Fraction(tile_n * tile_k, n * k)
     loops = ("mnk", "mkn", "nmk", "nkm", "kmn", "knm")[order]
     return _Work(
@@ -115,15 +118,14 @@ def _fused(group: Group, how: Fusion, choice: Choice, staged: Staged, wires: Wir
         flows += array_flows
         products.append(product)
         cycles += counted[0]
-        source = par[f.FUSED_SOURCE]
+        source, is_held = par[f.FUSED_SOURCE], held >> place & 1
+        if place == 0 and par[f.FUSED_WAITS]:
+            first += par[c.B_BITS] * (par[f.B_PER_BLOCK] if is_held else Fraction(chunk, side))
         if source < 0:
             continue
-        is_held = held >> place & 1
         fill = par[c.B_BITS] * par[f.B_COUNT] if is_held else f.streamed_bits(par, tile_m, blocks, outer)
         (kept if is_held else streamed).append(part.b_source)
         flows.append(Flow(part.stage.layer, part.b_source, int(fill), (source,), (wires.outer[t.WEIGHT],)))
-        if place == 0 and source == 0:
-            first += par[c.B_BITS] * (par[f.B_PER_BLOCK] if is_held else Fraction(chunk, side))
     words = f"{tile_m} rows of {how.block} at a time, columns in {pieces} parts"
     words += f", {' and '.join(kept)} held" * bool(kept) + f", {' and '.join(streamed)} streamed" * bool(streamed)
     last = Fraction(step[t.STORE_BITS] * tile_m, how.common)

@@ -36,8 +36,8 @@ INPUT, WEIGHT, OUTPUT = 0, 1, 2
 A_FILL, A_ROW, A_FIX, RAW_ROW, PRE_READ, PRE_WRITE, PRE_CYCLES, NEED_K, NEED_N, OUT_BITS, EXTRA_ROW = range(
     SIZE, SIZE + 11
 )
-A_SOURCE, B_SOURCE, B_TOTAL = range(SIZE + 11, SIZE + 14)
-SINGLE = SIZE + 14
+A_SOURCE, B_SOURCE, B_TOTAL, A_WAITS, B_WAITS = range(SIZE + 11, SIZE + 16)  # waits: for the DRAM, at its first tile
+SINGLE = SIZE + 16
 
 # of a step
 LEVEL_IN, LEVEL_W, LEVEL_OUT, ARRAY_IN, ARRAY_W, ARRAY_OUT, POOL_IN, POOL_W, POOL_OUT = range(9)
@@ -136,12 +136,13 @@ def single_tile(
     grid_n: NDArray[np.float64],
     grid_k: NDArray[np.float64],
     used: NDArray[np.float64],
+    bound: float,
 ) -> tuple[float, float, float, float, float, int]:
-    """(cost, latency, rows, columns, depth, order) of the best tile of one product, infinite where none fits.
+    """(cost, latency, rows, columns, depth, order) of the best tile of one product, `bound` where none costs less.
 
     `used` receives the bits of each pool that it takes.
     """
-    best = (np.inf, 0.0, 0.0, 0.0, 0.0, 0)
+    best = (bound, 0.0, 0.0, 0.0, 0.0, 0)
     none = (-1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     need = np.zeros(len(room))
     reads, writes = np.empty(len(base_reads)), np.empty(len(base_reads))
@@ -247,9 +248,9 @@ def single_tile(
                     writes[int(step[ARRAY_OUT])] += sums * counted[6]
                     reads[int(step[ARRAY_OUT])] += sums * (counted[6] - 1)
                     first = 0.0
-                    if par[A_SOURCE] == 0:
+                    if par[A_WAITS] > 0:
                         first += (par[A_FIX] + tile_m * par[A_ROW]) * (tile_k / par[K])
-                    if par[B_SOURCE] == 0:
+                    if par[B_WAITS] > 0:
                         first += par[B_BITS] * (tile_n / par[N]) * (tile_k / par[K])
                     last = step[STORE_BITS] * (tile_m * tile_n) / (rows_all * par[N])
                     cost, latency = cost_of(

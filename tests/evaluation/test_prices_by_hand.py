@@ -10,11 +10,13 @@ import pytest
 from hwsim.arch import Numerics, Policy
 from hwsim.arch.clock import f_max
 from hwsim.arch.memory import Port
+from hwsim.cost.clocking import f_max_ghz
 from hwsim.cost.memory import sram
 from hwsim.cost.quantity import Quantity
 from hwsim.datapaths import integer
 from hwsim.datapaths.vector.work import lane_area_um2, requantize, work
 from hwsim.errors import DesignError
+from hwsim.evaluation.area import area
 from hwsim.evaluation.prices import machine_prices
 
 WIRE = 0.10 * (1.1 / 0.9) ** 2  # pJ/bit/mm at 45 nm: 0.10 at 0.9 V in the node table, 1.1 V here
@@ -76,7 +78,7 @@ def test_sram_by_its_ports(make, ports, kind):
 
 
 def test_ports_that_no_macro_has(make):
-    with pytest.raises(DesignError, match=r"got '0 for both, 2 read, 1 write'"):
+    with pytest.raises(DesignError, match=r"got '64 read, 64 read, 64 write'"):
         machine_prices(with_memory(make, ports=(Port(64, "read"), Port(64, "read"), Port(64, "write"))))
 
 
@@ -185,3 +187,19 @@ def test_the_slowest_unit_sets_the_clock(make):
     # 54.7 FO4 with a quarter for wires, 4.2 and 1.5 for the flip-flop and skew; 17 ps at 0.9 V; slow corner 1.3
     slow = (1.1 / 0.75**1.3) / (0.9 / 0.55**1.3)
     assert alone[1] == pytest.approx(1000 / ((54.7 * 1.25 + 5.7) * 17 * slow * 1.3), rel=1e-4)
+
+
+def test_a_clock_asks_for_stages_of_the_vector_unit(make):
+    """The requantiser, 63.62 FO4, is a lane's deepest circuit: one stage reaches its clock. A faster one takes two,
+    whose longest is 31.89 FO4, and pays for the bits at the cuts (the table of the vector unit's depths)."""
+    machine = make.three_memories(8, 16, 32)
+    one = f_max_ghz(63.62, 45, machine.voltage).value
+    slow = dataclasses.replace(machine, clock_ghz=0.99 * one)
+    assert machine_prices(slow).vector_edges("add") == machine_prices(slow).vector_lane_bits == 0
+    fast = dataclasses.replace(machine, clock_ghz=1.01 * one)
+    assert f_max_ghz(31.89, 45, machine.voltage).value > 1.01 * one
+    assert machine_prices(fast).vector_edges("add") == 60  # bits at the adder's one cut
+    assert machine_prices(fast).vector_edges("gelu") == 51 + 69  # its gate and the multiplier behind it
+    assert machine_prices(fast).vector_lane_bits > 60 + 51 + 69
+    charges = {one.level: one for one in area(fast, machine_prices(fast)) if one.component == "pipeline"}
+    assert charges["vector"].amount == near(16 * machine_prices(fast).vector_lane_bits * 4.522)

@@ -141,7 +141,7 @@ def test_a_clock_above_the_units_is_refused_with_the_factor(machine):
     fast = dataclasses.replace(machine, clock_ghz=1.5 * highest)
     with pytest.raises(DesignError, match=re.escape("it is 1.50 x that")) as refused:
         check_clock(fast, machine_prices(fast))
-    assert f"at most {highest:.3g} GHz, which the slowest unit reaches in 1 stages" in str(refused.value)
+    assert f"at most {highest:.3g} GHz, which the slowest part reaches with units in 1 stages" in str(refused.value)
     assert "three.technology.clock_ghz" in str(refused.value)
     just = dataclasses.replace(machine, clock_ghz=highest)
     assert check_clock(just, machine_prices(just)) == highest

@@ -362,6 +362,28 @@ def properties(seed: int, count: int) -> None:
             assert measure(larger) <= measure(made) + rounding, (told, sizes, change)
 
 
+@pytest.mark.parametrize(
+    ("attention", "kib", "fields", "side"),
+    [
+        ((2, 299, 4), (128, 4, 128), {"rows": 1, "cols": 32, "flow": "os", "port": 32, "output_bits": 8}, "cols"),
+        ((3, 185, 47), (2, 1, 4), {"rows": 8, "cols": 16, "flow": "os", "port": 32, "output_bits": 16}, "rows"),
+    ],
+)
+def test_a_larger_array_leaves_sides_idle_where_ports_bind(
+    attention: tuple[int, int, int], kib: tuple[int, ...], fields: dict[str, Any], side: str
+) -> None:
+    # in whole folds of a mask the larger array has fewer cycles of its own, and more to read from 32 bits a cycle
+    fields = fields | {"gbyte_s": 100.0 if side == "rows" else 12.8, "overlap": "ideal", "objective": "time"}
+    small, large = (
+        plan(
+            make.attention(*attention, causal=True),
+            make.three_memories(*kib, **fields | {side: times * fields[side]}),
+        )
+        for times in (1, 2)
+    )
+    assert large.latency_cycles <= small.latency_cycles + len(small.steps)
+
+
 def test_random_machines_and_graphs() -> None:
     properties(0, 60)
 

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from hwsim.cost.depths import depth
 from hwsim.cost.quantity import Quantity, total
-from hwsim.datapaths.vector.cost import unit_price
+from hwsim.datapaths.vector.cost import DEPTHS, unit_price
 from hwsim.datapaths.vector.price import Operator, operator, recipe
 from hwsim.errors import UnknownName
 
@@ -68,19 +69,31 @@ def requantize(scheme: Scheme) -> Operator:
 
 
 @lru_cache(maxsize=64)
-def lane_area_um2(precision: str, softmax: str, schemes: tuple[Scheme, ...]) -> Quantity:
-    """Area of one lane at 45 nm: every circuit that its operators use, once, and the requantisation of `schemes`."""
+def lane_circuits(precision: str, softmax: str, schemes: tuple[Scheme, ...]) -> tuple[str, ...]:
+    """Circuits of one lane: every one that its operators use, once, and those of the requantisation of `schemes`."""
     uses: dict[str, None] = {}
     for kind in LANE:
         wanted = softmax if kind == "softmax" and softmax != "exact" else PRECISIONS[precision]
-        for part in _circuits(kind, wanted):
-            uses.setdefault(part)
+        uses.update(dict.fromkeys(recipe(kind, wanted).uses(64, 64)))
     for scheme in schemes:
-        for part in requantize(scheme).uses:
-            uses.setdefault(part)
-    areas = [unit_price(name).area for name in uses]
+        uses.update(dict.fromkeys(requantize(scheme).uses))
+    return tuple(uses)
+
+
+@lru_cache(maxsize=64)
+def lane_area_um2(precision: str, softmax: str, schemes: tuple[Scheme, ...]) -> Quantity:
+    """Area of one lane at 45 nm, its pipeline's registers not included."""
+    areas = [unit_price(name).area for name in lane_circuits(precision, softmax, schemes)]
     return total(areas, f"a lane of {len(areas)} circuits, {precision}, softmax {softmax}")
 
 
-def _circuits(kind: str, precision: str) -> list[str]:
-    return list(recipe(kind, precision).uses(64, 64))
+@lru_cache(maxsize=512)
+def lane_depth(precision: str, softmax: str, schemes: tuple[Scheme, ...], stages: int) -> Quantity:
+    """FO4 of the longest stage of a lane whose circuits have `stages` stages each; registers stand between them."""
+    cuts = [depth(name, stages, DEPTHS).quantity for name in lane_circuits(precision, softmax, schemes)]
+    return max(cuts, key=lambda one: one.value)
+
+
+def cut_bits(uses: Mapping[str, float], stages: int) -> float:
+    """Flip-flops inside circuits of `stages` stages that these uses of them pass."""
+    return sum(count * depth(name, stages, DEPTHS).register_bits for name, count in uses.items())
