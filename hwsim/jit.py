@@ -113,7 +113,7 @@ def _capability() -> str:
 
 @functools.cache
 def _cache_dir(path: Path) -> str | None:
-    found = cache.folder("jit", source_hash(path))
+    found = cache.folder("jit", source_hash(path)) if path.is_file() else None  # a text that was handed to exec
     return None if found is None else str(found)
 
 

@@ -26,8 +26,9 @@ from hwsim.storage import format_line, seal
 ROOT = Path(__file__).resolve().parent.parent
 
 TOKENS = (
-    "-1", "0", "1e400", "nan", "inf", "-inf", "null", "true", '""', "[]", "{}", "[[[[]]]]", "9" * 30, "9" * 5000,
-    "-0.5", '"=HYPERLINK(1)"', '"$\\\\frac{$"', '"\\u0000"', '"' + "x" * 300 + '"', "1979-05-27", "1_000", "0x10", "a.b",
+    "-1", "0", "1e400", "nan", "inf", "-inf", "null", "true", '""', "[]", "{}", "[[[[]]]]", "9" * 30,
+    "9" * 5000, "-0.5", '"=HYPERLINK(1)"', '"$\\\\frac{$"', '"\\u0000"', '"' + "x" * 300 + '"', "1979-05-27",
+    "1_000", "0x10", "a.b",
     "[" * 2000, "{a=" * 500, "'", "\n", ",", "é", "\ufeff",
 )  # fmt: skip
 VALUES = (
@@ -148,7 +149,9 @@ class Files:
 
     def space(self, rng):
         text = (ROOT / "dse" / "edge-lm.toml").read_bytes()
-        return run("explore", self.put("s.toml", spoil_bytes(rng, text)), "--trace", "no/such", "--out", self.folder / "o")
+        return run(
+            "explore", self.put("s.toml", spoil_bytes(rng, text)), "--trace", "no/such", "--out", self.folder / "o"
+        )
 
     def _evaluate(self, folder):
         return run("evaluate", folder, "edge-int8", "--energy", "pann")
@@ -165,7 +168,9 @@ class Files:
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         for line in lines:
             del line["crc32"]
-        path.write_bytes(b"".join(format_line(line) if isinstance(line, dict) else b"{}\n" for line in spoil_value(rng, lines)))
+        path.write_bytes(
+            b"".join(format_line(line) if isinstance(line, dict) else b"{}\n" for line in spoil_value(rng, lines))
+        )
         return self._evaluate(folder)
 
     def trace_manifest(self, rng):
@@ -190,7 +195,7 @@ class Files:
 
     def study_bytes(self, rng):
         folder = self.copy(self.study)
-        path = rng.choice(sorted(folder.glob("*.jsonl")) + [folder / "manifest.json", folder / "gates.csv"])
+        path = rng.choice([folder / name for name in ("points.jsonl", "manifest.json", "gates.csv")])
         path.write_bytes(spoil_bytes(rng, path.read_bytes()))
         return run("report", folder)
 

@@ -87,7 +87,8 @@ def _waits_for(folder: Path, pattern: str, count: int, process: subprocess.Popen
 def _start(tmp_path: Path, *arguments: str, path: str = "") -> subprocess.Popen[str]:
     (tmp_path / "tmp").mkdir(exist_ok=True)
     environment = os.environ | {
-        "TMPDIR": str(tmp_path / "tmp"), "HWSIM_CACHE_DIR": os.environ.get("HWSIM_CACHE_DIR", str(tmp_path / "cache")),
+        "TMPDIR": str(tmp_path / "tmp"),
+        "HWSIM_CACHE_DIR": os.environ.get("HWSIM_CACHE_DIR", str(tmp_path / "cache")),
         "PYTHONPATH": str(Path(hwsim.__file__).parent.parent), "PATH": f"{path}{os.environ['PATH']}",
     }  # fmt: skip
     return subprocess.Popen(
@@ -127,8 +128,8 @@ def test_a_search_takes_its_workers_with_it(problem, tmp_path, number, status):
     if number != signal.SIGKILL:
         last = [line for line in told.splitlines() if not line.startswith("exploring")]
         assert last == [
-            f"hwsim: stopped by {number.name}; what is finished is kept, and the same command (explore: with --resume) "
-            "goes on"
+            f"hwsim: stopped by {number.name}; what is finished is kept, and the same command "
+            "(explore: with --resume) goes on"
         ]
     assert list((tmp_path / "tmp").iterdir()) == []
 

@@ -53,7 +53,7 @@ def run(arguments: list[str]) -> int:
         _complain("the input must not nest that deep")
         return 2
     except OSError as error:
-        if error.filename is None or error.strerror is None:
+        if not isinstance(error.filename, str | bytes) or error.strerror is None:
             raise
         _complain(f"{os.fsdecode(error.filename)}: the system refuses, {error.strerror}")
         return 2

@@ -59,9 +59,8 @@ _POINT = Record(
             {},
             {
                 "numerics": Text(1 << 16), "array": Text(), "sqnr_db": _NUMBERS, "energy_pj": Table(Real(0.0)),
-                "area_um2": Table(Real(0.0)), "causes": Record(
-                    {}, {"energy_pj": Table(_NUMBERS), "area_um2": Table(_NUMBERS)}
-                ),
+                "area_um2": Table(Real(0.0)),
+                "causes": Record({"energy_pj": Table(_NUMBERS), "area_um2": Table(_NUMBERS)}),
                 "sources": Table(Text(1 << 16)),
             },
             open=True,
@@ -134,6 +133,10 @@ class Point:
             raise TraceError(
                 "a point must have values, or a reason why it has none", got=record["reason"], where=where
             )
+        detail = record["detail"]
+        for name, parts in detail.get("causes", {}).items():
+            if set(parts) != set(detail.get(name, ())):
+                raise TraceError(f"every part of {name} must have its causes", got=sorted(parts), where=where)
         return cls(**(record | {"point": tuple(record["point"].items())}))
 
 
@@ -333,8 +336,10 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 def _plain(table: Any) -> Any:
     """A copy of a DataFrame whose text no spreadsheet takes for a formula."""
+    import pandas as pd
+
     copy = table.copy()
     for column in copy.columns:
-        if copy[column].dtype == object:
+        if not pd.api.types.is_numeric_dtype(copy[column]):
             copy[column] = copy[column].map(without_formulas)
     return copy.rename(columns=without_formulas)

@@ -65,10 +65,11 @@ def read_bytes(path: str | Path, what: str, error: Error = StorageError, most_by
         raise error(f"path of {what} must hold no NUL", got=str(path)) from None
     except OSError as refusal:
         raise error(f"{what} must be readable ({refusal.strerror})", where=str(path)) from None
+    state = os.fstat(descriptor)
+    if not stat.S_ISREG(state.st_mode):
+        os.close(descriptor)
+        raise error(f"{what} must be a regular file", got=file_kind(state.st_mode), where=str(path))
     with open(descriptor, "rb") as file:
-        state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode):
-            raise error(f"{what} must be a regular file", got=file_kind(state.st_mode), where=str(path))
         try:
             data = file.read(min(most_bytes, max(state.st_size, 1 << 20)) + 1)  # some files say that they are empty
         except OSError as refusal:

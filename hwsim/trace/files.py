@@ -108,7 +108,8 @@ _MANIFEST = Record(
         "model": _NAME, "weights": _HASH, "backward": Flag(),
         "model_spec": Either((OneOf((None,)), _NAME)),
         "max_rows": Either((OneOf((None,)), Whole(1))), "seed": Whole(0, 2**63), "batches": Whole(1),
-        "records": Whole(0, 2**32), "graph": _HASH, "causal": Rows(Whole(0, 2**32)), "prefix": OneOf(("", "a-", "b-")),
+        "records": Whole(0, 2**32), "graph": _HASH, "causal": Rows(Whole(0, 2**32)),
+        "prefix": OneOf(("", "a-", "b-")),
     },
     open=True,
 )  # fmt: skip
