@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import math
+import os
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
@@ -188,7 +189,7 @@ def load_trace(path: str | Path) -> Trace:
     from hwsim.workbench import find
 
     folder = Path(path)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # also where the name is none
         try:
             folder = find("traces", path)
         except (ArgumentError, OSError) as error:
