@@ -76,7 +76,7 @@ def test_mistakes_are_one_line_and_status_2(digits, tmp_path, capsys):
         ("evaluate", digits, "edge-nvfp5"): "edge-nvfp4",
         ("evaluate", tmp_path / "nowhere", "edge-int8"): "trace",
         ("explore", wrong_key, "--trace", digits, "--out", out): "did you mean 'constraints'",
-        ("explore", "edge-lm", "--trace", digits, "--trials", 0, "--out", out): "trials must be at least 1, got 0",
+        ("explore", "edge-lm", "--trace", digits, "--trials", 0, "--out", out): "trials must be at least 1 and at most 10000000, got 0",
         ("capture", f"{no_build}:build", "--out", out): "build",
         ("capture", nan, "--out", out): "NaN",
         ("capture", tmp_path / "absent.py", "--out", out): "absent.py",

@@ -114,9 +114,10 @@ def problem(tmp_path):
 
 
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGKILL, -9)]
+SEARCHED = [pytest.param(*one, marks=[pytest.mark.slow] * (one[1] in (143, 129))) for one in SIGNALS]
 
 
-@pytest.mark.parametrize(("number", "status"), SIGNALS, ids=lambda value: getattr(value, "name", ""))
+@pytest.mark.parametrize(("number", "status"), SEARCHED, ids=lambda value: getattr(value, "name", ""))
 def test_a_search_takes_its_workers_with_it(problem, tmp_path, number, status):
     with _start(tmp_path, *problem("time.sleep(600)")) as driver:
         workers = _waits_for(tmp_path, "worker.*", 2, driver)
@@ -143,6 +144,7 @@ def test_an_interruption_of_the_whole_group_is_one_line(problem, tmp_path):
     assert told.count("\n") == 1, told
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_costs_nothing(problem, tmp_path):
     arguments = problem("time.sleep(1)")
     with _start(tmp_path, *arguments) as driver:
