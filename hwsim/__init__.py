@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hwsim.nn import capture, emulate
     from hwsim.quant import fake_quantize, quantize
     from hwsim.report import write_report
-    from hwsim.search import explore
+    from hwsim.search import explore, load_study, sweep
     from hwsim.trace import load_trace
 
 __version__ = "0.1.0.dev0"
@@ -29,6 +29,8 @@ _HOME = {
     "emulate": "hwsim.nn",
     "evaluate": "hwsim.evaluation",
     "explore": "hwsim.search",
+    "load_study": "hwsim.search",
+    "sweep": "hwsim.search",
     "write_report": "hwsim.report",
 }
 _ROOMS = ("datapaths", "formats", "quant", "timing", "verify")
@@ -47,6 +49,8 @@ __all__ = [  # noqa: RUF022  (in the order of the straight line)
     "emulate",
     "evaluate",
     "explore",
+    "load_study",
+    "sweep",
     "write_report",
 ]
 

@@ -95,21 +95,25 @@ def temporary_folder(prefix: str) -> Iterator[Path]:
         _tell(b"-f" + name)
 
 
-_held = 0
-_waiting: list[int] = []
+_waiting: list[list[int]] = []  # lists that a signal goes to, of the blocks that hold it back
+_watching = 0
+
+
+def is_stopping() -> bool:
+    """Whether `stopping` is at work."""
+    return _watching > 0
 
 
 @contextlib.contextmanager
-def held_back() -> Iterator[None]:
-    """Let a signal of `stopping` wait for the end of the block, which must be left whole."""
-    global _held
-    _held += 1
+def held_back(asked: list[int]) -> Iterator[None]:
+    """Let a signal of `stopping` wait in `asked` for the end of the block, which must be left whole."""
+    _waiting.append(asked)
     try:
         yield
     finally:
-        _held -= 1
-    if _waiting and not _held:
-        raise Stopped(_waiting.pop())
+        _waiting.remove(asked)
+    if asked and not _waiting:
+        raise Stopped(asked[0])
 
 
 @contextlib.contextmanager
@@ -124,18 +128,21 @@ def stopping() -> Iterator[None]:
         if seen:
             os._exit(128 + number)
         seen.append(number)
-        if _held:
-            _waiting.append(number)
+        if _waiting:
+            for asked in _waiting:
+                asked.append(number)
             return
         raise Stopped(number)
 
-    _waiting.clear()
+    global _watching
     before = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:
             before[number] = signal.signal(number, stop)
+    _watching += 1
     try:
         yield
     finally:
+        _watching -= 1
         for number, handler in before.items():
             signal.signal(number, handler)

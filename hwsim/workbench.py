@@ -7,7 +7,11 @@ Package resources (`importlib.resources`) were rejected: an editable install doe
 
 from __future__ import annotations
 
+import ast
 import os
+import sys
+from collections.abc import Iterator
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 from hwsim.errors import ArgumentError, UnknownName
@@ -72,3 +76,37 @@ def shown(path: str | Path) -> str:
     path = Path(path).absolute()
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def imported(file: Path) -> dict[str, str]:
+    """Texts, by path, of a user's own modules that a Python file imports, directly or through others.
+
+    What is remembered of a file depends on them. Modules of Python, of installed packages and of this one are left
+    out, and of a package of the user's own every file counts. Imports are read, not run.
+    """
+    found: dict[str, str] = {}
+    waiting = [file.resolve()]
+    while waiting:
+        at = waiting.pop()
+        if str(at) not in found:
+            found[str(at)] = at.read_text(encoding="utf-8")
+            waiting += _own_modules(found[str(at)], at.parent)
+    del found[str(file.resolve())]
+    return dict(sorted(found.items()))
+
+
+def _own_modules(text: str, folder: Path) -> Iterator[Path]:
+    """Files that the import statements of a text mean, those of this module's user."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            names |= {one.name for one in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    for top in sorted({name.partition(".")[0] for name in names} - {"hwsim", *sys.stdlib_module_names}):
+        spec = PathFinder.find_spec(top, [str(folder), *sys.path])
+        if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
+            continue
+        origin = Path(spec.origin).resolve()
+        if not any(origin.is_relative_to(Path(one).resolve()) for one in (sys.prefix, sys.base_prefix)):
+            yield from sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwsim.nn import Recipe
+from hwsim.nn import Muon, Recipe
 from hwsim.nn.corpus import stdlib
 
 CHECKPOINT = Path(__file__).with_suffix(".safetensors")
@@ -41,17 +41,18 @@ def rotate(x: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Causal self-attention of `HEADS` heads."""
+    """Causal self-attention of `heads` heads."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, heads: int = HEADS) -> None:
         super().__init__()
+        self.heads = heads
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Mix x ``[B, T, width]`` over the T earlier bytes."""
         batch, time, width = x.shape
-        qkv = self.qkv(x).view(batch, time, 3, HEADS, width // HEADS).permute(2, 0, 3, 1, 4)
+        qkv = self.qkv(x).view(batch, time, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
         q, k, v = rotate(norm(qkv[0])), rotate(norm(qkv[1])), qkv[2]
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         return self.out(mixed.transpose(1, 2).reshape(batch, time, width))
@@ -60,9 +61,9 @@ class Attention(nn.Module):
 class Block(nn.Module):
     """Attention, then a squared-ReLU network of four times the width."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, heads: int = HEADS) -> None:
         super().__init__()
-        self.attention = Attention(width)
+        self.attention = Attention(width, heads)
         self.up = nn.Linear(width, 4 * width, bias=False)
         self.down = nn.Linear(4 * width, width, bias=False)
 
@@ -162,7 +163,7 @@ def recipe(model: nn.Module) -> Recipe:
         batch=lambda step, seed: _draw(text, step, 16, seed + 1),
         loss=loss,
         optimizers=[
-            torch.optim.Muon(matrices, lr=0.02, weight_decay=0.01),
+            Muon(matrices, lr=0.02, weight_decay=0.01),
             torch.optim.AdamW(others, lr=3e-3, betas=(0.9, 0.95), weight_decay=0.0),
         ],
         rate=lambda done: min(1.0, (1.0 - done) / 0.6 + 0.01),

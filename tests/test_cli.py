@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hwsim import cli
+from hwsim import cli, recipes
 from hwsim.datapaths.circuits import build
 from hwsim.gates.synthesis import synth
 from hwsim.rtl.tools import available
@@ -76,7 +76,16 @@ def test_mistakes_are_one_line_and_status_2(digits, tmp_path, capsys):
         ("evaluate", digits, "edge-nvfp5"): "edge-nvfp4",
         ("evaluate", tmp_path / "nowhere", "edge-int8"): "trace",
         ("explore", wrong_key, "--trace", digits, "--out", out): "did you mean 'constraints'",
-        ("explore", "edge-lm", "--trace", digits, "--trials", 0, "--out", out): "trials must be at least 1 and at most 10000000, got 0",
+        (
+            "explore",
+            "edge-lm",
+            "--trace",
+            digits,
+            "--trials",
+            0,
+            "--out",
+            out,
+        ): "trials must be at least 1 and at most 10000000, got 0",
         ("capture", f"{no_build}:build", "--out", out): "build",
         ("capture", nan, "--out", out): "NaN",
         ("capture", tmp_path / "absent.py", "--out", out): "absent.py",
@@ -157,3 +166,18 @@ def test_synth_counts_what_the_library_adds_up_to(capsys):
         str(report.result.levels),
     ]  # fmt: skip
     assert "hwsim45.lib, Yosys" in out
+
+
+def test_what_is_known_by_name_is_listed(capsys):
+    status, out, _ = _run(capsys, "list", "recipes")
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()] == recipes.names()
+    assert f"{'nvidia-nvfp4':26} {recipes.get('nvidia-nvfp4').title}" in out.splitlines()
+    assert "gpt" in _run(capsys, "list", "models")[1].splitlines()
+    status, out, _ = _run(capsys, "list", "recipes", "--detail", "fp4-all-the-way-qaf")
+    assert "layers wgrad: nvfp4.fp4atw_sr.zeros × nvfp4.fp4atw_sr.zeros" in out.splitlines()
+    assert "from 0.96 of the steps on: dgrad, wgrad in high precision" in out.splitlines()
+    assert recipes.get("fp4-all-the-way-qaf").claims[0] in out
+    status, _, err = _run(capsys, "list", "colours")
+    assert status == 2
+    assert err.startswith("hwsim: list must be one of machines, models, recipes, schemes, spaces, studies")

@@ -15,9 +15,8 @@ PACKAGE = ROOT / "hwsim"
 
 LAYERS = (
     ("errors",), ("storage", "guard"), ("cache",), ("workbench", "jit"), ("formats",), ("quant",), ("trace",),
-    ("rtl",), ("gates",), ("cost",),
-    ("datapaths",), ("arch",), ("timing",), ("nn",), ("evaluation",), ("search",), ("studies",), ("report",),
-    ("verify",), ("testing",), ("cli",),
+    ("workloads",), ("rtl",), ("gates",), ("cost",), ("datapaths",), ("arch",), ("timing",), ("recipes",), ("nn",),
+    ("evaluation",), ("search",), ("studies",), ("report",), ("verify",), ("testing",), ("cli",),
 )  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 
@@ -26,6 +25,7 @@ DOORS = {  # outside package -> the rooms it may enter
     "torch": {"nn", "verify"},
     "safetensors": {"nn", "trace"},
     "optuna": {"search"},
+    "gymnasium": {"search"},
     "pandas": {"cost", "search"},
     "matplotlib": {"report"},
     "jinja2": {"report"},

@@ -59,3 +59,21 @@ def test_an_unknown_name_shows_the_near_ones(here, monkeypatch):
 def test_a_trace_is_a_folder(here):
     (here / "traces" / "small").mkdir(parents=True)
     assert workbench.find("traces", "small") == here / "traces" / "small"
+
+
+def test_own_modules_that_a_file_imports(tmp_path: Path) -> None:
+    """Through others and as packages; none of Python's, of installed packages or of hwsim."""
+    (tmp_path / "pack").mkdir()
+    texts = {
+        "mine.py": "import os, numpy as np\nimport hwsim.cost\nfrom helper import one\n",
+        "helper.py": "def f():\n    import pack.deep\none = 1\n",
+        "pack/__init__.py": "",
+        "pack/deep.py": "import mine\n",
+        "other.py": "two = 2\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    found = workbench.imported(tmp_path / "mine.py")
+    assert {str(Path(path).relative_to(tmp_path)): text for path, text in found.items()} == {
+        name: texts[name] for name in ("helper.py", "pack/__init__.py", "pack/deep.py")
+    }

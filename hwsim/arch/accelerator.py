@@ -25,7 +25,7 @@ from hwsim.arch.parts import Array, VectorUnit
 from hwsim.arch.policy import Policy
 from hwsim.errors import DesignError, UnknownName
 
-Objective = Literal["traffic", "energy", "time", "edp"]
+Objective = Literal["traffic", "energy", "time", "edp", "nominal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,8 @@ class Accelerator:
         vector: the vector unit.
         output_bits: bits of a stored activation that vector work reads, 8, 16 or 32; what only products read is
             stored as their scheme.
-        objective: what the plan is chosen for: DRAM ``"traffic"``, ``"energy"``, ``"time"``, or ``"edp"``.
+        objective: what the plan is chosen for: DRAM ``"traffic"``, ``"energy"``, ``"time"``, ``"edp"``, or
+            ``"nominal"``, the energy of its sizes at nominal prices (`hwsim.arch.nominal`).
         fused: False plans every product alone, every result to DRAM and back: the unfused reference.
         clock_ghz: clock, GHz.
         node_nm: technology node, nm.
@@ -129,6 +130,16 @@ class Accelerator:
         from hwsim.arch.loading import changed
 
         return changed(self, fields)
+
+    def with_hardware(self, tables: Mapping[str, Any]) -> Accelerator:
+        """The machine that `tables` describe, with this one's policy in place of their numerics.
+
+        Raises:
+            DesignError: as `from_dict`.
+        """
+        from hwsim.arch.loading import hardware
+
+        return hardware(tables, self.policy)
 
     def to_dict(self) -> dict[str, Any]:
         """The tables of a machine file; `from_dict` turns them into an equal machine."""

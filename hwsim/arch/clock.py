@@ -22,6 +22,7 @@ from hwsim.datapaths.vector.work import lane_depth
 
 if TYPE_CHECKING:
     from hwsim.arch.accelerator import Accelerator
+    from hwsim.arch.memory import Memory
     from hwsim.datapaths.base import Datapath
 
 
@@ -33,19 +34,24 @@ def f_max(machine: Accelerator) -> Quantity:
         MissingView: a unit without circuits.
         ArgumentError: a node that is not known, or a supply at which its delay is not.
     """
+    limits = [logic_f_max(machine), *(memory_f_max(machine, one) for one in machine.memories if one.kind == "sram")]
+    return min(limits, key=lambda limit: limit.value)
+
+
+def logic_f_max(machine: Accelerator) -> Quantity:
+    """The highest clock of the units in their stages and of the vector unit, GHz; errors as of `f_max`."""
     units = dict.fromkeys(numerics.datapath for numerics in machine.policy.numerics)
     node, volt = machine.node_nm, machine.voltage
     limits = [f_max_ghz(unit_depth(unit, machine.array.stages), node, volt) for unit in units]
-    limits.append(_vector_f_max(machine, STAGES[-1]))
-    for memory in machine.memories:
-        if memory.kind == "sram":  # more ports than a macro has are those of banks
-            limits.append(
-                fastest_ghz(
-                    memory.kib / memory.copies, memory.macro_bits, node, volt,
-                    banks=memory.banks, ports=memory.macro_ports or "1rw", device=memory.technology,
-                )
-            )  # fmt: skip
-    return min(limits, key=lambda limit: limit.value)
+    return min([*limits, _vector_f_max(machine, STAGES[-1])], key=lambda limit: limit.value)
+
+
+def memory_f_max(machine: Accelerator, memory: Memory) -> Quantity:
+    """The highest clock of an SRAM at the machine's node and supply, GHz; more ports than a macro has are banks'."""
+    return fastest_ghz(
+        memory.kib / memory.copies, memory.macro_bits, machine.node_nm, machine.voltage,
+        banks=memory.banks, ports=memory.macro_ports or "1rw", device=memory.technology,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=512)

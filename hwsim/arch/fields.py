@@ -94,7 +94,8 @@ TECHNOLOGY = (
 )
 
 OUTPUT_BITS = Field("output_bits", int, "bits of a stored activation that vector work reads", 16, (8, 16, 32))
-OBJECTIVE = Field("objective", str, "what the plan is chosen for", "energy", ("traffic", "energy", "time", "edp"))
+OBJECTIVE = Field("objective", str, "what the plan is chosen for", "energy",
+                  ("traffic", "energy", "time", "edp", "nominal"))  # fmt: skip
 FUSED = Field("fused", bool, "false: every product alone, every result to DRAM and back", True)
 
 SRAM_DEVICES = ("lstp", "lop", "hp")

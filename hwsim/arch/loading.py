@@ -104,6 +104,12 @@ def from_tables(tables: Mapping[str, Any], where: str | None = None) -> Accelera
     return _machine(top, _policy(reader.take("numerics", dict), reader.path("numerics")), reader)
 
 
+def hardware(tables: Mapping[str, Any], policy: Policy) -> Accelerator:
+    """The machine of `tables` with another policy; see `Accelerator.with_hardware`."""
+    reader = TableReader({key: table for key, table in tables.items() if key != "numerics"}, str(tables.get("name")))
+    return _machine(_top(reader), policy, reader)
+
+
 def to_tables(machine: Accelerator) -> dict[str, Any]:
     """The tables of a machine file that `from_tables` turns into an equal machine."""
     policy = machine.policy

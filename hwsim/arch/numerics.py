@@ -98,6 +98,11 @@ class Numerics:
         return "|".join((_scheme_key(self.activation), _scheme_key(self.weight), self.datapath.key))
 
     @property
+    def stochastic(self) -> bool:
+        """Whether operands are rounded by random bits, so that results depend on a seed."""
+        return "sr" in (self.activation.rounding, self.weight.rounding)
+
+    @property
     def multiplies_activations(self) -> bool:
         """Whether the b port takes activations too, so that attention products can run on this unit."""
         try:
@@ -198,6 +203,12 @@ class Numerics:
             sums = sums.astype(np.float32, copy=False)
             result[index] = _epilogue(sums, np.asarray(a_factors[index]), np.asarray(b_factors[index]))
         return result
+
+    def product(self, a: Quantized, b: Quantized) -> NDArray[np.float32]:
+        """``a @ b.T`` of ``[M, K]`` and ``[N, K]`` that are quantized along K already: float32 ``[M, N]``."""
+        words, scales = (self.words(a, "a"), self.words(b, "b")), (self.scale_bytes(a), self.scale_bytes(b))
+        result = self.datapath.matmul(*words, None, *scales)
+        return _epilogue(result.astype(np.float32, copy=False), _factor(a), _factor(b))
 
     def words(self, quantized: Quantized, side: Side) -> NDArray[Any]:
         """What the port of `side` reads: codes, narrow integers sign-extended, ternary weights as keys."""

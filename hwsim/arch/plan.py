@@ -144,7 +144,7 @@ class Plan:
     """A whole run: steps one after another.
 
     Attributes:
-        objective: what it was chosen for: ``"traffic"``, ``"energy"``, ``"time"`` or ``"edp"``.
+        objective: what it was chosen for: ``"traffic"``, ``"energy"``, ``"time"``, ``"edp"`` or ``"nominal"``.
         steps: in order.
         residents: what lies on chip between steps.
         dram: name of the machine's DRAM level.

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from hwsim.cli.app import Force, Out, Seed, app
+from hwsim.cli.serving import Chips, LinkName, Statistics, evaluate_model, show_phase
 from hwsim.cli.terminal import progress, show_evaluation, show_study
 
 AccuracyKind = Literal["replay", "rerun"]
@@ -19,7 +20,7 @@ TRACED_ROWS = 256
 
 @app.command()
 def evaluate(
-    trace: Annotated[Path, typer.Argument(help="folder of a trace")],
+    trace: Annotated[str, typer.Argument(help="folder of a trace, or a model of the catalogue (llama3-70b)")],
     machine: Annotated[str, typer.Argument(help="a machine of the workbench (edge-nvfp4), or a TOML file")],
     accuracy: Annotated[
         AccuracyKind, typer.Option(help="replay: SQNR of the recorded GEMMs; rerun: the model's own metric")
@@ -30,14 +31,29 @@ def evaluate(
             help="pann: formulas from widths; trace: bits that toggle on the operands; gates: every gate, needs Yosys"
         ),
     ] = "trace",
+    phase: Annotated[Literal["prefill", "decode"], typer.Option(help="of a model of the catalogue")] = "decode",
+    batch: Annotated[int, typer.Option(help="sequences, or images, of a model of the catalogue")] = 1,
+    context: Annotated[int, typer.Option(help="tokens of each sequence after the step")] = 1024,
+    chips: Chips = 1,
+    link: LinkName = "nvlink3",
+    statistics: Statistics = None,
     as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
-    """Price one machine on one trace: accuracy, energy, area and latency, each with its source."""
+    """Price one machine on one trace, or on a whole model: each number with its source."""
     import hwsim
+    from hwsim.evaluation import Phased
+    from hwsim.workloads import names
 
-    result = hwsim.evaluate(
-        hwsim.load_trace(trace), hwsim.load_accelerator(machine), accuracy=accuracy, energy=energy
-    )
+    if trace in names() or trace.endswith((".toml", ".json")):
+        found = evaluate_model(trace, machine, phase, batch, context, chips, link, statistics)
+        if isinstance(found, Phased):
+            show_phase(found, as_json)
+            return
+        result = found
+    else:
+        result = hwsim.evaluate(
+            hwsim.load_trace(trace), hwsim.load_accelerator(machine), accuracy=accuracy, energy=energy
+        )
     if as_json:
         typer.echo(json.dumps({"values": result.values(), "detail": result.detail()}, indent=1))
     else:
@@ -61,16 +77,22 @@ def explore(
     polish: Annotated[
         int | None, typer.Option(help="most designs tried one knob away from the front; the space says without it")
     ] = None,
+    frozen: Annotated[
+        list[str] | None, typer.Option("--freeze", help="KNOB=VALUE, repeatable: hold a knob at a value")
+    ] = None,
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="a machine to show beside the front (eyeriss, FILE.toml), repeatable")
+    ] = None,
     gates: Annotated[
         bool, typer.Option("--gates/--no-gates", help="price the front by its own circuits too, where Yosys is")
     ] = True,
 ) -> None:
     """Search a design space on captured models, price its front in gates, and write the report."""
     import hwsim
-    from hwsim.search import load_space
+    from hwsim.search import freeze, load_space, with_baselines
     from hwsim.storage import owned
 
-    loaded = load_space(space)
+    loaded = freeze(load_space(space), frozen or ())
     with owned(out, "study", force=force, beside=("traces",)):  # before the work that captures
         pass
     traces = trace or _traces_of(loaded.models, out, loaded.name, fresh=force)
@@ -79,6 +101,9 @@ def explore(
             loaded, traces, trials=trials, seed=seed, out=out, resume=resume, workers=workers, dask=dask,
             gates=gates, budget=polish, force=force, progress=advance,
         )  # fmt: skip
+    if baseline:
+        study = with_baselines(study, loaded, hwsim.load_trace(traces[0]), baseline)
+        study.write(out)
     page = hwsim.write_report(study, out)
     show_study(study)
     typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {page}")
@@ -89,6 +114,58 @@ def explore(
         if known["one_knob"] < known["designs"]
         else "the whole front is proven against every other value of every knob"
     )
+
+
+@app.command()
+def sweep(
+    space: Annotated[str, typer.Argument(help="a design space of the workbench (edge-lm), or a TOML file")],
+    out: Out = Path("reports/sweep"),
+    trace: Annotated[
+        list[Path] | None,
+        typer.Option(help="folder of a trace; repeat for several models; else the space's models are captured"),
+    ] = None,
+    points: Annotated[
+        int | None, typer.Option(help="most designs: a larger space is swept on a coarser grid")
+    ] = None,
+    keep: Annotated[list[str] | None, typer.Option("--keep", help="KNOB=VALUE: hold a knob at one value")] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace what is in the folder")] = False,
+    workers: Annotated[int, typer.Option(help="processes that measure accuracies and decide plans")] = 1,
+    dask: Annotated[str | None, typer.Option(help="address of a Dask scheduler that does so instead")] = None,
+) -> None:
+    """Price every design of a space, or of a coarser grid of it; the front is exact."""
+    import hwsim
+    from hwsim.search import load_space
+    from hwsim.storage import owned
+
+    loaded = load_space(space).held(dict(_held(one) for one in keep or ()))
+    with owned(out, "study", force=force, beside=("traces",)):  # before the work that captures
+        pass
+    traces = trace or _traces_of(loaded.models, out, loaded.name, fresh=force)
+    with progress("sweeping") as advance:
+        study = hwsim.sweep(
+            loaded, traces, out, points=points, workers=workers, dask=dask, force=force, progress=advance
+        )
+    facts = study.manifest
+    if study.points:
+        show_study(study)
+    typer.echo(
+        f"{facts['designs']:,} designs in {facts['seconds']:.1f} s, {facts['plans']:,} plans, "
+        f"{len(study.points)} on the front: {out}"
+    )
+    for reason, count in facts["status"].items():
+        typer.echo(f"  {count:>12,} {reason}")
+    for knob, values in facts["coarsened"].items():
+        typer.echo(f"  coarser grid: {knob} of {', '.join(map(str, values))}")
+    known = study.certificate
+    typer.echo(
+        f"{known['two_knob']} of {known['designs']} on the front hold against every design "
+        + ("of the space" if known["exhaustive"] else "of the grid, one and two knobs away among them")
+    )
+
+
+def _held(text: str) -> tuple[str, str]:
+    knob, _, value = text.partition("=")
+    return knob, value
 
 
 @app.command()
@@ -106,7 +183,7 @@ def report(folder: Annotated[Path, typer.Argument(help="folder of a study, finis
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(help="pann, ternary_lut, luq or chips")],
+    name: Annotated[str, typer.Argument(help="one of hwsim list studies")],
     out: Annotated[Path | None, typer.Option("--out", help="folder; reports/study-NAME without it")] = None,
     quick: Annotated[bool, typer.Option(help="a small grid, to see that it runs")] = False,
     force: Force = False,

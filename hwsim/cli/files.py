@@ -10,19 +10,21 @@ import typer
 
 from hwsim.cli.app import app
 
-Kind = Literal["machine"]
+Kind = Literal["machine", "space"]
 
 
 @app.command()
 def schema(
-    kind: Annotated[Kind, typer.Argument(help="machine: files of dse/machines")] = "machine",
+    kind: Annotated[Kind, typer.Argument(help="machine: files of dse/machines; space: files of dse")] = "machine",
     out: Annotated[Path | None, typer.Option("--out", help="file to write instead of printing")] = None,
 ) -> None:
     """Print the JSON Schema by which editors complete and check a kind of file."""
     from hwsim.arch.schema import machine_schema
+    from hwsim.search.schema import space_schema
     from hwsim.storage import write_whole
 
-    text = json.dumps(machine_schema(), indent=1, ensure_ascii=False) + "\n"
+    made = machine_schema() if kind == "machine" else space_schema()
+    text = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
     if out is None:
         typer.echo(text, nl=False)
     else:

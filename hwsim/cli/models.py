@@ -32,12 +32,26 @@ def capture(
 def train(
     model: Model,
     out: Annotated[
-        Path | None, typer.Option("--out", help="the checkpoint; beside the model file without it")
+        Path | None,
+        typer.Option("--out", help="the checkpoint, beside the model file without it; with recipes their folder"),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="steps in place of the recipe's")] = None,
+    steps: Annotated[int | None, typer.Option(help="steps in place of the model file's")] = None,
     seed: Seed = 0,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(help="train in float32 and by this recipe, side by side; repeat for more (hwsim list recipes)"),
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="with recipes: how many seeds, from --seed on")] = 3,
+    exact: Annotated[
+        str | None, typer.Option(help="with recipes: unit, or float32 sums; without it as the recipe says")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="with recipes: begin again what the folder holds")] = False,
+    force: Force = False,
 ) -> None:
-    """Train a model by the recipe in its file; an interrupted training continues."""
+    """Train a model by the recipe in its file, or compare training recipes on it; what is interrupted continues."""
+    if recipe:
+        _compare(model, recipe, out, steps, range(seed, seed + seeds), exact, fresh, force)
+        return
     from hwsim.nn import train as train_model
 
     with progress("training") as advance:
@@ -49,3 +63,37 @@ def train(
             progress=lambda step, total, loss: advance(step, total, f"loss {loss:.3f}"),
         )
     typer.echo(f"{trained.path}: {trained.steps} steps, metric {trained.metric}")
+
+
+def _compare(
+    model: str,
+    recipes: list[str],
+    out: Path | None,
+    steps: int | None,
+    seeds: range,
+    exact: str | None,
+    fresh: bool,
+    force: bool,
+) -> None:
+    from hwsim.nn import compare
+    from hwsim.report.training import draw
+
+    folder = out or Path("reports") / f"train-{Path(model.partition(':')[0]).stem}"
+    with progress("training") as advance:
+        found = compare(
+            model,
+            recipes,
+            folder,
+            steps=steps,
+            seeds=seeds,
+            exact=exact,
+            resume=not fresh,
+            progress=advance,
+            force=force,
+        )
+    floor = found.noise_floor
+    for name in dict.fromkeys(name for name, _ in found.last):
+        if name != "float32":
+            mean, error = found.cost(name)
+            typer.echo(f"{name}: {mean:+.4f} nats above float32, standard error {error:.4f}, noise floor {floor:.4f}")
+    typer.echo(str(draw(folder)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -67,19 +67,20 @@ def show_evaluation(result: Evaluation) -> None:
 
 
 def show_study(study: Study) -> None:
-    """The front as a table, at most 12 rows, evenly thinned."""
+    """The front as a table of designs that stand for all of it (`Study.thinned`), at most 12, evenly spread."""
     from hwsim.report import significant
 
-    front: Any = study.pareto
+    kept = study.thinned()
     show_table(
-        ("arithmetic", "array", *study.objectives),
+        ("arithmetic", "array", *study.objectives, "as good"),
         [
             (
-                point.detail["numerics"],
-                point.detail["array"],
-                *(significant(point.values[name]) for name in study.objectives),
+                one.design.detail["numerics"],
+                one.design.detail["array"],
+                *(significant(one.design.values[name]) for name in study.objectives),
+                str(len(one.others)) if one.others else "",
             )
-            for point in front[:: max(1, -(-len(front) // 12))]
+            for one in kept[:: max(1, -(-len(kept) // 12))]
         ],
         left=("array",),
     )

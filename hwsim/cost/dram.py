@@ -136,9 +136,18 @@ def dram_pj_per_bit(kind: str) -> Quantity:
     Raises:
         UnknownName: no such kind.
     """
-    one = dram(kind, float(_row(kind, "memory.dram")["gbyte_s"]))
+    one = dram(kind, device_gbyte_s(kind))
     both = total((one.read_pj_per_bit(), one.write_pj_per_bit()))
     return both.scaled(0.5)
+
+
+def device_gbyte_s(kind: str) -> float:
+    """Peak bandwidth of one device (or HBM stack) of a kind, 10^9 byte/s.
+
+    Raises:
+        UnknownName: no such kind.
+    """
+    return float(_row(kind, "memory.dram")["gbyte_s"])
 
 
 def dram_kinds() -> list[str]:

@@ -23,12 +23,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim import formats
+from hwsim import formats, workbench
 from hwsim.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -452,13 +453,14 @@ def _digest(kind: type, facts: str) -> str:
 
 
 def _source(kind: type) -> str:
-    """The text of a class's module, as its methods may call what stands beside it.
+    """The text of a class's module, as its methods may call what stands beside it, and of modules that it imports.
 
     Raises:
         ArgumentError: no text is to be had, so that remembered values could not be told apart.
     """
     try:
-        return inspect.getsource(inspect.getmodule(kind) or kind)
+        text = inspect.getsource(inspect.getmodule(kind) or kind)
+        return "\n".join([text, *workbench.imported(Path(inspect.getfile(kind))).values()])
     except (OSError, TypeError):
         rule = "the source of a unit's class must be readable, so that what is remembered of it can be told apart"
         raise ArgumentError(rule, got=kind, where="datapath.key") from None

@@ -6,13 +6,14 @@ it needs no torch and no model. ``rerun`` runs the model itself with every GEMM 
 
 from __future__ import annotations
 
+import hashlib
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hwsim.errors import TraceError
+from hwsim.errors import DesignError, TraceError
 
 if TYPE_CHECKING:
     from hwsim.arch import Policy
@@ -41,24 +42,27 @@ class Measured(Metric):
 SQNR = Metric("sqnr_db", "max")
 
 
-def replay(trace: Trace, policy: Policy) -> dict[str, float]:
+def replay(trace: Trace, policy: Policy, seed: int = 0) -> dict[str, float]:
     """SQNR in dB of every forward GEMM of `trace` under `policy`, by layer, in the order of execution.
 
     The reference is the float64 product of the recorded operands. Signal and noise are summed over all recorded
     GEMMs of a layer; where the trace holds a sample of the rows, over that sample. A layer that the policy leaves in
-    float32 counts its float32 error.
+    float32 counts its float32 error. Stochastic rounding draws by counter: each product has a seed of its own, which
+    follows from `seed` and its place in the trace.
+    float32 counts its float32 error. A layer whose products are all zero, exactly, has no SQNR and is left out; one
+    with a product that is not finite has minus infinity.
     """
     signal: dict[str, float] = {}
     noise: dict[str, float] = {}
-    for gemm in trace.gemms("forward"):
-        power, error = _errors(gemm, policy)
+    for place, gemm in enumerate(trace.gemms("forward")):
+        power, error = _errors(gemm, policy, f"{seed}:{place}")
         signal[gemm.layer] = signal.get(gemm.layer, 0.0) + power
         noise[gemm.layer] = noise.get(gemm.layer, 0.0) + error
-    return {layer: _decibel(signal[layer], noise[layer]) for layer in signal}
+    return {layer: _decibel(signal[layer], noise[layer]) for layer in signal if signal[layer] or noise[layer]}
 
 
-def _errors(gemm: Gemm, policy: Policy) -> tuple[float, float]:
-    """Sums of squares of the exact product and of the emulated product's deviation from it."""
+def _errors(gemm: Gemm, policy: Policy, draw: str) -> tuple[float, float]:
+    """Sums of squares of the exact product and of the emulated one's deviation from it; `draw`: of random bits."""
     numerics = policy.for_gemm(gemm.layer, "weight" if gemm.b.role == "weight" else "activation")
     power = error = 0.0
     for index in range(gemm.a.values.shape[0]):
@@ -68,22 +72,32 @@ def _errors(gemm: Gemm, policy: Policy) -> tuple[float, float]:
         if numerics is None:
             computed = a @ b.T
         else:
-            computed = numerics.gemm(a, b, "weight" if gemm.b.role == "weight" else "activation")
+            seed = int.from_bytes(hashlib.blake2b(f"{draw}:{index}".encode(), digest_size=7).digest(), "little")
+            computed = numerics.gemm(a, b, "weight" if gemm.b.role == "weight" else "activation", seed)
         power += float(np.square(exact).sum())
         error += float(np.square(computed - exact).sum())
     return power, error
 
 
 def _decibel(signal: float, noise: float) -> float:
-    if not math.isfinite(noise):
-        return 0.0
-    if signal == 0 or noise == 0:
-        return PERFECT_DB
-    return min(PERFECT_DB, 10 * math.log10(signal / noise))
+    """Minus infinity for a product that is not finite, or that is something where it should be zero."""
+    if not math.isfinite(signal) or not math.isfinite(noise) or signal == 0:
+        return -math.inf
+    return PERFECT_DB if noise == 0 else min(PERFECT_DB, 10 * math.log10(signal / noise))
 
 
 def mean_sqnr_db(by_layer: dict[str, float], trace: Trace) -> float:
-    """One figure for a model: the mean of the layers' SQNR in dB, weighted by their MACs."""
+    """One figure for a model: the mean of the layers' SQNR in dB, weighted by their MACs.
+
+    Raises:
+        DesignError: a layer's products are not finite, or are something where they should be zero.
+        TraceError: every product of the trace is zero.
+    """
+    for layer, value in by_layer.items():
+        if not math.isfinite(value):
+            raise DesignError("products must be finite, and zero where they should be", got=value, where=layer)
+    if not by_layer:
+        raise TraceError("trace must have a product that is not zero", where=str(trace.path))
     macs: dict[str, int] = {}
     for shape in trace.workload.gemms:
         if shape.phase == "forward":

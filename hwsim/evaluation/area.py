@@ -33,6 +33,18 @@ def area(machine: Accelerator, prices: MachinePrices, synthesized: Mapping[Datap
     Raises:
         UnknownName: a coefficient is missing. MissingView: a unit has no price.
     """
+    charges = logic_charges(machine, prices, synthesized)
+    for name, level in prices.levels.items():
+        if level.area_um2 is not None:
+            charges.append(charge("", level.component, name, "", 1, "memory", level.area_um2))
+    fidelity = prices.coefficients.fidelity if synthesized is None else "synthesized"
+    return Ledger(charges, "um2", fidelity)
+
+
+def logic_charges(
+    machine: Accelerator, prices: MachinePrices, synthesized: Mapping[Datapath, Logic] | None = None
+) -> list[Charge]:
+    """The charges of `area` but those of memories, not rounded yet; none depends on a memory."""
     charges = list(_units(machine, prices, synthesized))
     charges.append(charge("", "vector", "vector", "", machine.vector.lanes, "lane", prices.vector_lane_um2))
     if cuts := prices.vector_lane_bits:
@@ -40,11 +52,7 @@ def area(machine: Accelerator, prices: MachinePrices, synthesized: Mapping[Datap
         charges.append(charge("", "pipeline", "vector", "", machine.vector.lanes * cuts, "flip-flop", flop))
     logic = sum(one.amount for one in charges)
     charges.append(charge("", "placement", "chip", "", logic, "um2 of cells", prices.placement))
-    for name, level in prices.levels.items():
-        if level.area_um2 is not None:
-            charges.append(charge("", level.component, name, "", 1, "memory", level.area_um2))
-    fidelity = prices.coefficients.fidelity if synthesized is None else "synthesized"
-    return Ledger(charges, "um2", fidelity)
+    return charges
 
 
 def _units(

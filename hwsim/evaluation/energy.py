@@ -23,7 +23,7 @@ from hwsim.evaluation.ledger import Charge, Ledger
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator, Numerics
-    from hwsim.arch.plan import Plan, Product
+    from hwsim.arch.plan import Plan, Product, Step
     from hwsim.cost.gates import GateEnergy
     from hwsim.cost.quantity import Quantity
     from hwsim.cost.toggles import Toggles
@@ -65,25 +65,32 @@ def energy(
     """
     if fidelity not in FIDELITIES:
         raise ArgumentError(f"must be one of {', '.join(FIDELITIES)}", got=fidelity, where="energy.fidelity")
-    charges: list[Charge] = []
     numerics = {one.key: one for one in machine.policy.numerics}
-    for place, step in enumerate(plan.steps):
-        own: list[Charge] = []
-        for product in step.products:
-            known = counted.get(-1 if product.record is None else product.record, Counted())
-            own += _product(product, numerics[product.numerics_key], machine, prices, known, fidelity)
-        for work in step.vector:
-            price = prices.vector(work.kind)
-            own.append(charge(work.layer, f"vector.{work.kind}", "vector", "", work.elements, "element", price))
-            if edges := prices.vector_edges(work.kind) * work.elements:
-                edge = prices.clock_edge
-                own.append(charge(work.layer, "pipeline", "vector", "", edges, "clock edge of a bit", edge))
-        for row in step.traffic:
-            own += _moved(row.layer, row.tensor, row.level, row.read_bits, row.written_bits, prices)
-        charges += (replace(one, step=place) for one in own)
+    charges = [
+        replace(one, step=place)
+        for place, step in enumerate(plan.steps)
+        for one in step_charges(step, numerics, prices, counted, fidelity)
+    ]
     for component, level, price in prices.per_cycle(logic_um2):
         charges.append(charge("", component, level, "", plan.latency_cycles, "cycle", price))
     return Ledger(charges, "pJ", fidelity)
+
+
+def step_charges(
+    step: Step, numerics: Mapping[str, Numerics], prices: MachinePrices, counted: Mapping[int, Counted], fidelity: str
+) -> Iterator[Charge]:
+    """What one step of a plan is charged for, not rounded yet; `numerics` by key, the rest as of `energy`."""
+    machine = prices.machine
+    for product in step.products:
+        known = counted.get(-1 if product.record is None else product.record, Counted())
+        yield from _product(product, numerics[product.numerics_key], machine, prices, known, fidelity)
+    for work in step.vector:
+        price = prices.vector(work.kind)
+        yield charge(work.layer, f"vector.{work.kind}", "vector", "", work.elements, "element", price)
+        if edges := prices.vector_edges(work.kind) * work.elements:
+            yield charge(work.layer, "pipeline", "vector", "", edges, "clock edge of a bit", prices.clock_edge)
+    for row in step.traffic:
+        yield from _moved(row.layer, row.tensor, row.level, row.read_bits, row.written_bits, prices)
 
 
 def charge(layer: str, component: str, level: str, tensor: str, count: float, event: str, price: Quantity) -> Charge:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import secrets
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
@@ -66,6 +65,7 @@ class Evaluator:
             ``"gates"`` (every gate of the units on these operands, and synthesised areas: needs Yosys).
         metric_options: what the model's ``metric()`` is called with in a rerun.
         memo: values measured before; the user's cache without it.
+        seed: of schemes that round stochastically, in a replay; bits that flip are counted on one draw.
 
     Raises:
         ArgumentError: an unknown kind of accuracy or energy, or a trace without forward GEMMs.
@@ -79,13 +79,14 @@ class Evaluator:
         energy: EnergyKind = "trace",
         metric_options: dict[str, Any] | None = None,
         memo: Memo | None = None,
+        seed: int = 0,
     ) -> None:
         if accuracy not in ("replay", "rerun"):
             raise ArgumentError("accuracy must be 'replay' or 'rerun'", got=accuracy)
         if energy not in ("pann", "trace", "gates"):
             raise ArgumentError("energy must be 'pann', 'trace' or 'gates'", got=energy)
         self.trace, self.accuracy_kind, self.energy_kind = trace, accuracy, energy
-        self.metric_options = metric_options or {}
+        self.metric_options, self.seed = metric_options or {}, seed
         self.memo = memo or Memo()
         trace.verify()  # remembered values are looked up by the index: damaged operands must not hide behind them
         self.work = forward_work(trace.workload, where=str(trace.path))
@@ -134,24 +135,29 @@ class Evaluator:
 
     def price(self, accelerator: Accelerator) -> Priced:
         """Plan, energy and area, without any accuracy; raises as a whole evaluation does."""
-        order, toggles, gates, logic = accelerator.array.dataflow.order, None, None, None
+        counted = self.counted(accelerator.policy, accelerator.array.dataflow.order)
+        logic = in_gates.areas(accelerator) if self.energy_kind == "gates" else None
+        return price(self.work, accelerator, counted, self.energy_kind, logic, self._plans.pop(accelerator, None))
+
+    def counted(self, policy: Policy, order: str) -> dict[int, Counted]:
+        """What is known of the operands of each product, in the order of a dataflow."""
+        toggles, gates = None, None
         if self.energy_kind != "pann":
-            toggles = self.toggles(accelerator.policy, order)
+            toggles = self.toggles(policy, order)
         if self.energy_kind == "gates":
-            gates = self.gates(accelerator.policy, order)
-            logic = in_gates.areas(accelerator)
-        additions = self.additions(accelerator.policy)
-        counted = {
+            gates = self.gates(policy, order)
+        additions = self.additions(policy)
+        return {
             record: Counted(
                 None if toggles is None else toggles[place], None if gates is None else gates[place], additions[place]
             )
             for place, record in enumerate(self._forward)
         }
-        return price(self.work, accelerator, counted, self.energy_kind, logic, self._plans.pop(accelerator, None))
 
     def sqnr_db(self, policy: Policy) -> dict[str, float]:
         """SQNR by layer of a replay of the trace."""
-        found: dict[str, float] = self._get(self._key("sqnr", policy), lambda: replay(self.trace, policy), _BY_LAYER)
+        key = self._sqnr_key(policy)
+        found: dict[str, float] = self._get(key, lambda: replay(self.trace, policy, self.seed), _BY_LAYER)
         return found
 
     def toggles(self, policy: Policy, dataflow: str) -> list[Toggles]:
@@ -199,7 +205,7 @@ class Evaluator:
         where = str(self.trace.path.resolve()), self.trace.digest
         calls: dict[str, tuple[Any, ...]] = {}
         for policy in policies:
-            calls[self._key("sqnr", policy)] = (measures.replay_elsewhere, *where, policy)
+            calls[self._sqnr_key(policy)] = (measures.replay_elsewhere, *where, policy, self.seed)
             if self.energy_kind != "pann":
                 calls[self._key("toggles", policy)] = (measures.count_elsewhere, *where, policy)
             if self.accuracy_kind == "rerun":
@@ -225,12 +231,7 @@ class Evaluator:
         where = str(self.trace.path.resolve()), self.trace.digest
         jobs = {}
         for machine in accelerators:
-            additions = {
-                record: one
-                for record, one in zip(self._forward, self.additions(machine.policy), strict=True)
-                if one is not None
-            }
-            jobs[machine] = submit(measures.plan_elsewhere, *where, machine, additions)
+            jobs[machine] = submit(measures.plan_elsewhere, *where, machine, self.additions_by_record(machine.policy))
         for machine, job in jobs.items():
             try:
                 self._plans[machine] = job.result()
@@ -245,8 +246,21 @@ class Evaluator:
             raise self._lost[key]
         return self.memo.get(key, compute, shape)
 
+    def remember(self, machine: Accelerator, plan: Plan) -> None:
+        """Keep a plan of `machine` that is known for the next time it is priced."""
+        self._plans[machine] = plan
+
+    def additions_by_record(self, policy: Policy) -> dict[int, float]:
+        """Additions of an element of each product that has some, by its place among the products of the workload."""
+        found = zip(self._forward, self.additions(policy), strict=True)
+        return {record: one for record, one in found if one is not None}
+
     def _key(self, what: str, policy: Policy) -> str:
         return f"{what}:{self.trace.digest}:{policy.key}"
+
+    def _sqnr_key(self, policy: Policy) -> str:
+        key = self._key("sqnr", policy)
+        return f"{key}:{self.seed}" if any(one.stochastic for one in policy.numerics) else key
 
     @property
     def _spec(self) -> str:
@@ -283,7 +297,11 @@ class Evaluator:
 
 
 def evaluate(
-    trace: Trace | Workload, accelerator: Accelerator, accuracy: AccuracyKind = "replay", energy: EnergyKind = "trace"
+    trace: Trace | Workload,
+    accelerator: Accelerator,
+    accuracy: AccuracyKind = "replay",
+    energy: EnergyKind = "trace",
+    seed: int = 0,
 ) -> Evaluation:
     """Price one design on one trace (see `Evaluator`), or on a workload, which has shapes but no operands.
 
@@ -293,26 +311,13 @@ def evaluate(
         accelerator: the design.
         accuracy: ``"replay"`` or ``"rerun"``.
         energy: ``"pann"``, ``"trace"`` or ``"gates"``.
+        seed: of schemes that round stochastically.
 
     Returns:
         Accuracy, energy, area and latency with their breakdowns, each number with its source and error.
     """
     if not isinstance(trace, Workload):
-        return Evaluator(trace, accuracy, energy)(accelerator)
-    work = forward_work(trace, where=trace.name)
-    priced = price(work, accelerator, {}, "pann")
-    return Evaluation(
-        accelerator=accelerator,
-        workload=trace.name,
-        fidelity="none",
-        metric=SQNR,
-        accuracy=math.nan,
-        sqnr_db={},
-        plan=priced.plan,
-        energy=priced.energy,
-        area=priced.area,
-        macs=work.macs,
-        tokens=work.tokens,
-        f_max_ghz=priced.f_max_ghz,
-        borrowed="; ".join(filter(None, (work.note, "no operands: flips of units follow from their widths"))),
-    )
+        return Evaluator(trace, accuracy, energy, seed=seed)(accelerator)
+    from hwsim.evaluation.borrowing import evaluate_workload
+
+    return evaluate_workload(trace, accelerator)

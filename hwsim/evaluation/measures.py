@@ -17,6 +17,7 @@ from hwsim.trace import Trace, load_trace
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator, Policy
     from hwsim.arch.plan import Plan
+    from hwsim.timing.planning import Decision
 
 
 def count(trace: Trace, policy: Policy) -> list[dict[str, Any]]:
@@ -42,9 +43,9 @@ def count_elsewhere(path: str, digest: str, policy: Policy) -> list[dict[str, An
     return count(_opened(path, digest), policy)
 
 
-def replay_elsewhere(path: str, digest: str, policy: Policy) -> dict[str, float]:
+def replay_elsewhere(path: str, digest: str, policy: Policy, seed: int) -> dict[str, float]:
     """`hwsim.evaluation.replay` on the trace at `path`."""
-    return replay(_opened(path, digest), policy)
+    return replay(_opened(path, digest), policy, seed)
 
 
 def rerun_elsewhere(spec: str, weights: str, policy: Policy, options: dict[str, Any]) -> float:
@@ -60,6 +61,13 @@ def plan_elsewhere(path: str, digest: str, machine: Accelerator, additions: dict
 
     check_clock(machine, machine_prices(machine))
     return planned(forward_work(_opened(path, digest).workload, path), machine, additions)
+
+
+def decide_elsewhere(path: str, digest: str, machine: Accelerator, additions: dict[int, float]) -> Decision:
+    """`hwsim.evaluation.pricing.decided` for the forward pass of the trace at `path`."""
+    from hwsim.evaluation.pricing import decided, forward_work
+
+    return decided(forward_work(_opened(path, digest).workload, path), machine, additions)
 
 
 @lru_cache(maxsize=4)

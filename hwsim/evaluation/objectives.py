@@ -28,6 +28,8 @@ class Measure:
         label: for axes.
         superlative: what the best design in it is called.
         of: its value.
+        basis: the breakdown whose error it carries, as `Evaluation.detail` names it: the measure, or its reciprocal
+            where it is to be large, is that sum times numbers that the plan gives exactly. None where the whole is.
     """
 
     name: str
@@ -36,16 +38,20 @@ class Measure:
     label: str
     superlative: str
     of: Callable[[Evaluation], float]
+    basis: Literal["energy_pj", "area_um2"] | None = None
 
 
 MEASURES: tuple[Measure, ...] = (
-    Measure("energy", "energy_uj", "min", "energy, µJ per pass", "least energy", lambda one: one.energy_pj * 1e-6),
-    Measure("area", "area_mm2", "min", "area, mm²", "smallest", lambda one: one.area_um2 * 1e-6),
+    Measure(
+        "energy", "energy_uj", "min", "energy, µJ per pass", "least energy",
+        lambda one: one.energy_pj * 1e-6, "energy_pj",
+    ),
+    Measure("area", "area_mm2", "min", "area, mm²", "smallest", lambda one: one.area_um2 * 1e-6, "area_um2"),
     Measure("latency", "latency_ms", "min", "latency, ms per pass", "fastest", lambda one: one.latency_s * 1e3),
-    Measure("power", "power_mw", "min", "power, mW", "least power", lambda one: one.power_w * 1e3),
+    Measure("power", "power_mw", "min", "power, mW", "least power", lambda one: one.power_w * 1e3, "energy_pj"),
     Measure(
         "edp", "edp_uj_ms", "min", "energy × delay, µJ·ms", "least energy × delay",
-        lambda one: one.energy_pj * 1e-6 * one.latency_s * 1e3,
+        lambda one: one.energy_pj * 1e-6 * one.latency_s * 1e3, "energy_pj",
     ),
     Measure(
         "dram", "dram_mbit", "min", "DRAM traffic, Mbit per pass", "least DRAM traffic",
@@ -54,11 +60,12 @@ MEASURES: tuple[Measure, ...] = (
     Measure("throughput", "passes_s", "max", "passes per second", "most passes", lambda one: 1 / one.latency_s),
     Measure("tokens", "tokens_s", "max", "tokens per second", "most tokens", lambda one: one.tokens / one.latency_s),
     Measure(
-        "efficiency", "tops_w", "max", "TOPS/W", "most operations per joule", lambda one: 2 * one.macs / one.energy_pj
+        "efficiency", "tops_w", "max", "TOPS/W", "most operations per joule",
+        lambda one: 2 * one.macs / one.energy_pj, "energy_pj",
     ),
     Measure(
         "density", "tops_mm2", "max", "TOPS/mm²", "most operations per area",
-        lambda one: 2 * one.macs / one.latency_s * 1e-12 / (one.area_um2 * 1e-6),
+        lambda one: 2 * one.macs / one.latency_s * 1e-12 / (one.area_um2 * 1e-6), "area_um2",
     ),
 )  # fmt: skip
 """Every quantity, in the order of a table. An operation is a multiplication or an addition: two a MAC."""

@@ -176,11 +176,16 @@ def machine_prices(machine: Accelerator, coefficients: str = DEFAULT) -> Machine
         ArgumentError, UnknownName: an unknown node, DRAM, device or coefficient.
     """
     technology.supply(machine.node_nm, machine.voltage, f"{machine.name}.technology.voltage")
-    levels = {memory.name: _level(machine, memory) for memory in machine.memories}
+    levels = {memory.name: level_price(machine, memory) for memory in machine.memories}
     return MachinePrices(machine, load_coefficients(coefficients), levels)
 
 
-def _level(machine: Accelerator, memory: Memory) -> LevelPrice:
+def level_price(machine: Accelerator, memory: Memory) -> LevelPrice:
+    """Prices of one memory at the node and supply of `machine`.
+
+    Raises:
+        DesignError: a memory that cannot be made. UnknownName: an unknown DRAM or device.
+    """
     if memory.kind == "dram":
         return _dram(machine, memory)
     if memory.kind == "registers":

@@ -8,15 +8,17 @@ impossible machine is ever made.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from hwsim.arch.nominal import nominal, weighing
+from hwsim.arch.units import storage_bits
 from hwsim.errors import ArgumentError, DesignError
 from hwsim.evaluation.area import area
 from hwsim.evaluation.energy import Counted, energy
 from hwsim.evaluation.ledger import Ledger
 from hwsim.evaluation.prices import MachinePrices, machine_prices
-from hwsim.timing import plan
+from hwsim.timing.planning import Decision, carry_out, decide
 from hwsim.trace.graph import Graph, graph_of_products
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from hwsim.arch.plan import Plan
     from hwsim.cost.gates import Logic
     from hwsim.datapaths.base import Datapath
+    from hwsim.quant import Scheme
+    from hwsim.timing.wiring import PlanPrices
     from hwsim.trace import Workload
 
 
@@ -118,7 +122,8 @@ def price(
 
 
 def planned(work: Work, machine: Accelerator, additions: Mapping[int, float]) -> Plan:
-    """The plan that the machine's own prices choose; nothing of it depends on operands but the additions.
+    """The plan that the machine's own prices choose, or with ``objective = "nominal"`` those of its nominal machine;
+    nothing of it depends on operands but the additions.
 
     Args:
         work: the pass.
@@ -128,14 +133,74 @@ def planned(work: Work, machine: Accelerator, additions: Mapping[int, float]) ->
     Raises:
         HwsimError: the machine cannot run the pass.
     """
+    by_place = additions_by_place(work, additions)
+    return carry_out(decided(work, machine, additions), work.graph, machine, by_place)
+
+
+def decided(work: Work, machine: Accelerator, additions: Mapping[int, float]) -> Decision:
+    """What `planned` decides; machines with one `judge` share it."""
+    judging = judge(machine)
+    return decide(work.graph, judging, _weights(judging), additions_by_place(work, additions))
+
+
+def _weights(judging: Accelerator) -> PlanPrices:
+    """What the plan of a machine that is its own `judge` is weighed by."""
+    machine = weighing(judging) if judging.objective == "nominal" else judging
     prices = machine_prices(machine)
-    standing = sum(one.value for _, _, one in prices.per_cycle(_logic_um2(area(machine, prices))))
-    by_place = {
+    return prices.for_plan(sum(one.value for _, _, one in prices.per_cycle(_logic_um2(area(machine, prices)))))
+
+
+def judge(machine: Accelerator) -> Accelerator:
+    """The machine on which the plan of `machine` is chosen: itself, or its nominal one."""
+    return nominal(machine) if machine.objective == "nominal" else machine
+
+
+def plan_key(work: Work, judging: Accelerator, additions: Mapping[int, float]) -> tuple[object, ...]:
+    """All that `decided` reads of a machine that is its own `judge`: sizes, prices, and of each product how its
+    operands are stored and how its unit is timed. On one work, machines of one key have one decision.
+
+    Raises:
+        HwsimError: a layer without a unit, or an unknown price.
+    """
+    weighed = _weights(judging)
+    units: dict[tuple[object, ...], int] = {}
+    products = []
+    for place, operator in enumerate(work.graph.operators):
+        shape = operator.gemm
+        if shape is None or operator.folded:
+            continue
+        numerics = judging.policy.for_gemm(shape.layer, shape.b_role)
+        if numerics is None:
+            raise DesignError("a layer in float32 has no unit", where=shape.layer)
+        unit, known = numerics.datapath, additions.get(-1 if operator.record is None else operator.record)
+        stored = (
+            storage_bits(numerics, "activation", shape.batch * shape.m, shape.k),
+            storage_bits(numerics, shape.b_role, shape.n, shape.k),
+            *(_stored(numerics.scheme(role)) for role in ("activation", shape.b_role)),
+        )
+        one = type(unit).__name__, unit.lanes, unit.cycles_per_step(known), unit.accumulator_bits, stored
+        products.append((place, units.setdefault(one, len(units))))
+    memories = tuple(replace(memory, technology="lstp" if memory.kind != "dram" else memory.technology)
+                     for memory in judging.memories)  # fmt: skip
+    return (
+        tuple(products), tuple(units), judging.arrays, memories, judging.vector, judging.output_bits,
+        judging.objective, judging.fused, judging.clock_ghz, tuple(weighed.read_pj.items()),
+        tuple(weighed.write_pj.items()), weighed.idle_pj_per_cycle,
+    )  # fmt: skip
+
+
+def _stored(scheme: Scheme) -> tuple[object, ...]:
+    """What bits of a tensor in a scheme depend on."""
+    return scheme.element_format.bits, scheme.granularity, scheme.block, scheme.scale_bits, scheme.tensor_scale
+
+
+def additions_by_place(work: Work, additions: Mapping[int, float]) -> dict[int, float]:
+    """`additions` by place of the operator in the graph, as plans take them."""
+    return {
         place: additions[operator.record]
         for place, operator in enumerate(work.graph.operators)
         if operator.record is not None and operator.record in additions
     }
-    return plan(work.graph, machine, prices.for_plan(standing), by_place)
 
 
 def additions_of(counted: Mapping[int, Counted]) -> dict[int, float]:

@@ -122,9 +122,45 @@ class Evaluation:
             "area_error": area.total.error_factor,
             "sources": {f"energy: {name}": _source(part) for name, part in energy.parts.items()}
             | {f"area: {name}": _source(part) for name, part in area.parts.items()},
+            "by_layer_pj": self._energies("layer"),
+            "by_level_pj": self._energies("level"),
+            "traffic_bits": self._moved(),
+            "steps": self._run(),
             "sqnr_db": self.sqnr_db,
             "borrowed": self.borrowed,
         }
+
+    def _energies(self, by: Grouping) -> dict[str, float]:
+        return {name: part.value for name, part in self.energy.breakdown(by).parts.items()}
+
+    def _moved(self) -> list[list[str | int]]:
+        """Rows (class of tensor, level, bits read, bits written), in the order of the run."""
+        moved: dict[tuple[str, str], list[int]] = {}
+        for row in self.traffic:
+            bits = moved.setdefault((tensor_class(row.tensor), row.level), [0, 0])
+            bits[0] += row.read_bits
+            bits[1] += row.written_bits
+        return [[*key, *bits] for key, bits in moved.items()]
+
+    def _run(self) -> list[list[str | int]]:
+        """Rows (operators, cycles, what they wait for, cycles of array, of vector unit, of DRAM), one a step."""
+        return [
+            [
+                " + ".join(step.layers), step.cycles.latency, step.cycles.bound, step.cycles.compute,
+                step.cycles.vector, step.cycles.dram,
+            ]
+            for step in self.plan.steps
+        ]  # fmt: skip
+
+
+def tensor_class(name: str) -> str:
+    """What a tensor is by its name in the graph (`hwsim.trace.graph.Tensor`): weights, inputs (states among them),
+    activations, partial sums."""
+    if name.endswith(":partial"):
+        return "partial sums"
+    if ":" in name:
+        return "activations"
+    return "inputs" if name.split(".")[0] == "input" else "weights"
 
 
 def _causes(made: Breakdown) -> dict[str, dict[str, float]]:

@@ -9,22 +9,30 @@ from hwsim.errors import MissingExtra
 
 if TYPE_CHECKING:
     from hwsim.nn.capturing import capture
-    from hwsim.nn.emulation import Coverage, Emulation, emulate
+    from hwsim.nn.comparing import Comparison, compare
+    from hwsim.nn.coverage import Coverage
+    from hwsim.nn.emulation import Emulation, emulate
     from hwsim.nn.metric import Measurement, measure
-    from hwsim.nn.models import ModelFile, load_file, load_model
+    from hwsim.nn.models import Inputs, ModelFile, load_file, load_model
+    from hwsim.nn.muon import Muon, newton_schulz
     from hwsim.nn.recipes import policy_of
     from hwsim.nn.training import Recipe, Trained, train
     from hwsim.nn.workload import meta_workload
 
 _HOME = {
     "capture": "hwsim.nn.capturing",
-    "Coverage": "hwsim.nn.emulation",
+    "compare": "hwsim.nn.comparing",
+    "Comparison": "hwsim.nn.comparing",
+    "Coverage": "hwsim.nn.coverage",
     "Emulation": "hwsim.nn.emulation",
     "emulate": "hwsim.nn.emulation",
     "Measurement": "hwsim.nn.metric",
     "measure": "hwsim.nn.metric",
     "policy_of": "hwsim.nn.recipes",
     "meta_workload": "hwsim.nn.workload",
+    "Muon": "hwsim.nn.muon",
+    "newton_schulz": "hwsim.nn.muon",
+    "Inputs": "hwsim.nn.models",
     "ModelFile": "hwsim.nn.models",
     "load_file": "hwsim.nn.models",
     "load_model": "hwsim.nn.models",
@@ -34,18 +42,23 @@ _HOME = {
 }
 
 __all__ = [
+    "Comparison",
     "Coverage",
     "Emulation",
+    "Inputs",
     "Measurement",
     "ModelFile",
+    "Muon",
     "Recipe",
     "Trained",
     "capture",
+    "compare",
     "emulate",
     "load_file",
     "load_model",
     "measure",
     "meta_workload",
+    "newton_schulz",
     "policy_of",
     "train",
 ]

@@ -3,7 +3,8 @@
 A model file defines ``build() -> nn.Module``, and may define
 
 - ``batches() -> iterable``: what the model is fed in a capture. A tensor is the model's input; of a tuple the
-  first item is, and the rest (labels) is for ``loss``; a dict holds keyword arguments.
+  first item is, and the rest (labels) is for ``loss``; a mapping holds keyword arguments; `Inputs` holds all that
+  the model is called with, where a tuple's second member is an input too.
 - ``loss(model, batch) -> scalar tensor``: needed for a capture of the backward pass.
 - ``metric(model) -> float | dict``: a float counts as better when higher. In a dict the first entry is the metric,
   and ``"lower_is_better": True`` turns it round.
@@ -19,8 +20,8 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -147,10 +148,12 @@ class ModelFile:
 
 
 def check_finite(model: nn.Module, where: str) -> None:
-    """Raise `ModelError` if a parameter or buffer of `model` holds NaN or an infinity."""
+    """Raise `ModelError` if a parameter or buffer of `model` holds NaN, or a parameter an infinity: buffers of
+    infinities are masks."""
+    parameters = dict(model.named_parameters())
     for name, value in model.state_dict().items():
         if isinstance(value, Tensor) and value.is_floating_point() and not value.is_meta:
-            wrong = int((~torch.isfinite(value)).sum())
+            wrong = int((~torch.isfinite(value) if name in parameters else torch.isnan(value)).sum())
             if wrong:
                 raise ModelError(f"weights must be finite, {name} holds {wrong} NaN or infinite values", where=where)
 
@@ -160,15 +163,28 @@ def load_model(spec: str | Path | nn.Module) -> nn.Module:
     return spec if isinstance(spec, nn.Module) else ModelFile.find(spec).build().eval()
 
 
+@dataclass(frozen=True)
+class Inputs:
+    """A batch whose members are all the model's: ``Inputs((images, masks))`` calls ``model(images, masks)``."""
+
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
 def arguments(batch: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """What a model is called with for a batch of the form that the module docstring describes."""
+    if isinstance(batch, Inputs):
+        return batch.args, dict(batch.kwargs)
     if isinstance(batch, Tensor):
         return (batch,), {}
-    if isinstance(batch, dict):
-        return (), batch
+    if isinstance(batch, Mapping):
+        return (), dict(batch)
     if isinstance(batch, (tuple, list)) and batch and isinstance(batch[0], Tensor):
         return (batch[0],), {}
-    raise ArgumentError("batch must be a tensor, a tuple that begins with one, or a dict", got=type(batch).__name__)
+    raise ArgumentError(
+        "batch must be a tensor, a tuple that begins with one, a mapping, or hwsim.nn.Inputs",
+        got=type(batch).__name__,
+    )
 
 
 def run(model: nn.Module, batch: Any) -> Any:

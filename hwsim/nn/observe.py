@@ -12,6 +12,7 @@ An operand is a ``"gradient"`` if a gradient went into it, a ``"weight"`` if not
 from __future__ import annotations
 
 import sys
+import threading
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
@@ -30,6 +31,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from hwsim.errors import CaptureError
+from hwsim.nn.decompositions import DECOMPOSED
+from hwsim.nn.places import plain_name
 from hwsim.nn.products import Call, Product, as_call, hides_products
 from hwsim.nn.recording import Attention, Recorder
 from hwsim.nn.stored import written
@@ -75,15 +78,23 @@ that the program writes down, and what integers and constants alone lead to, suc
 
 
 class Roles:
-    """What the numbers of a tensor are, by the memory they lie in, so that views share the role of their base."""
+    """What the numbers of a tensor are, by the memory they lie in, so that views share the role of their base.
+
+    Parameters stay weights, whatever writes them; other tensors get the role of what was written last.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self._known: dict[int, tuple[StorageWeakRef, Kind]] = {}  # the reference keeps the key from being reused
         self._limit = 1 << 14
+        self._owners: dict[int, str] = {}
+        self._parameters: list[Tensor] = []  # kept alive, so that no other memory gets their keys
         for tensor in model.buffers():
             self.set(tensor, "buffer")
-        for tensor in model.parameters():
-            self.set(tensor, "weight")
+        for name, tensor in model.named_parameters():
+            key = storage_key(tensor)
+            if key is not None:
+                self._owners.setdefault(key, plain_name(name).rpartition(".")[0])
+                self._parameters.append(tensor)
 
     def of(self, tensor: Tensor) -> Role:
         """The role of a tensor, ``"activation"`` unless something else is known."""
@@ -93,10 +104,24 @@ class Roles:
 
     def kind(self, tensor: Tensor) -> Kind:
         """What is known of a tensor, ``"index"`` for whole numbers of 32 and 64 bits that are not fed as such."""
-        known = self._known.get(_storage(tensor)._cdata)
+        key = storage_key(tensor)
+        if key in self._owners or isinstance(tensor, nn.Parameter):
+            return "weight"
+        known = self._known.get(key) if key is not None else None
         if known:
             return known[1]
         return "index" if tensor.dtype in (torch.int64, torch.int32, torch.bool) else "activation"
+
+    def kind_of_memory(self, tensor: Tensor) -> Kind | None:
+        """What is known of the memory that a tensor lies in, whatever the tensor itself says."""
+        key = storage_key(tensor)
+        known = self._known.get(key) if key is not None else None
+        return "weight" if key in self._owners else (known[1] if known else None)
+
+    def owner(self, tensor: Tensor) -> str | None:
+        """The module that holds a parameter, None for any other tensor."""
+        key = storage_key(tensor)
+        return None if key is None else self._owners.get(key)
 
     def folded(self, a: Tensor, b: Tensor) -> str:
         """Why a product is no arithmetic of the network, "" if it is: ``"complex"`` and ``"index"`` products, of
@@ -112,8 +137,10 @@ class Roles:
 
     def set(self, tensor: Tensor, role: Kind) -> None:
         """Note the role of a tensor's memory."""
-        storage = _storage(tensor)
-        self._known[storage._cdata] = StorageWeakRef(storage), role  # type: ignore[no-untyped-call]
+        key = storage_key(tensor)
+        if key is None or key in self._owners:
+            return
+        self._known[key] = StorageWeakRef(_plain(tensor).untyped_storage()), role  # type: ignore[no-untyped-call]
         if len(self._known) > self._limit:
             alive = {key: known for key, known in self._known.items() if not known[0].expired()}  # type: ignore[no-untyped-call]
             self._known = alive
@@ -121,7 +148,9 @@ class Roles:
 
     def forget(self, tensor: Tensor) -> None:
         """Take a tensor for what its type alone tells."""
-        self._known.pop(_storage(tensor)._cdata, None)
+        key = storage_key(tensor)
+        if key is not None:
+            self._known.pop(key, None)
 
     def pass_on(self, inputs: list[Tensor], outputs: list[Tensor], random: bool) -> None:
         """Give the results of an operator the role that follows from its inputs."""
@@ -141,8 +170,19 @@ class Roles:
                 self.forget(tensor)
 
 
-def _storage(tensor: Tensor) -> torch.UntypedStorage:
-    return tensor.untyped_storage()
+def storage_key(tensor: Tensor) -> int | None:
+    """The memory that a tensor lies in, None where it has none of its own (sparse, wrapped by another package)."""
+    try:
+        return int(_plain(tensor).untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):
+        return None
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """A tensor without the transforms of ``torch.func`` around it."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(tensor):
+        tensor = torch._C._functorch.get_unwrapped(tensor)
+    return tensor
 
 
 def current_node() -> int | None:
@@ -151,55 +191,106 @@ def current_node() -> int | None:
     return None if node is None else node._sequence_nr()
 
 
+class _Stack(threading.local):
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.nodes: list[int | None] = []
+
+
 class Layers:
-    """The stack of modules that are running, by name.
+    """The stacks of modules that are running, one a thread, by name.
 
     Hooks are torch's global ones: the model itself stays as it is, so that it can be copied and stored meanwhile.
+    A module of the model's own class that `is_copy` takes for a copy goes by the model's names.
+
+    Args:
+        model: whose modules are named.
+        on_enter, on_leave: called around the outermost module of a thread, `on_enter` with the module.
+        is_copy: whether a module that is not the model's was made of it.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        self._stack: list[str] = []
-        self._nodes: list[int | None] = []
-        self._names = {module: name for name, module in model.named_modules()}
-        self._handles = [
+    def __init__(
+        self,
+        model: nn.Module,
+        on_enter: Callable[[nn.Module], None] | None = None,
+        on_leave: Callable[[], None] | None = None,
+        is_copy: Callable[[nn.Module], bool] | None = None,
+    ) -> None:
+        self._local = _Stack()
+        self.thread = threading.current_thread()
+        self._root, self._is_copy = type(model), is_copy
+        self._names = {module: plain_name(name) for name, module in model.named_modules()}
+        self._on_enter, self._on_leave = on_enter, on_leave
+        self._handles: list[Any] = []
+        self.hook()
+
+    def hook(self) -> None:
+        """Put the hooks on."""
+        self._handles += [
             register_module_forward_pre_hook(self._enter),
             register_module_forward_hook(self._leave, always_call=True),
         ]
 
     def _enter(self, module: nn.Module, args: Any) -> None:
-        if module in self._names:
-            self._stack.append(self._names[module])
-            self._nodes.append(current_node())
+        if module not in self._names and not self._adopted(module):
+            if isinstance(module, torch.jit.ScriptModule) and self._is_copy is not None and self._is_copy(module):
+                assert self._on_enter is not None
+                self._on_enter(module)  # nobody sees what runs inside
+            return
+        if not self._local.names and self._on_enter is not None:
+            self._on_enter(module)
+        self._local.names.append(self._names[module])
+        self._local.nodes.append(current_node())
 
     def _leave(self, module: nn.Module, args: Any, output: Any) -> None:
-        if module in self._names:
-            self._stack.pop()
-            self._nodes.pop()
+        if module in self._names and self._local.names:
+            self._local.names.pop()
+            self._local.nodes.pop()
+            if not self._local.names and self._on_leave is not None:
+                self._on_leave()
+
+    def _adopted(self, module: nn.Module) -> bool:
+        if type(module) is not self._root or self._is_copy is None or not self._is_copy(module):
+            return False
+        copied = {inner: plain_name(name) for name, inner in module.named_modules()}
+        if any(inner in self._names for inner in copied):
+            return False  # the model's own modules in another container
+        self._names |= copied
+        return True
+
+    def name_of(self, module: object) -> str | None:
+        """The name of a module of the model, None for anything else."""
+        return self._names.get(module) if isinstance(module, nn.Module) else None
 
     @property
     def running(self) -> bool:
-        """Whether a forward of the model is under way."""
-        return bool(self._stack)
+        """Whether a forward of the model is under way in this thread."""
+        return bool(self._local.names)
 
     @property
     def forward(self) -> bool:
         """Whether a forward of the model is under way and no backward inside of it: recomputation runs a forward
         inside of a backward node, which is then the one that the module was entered in."""
-        return bool(self._stack) and self._nodes[-1] == current_node()
+        return bool(self._local.names) and self._local.nodes[-1] == current_node()
 
     @property
     def current(self) -> str:
         """Dotted name of the innermost module, "" for the model itself."""
-        return self._stack[-1] if self._stack else ""
+        return self._local.names[-1] if self._local.names else ""
 
     def remove(self) -> None:
         """Take the hooks off."""
-        for handle in self._handles:
-            handle.remove()
+        while self._handles:
+            self._handles.pop().remove()
+
+
+OWN = ("lstm", "gru", "rnn", "einsum", "tensordot", "inner")
+"""Functions that torch itself takes apart below a dispatch mode."""
 
 
 class _Attention(TorchFunctionMode):
-    """Knows when attention is under way, and how many products of two activations it has had.
+    """Knows when attention is under way, and how many products of two activations it has had; takes functions apart
+    that hide their products.
 
     Inside `multi_head_attention_forward` torch shows this mode no inner call, so both functions count.
     """
@@ -214,6 +305,10 @@ class _Attention(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if function in DECOMPOSED and not str(getattr(function, "__name__", "")).startswith(OWN):
+            with self:
+                found = DECOMPOSED[function](*args, **(kwargs or {}))
+            return function(*args, **(kwargs or {})) if found is None else found
         if function not in self.FUNCTIONS:
             return function(*args, **(kwargs or {}))
         self._open.append(0)
@@ -259,6 +354,11 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def on_call(self, name: str, call: Call, seen: tuple[Seen, ...], compute: Callable[[], Any]) -> Any:
         """Handle the operator `name` (``"aten.mm"``); `compute` runs it as it is. Returns its result."""
 
+    def on_hidden(self, name: str) -> None:
+        """Raise `CaptureError`: the operator `name` multiplies matrices where nobody sees the operands."""
+        where = self.layers.current or "model"
+        raise CaptureError("operator must be one whose matrix products can be seen", got=name, where=where)
+
     def after(self, operator: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         """Called once each operator (an overload packet such as ``aten.mm``) has run."""
 
@@ -280,11 +380,7 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         wanted = self.wants()
         composite = packet is not None and func._can_decompose()
         if wanted and (packet is None or (hides_products(name) and not composite)):
-            raise CaptureError(
-                "operator must be one whose matrix products can be seen",
-                got=name if packet else str(func),
-                where=self.layers.current or "model",
-            )
+            self.on_hidden(name if packet else str(func))
         inner = OPDEFS.get(func._schema.name) if wanted and packet is not None else None
         if inner is not None:  # an operator of the user's own, written in Python
             with self:
@@ -308,6 +404,10 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if target and result is not target[0]:
                 result = target[0].resize_(result.shape).copy_(result)
         if self.recorder is not None and packet is not None:
+            sparse = [str(one.layout) for one in _tensors((args, kwargs, result)) if one.layout is not torch.strided]
+            if sparse:
+                layer = self.layers.current or "model"
+                raise CaptureError("tensors must be dense", got=f"{sparse[0]} in {name}", where=layer)
             backward = torch._C._current_autograd_node() is not None
             where: tuple[str, Phase, Attention] = (
                 self.layers.current, "dgrad" if backward else "forward", self.attention.under_way
@@ -381,22 +481,32 @@ def observing(model: nn.Module, mode: ProductMode) -> Iterator[None]:
     graphs are off.
     Everything is put back at the end, hooks included.
     """
-    with ExitStack() as stack:
-        fast_path = torch.backends.mha.get_fastpath_enabled()
-        stack.callback(torch.backends.mha.set_fastpath_enabled, fast_path)
-        torch.backends.mha.set_fastpath_enabled(False)
+    with visible(model) as stack:
         if any(isinstance(module, nn.RNNBase) for module in model.modules()):
             # not torch.backends.mkldnn.flags, which warns of an Intel GPU that is not there
             stack.callback(torch._C._set_mkldnn_enabled, torch._C._get_mkldnn_enabled())
             torch._C._set_mkldnn_enabled(False)
-        if "torch._dynamo" in sys.modules:  # else nothing is compiled, and importing it takes seconds
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
-            stack.enter_context(warnings.catch_warnings())
-            warnings.filterwarnings("ignore", r"Using `torch\.compile\(module\)` when there are global hooks")
-        torch.clear_autocast_cache()  # a weight that was cast before would not be known as one
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         mode.roles, mode.layers, mode.attention = Roles(model), Layers(model), _Attention()
         stack.callback(mode.layers.remove)
         stack.enter_context(mode.attention)
         stack.enter_context(mode)
         yield
+
+
+@contextmanager
+def visible(model: nn.Module) -> Iterator[ExitStack]:
+    """Run the block with every product of `model` made by Python: no fused path, no compiled graph, no cast before.
+
+    Yields a stack for more of the kind; everything is put back at the end.
+    """
+    with ExitStack() as stack:
+        fast_path = torch.backends.mha.get_fastpath_enabled()
+        stack.callback(torch.backends.mha.set_fastpath_enabled, fast_path)
+        torch.backends.mha.set_fastpath_enabled(False)
+        if "torch._dynamo" in sys.modules:  # else nothing is compiled, and importing it takes seconds
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", r"Using `torch\.compile\(module\)` when there are global hooks")
+        torch.clear_autocast_cache()  # a weight that was cast before would not be known as one
+        yield stack

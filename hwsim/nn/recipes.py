@@ -6,11 +6,15 @@ ever a default.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from hwsim import datapaths, quant
+from hwsim import datapaths, quant, recipes
 from hwsim.arch import Accelerator, Numerics, Policy, load_accelerator
+from hwsim.datapaths import Datapath
 from hwsim.errors import ArgumentError, UnknownName
+from hwsim.quant import Scheme
+from hwsim.recipes import Recipe
 
 VARIANTS = {
     "nvfp4": "nvfp4.te",
@@ -63,11 +67,11 @@ def policy_of(recipe: str | Policy | Accelerator) -> Policy:
         try:
             return load_accelerator(recipe).policy
         except UnknownName as error:
-            raise UnknownName("recipe", recipe, [*VARIANTS, *quant.names(), *error.known]) from None
+            raise UnknownName("recipe", recipe, [*VARIANTS, *recipes.names(), *quant.names(), *error.known]) from None
     scheme: Any = quant.get(name)
-    for beginning, (arch, operand) in _TENSOR_CORES.items():
-        if name.startswith(beginning):
-            return Policy(Numerics(scheme, scheme, datapaths.tensor_core(arch, operand)))
+    core = tensor_core_for(name)
+    if core is not None:
+        return Policy(Numerics(scheme, scheme, core))
     wide = _integer("int8.channel", 8)
     if name.startswith("ternary."):
         unit = datapaths.ternary_lut(group=3, activation="int8")
@@ -77,6 +81,42 @@ def policy_of(recipe: str | Policy | Accelerator) -> Policy:
     if name.startswith("int"):
         return Policy(_integer(name, int(name.removeprefix("int").partition(".")[0])))
     raise ArgumentError("recipe must be a scheme that a unit multiplies", got=recipe)
+
+
+def recipe_of(recipe: object) -> Recipe | None:
+    """The training recipe that `recipe` means: one itself, or a name or file that is no scheme's; else None."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    if not isinstance(recipe, (str, Path)):
+        return None
+    name = str(recipe)
+    if name in VARIANTS or name in quant.names():
+        return None
+    is_file = name.endswith(".py") or ".py:" in name
+    return recipes.get(name) if is_file or name in recipes.names() else None
+
+
+def tensor_core_for(scheme: str) -> Datapath | None:
+    """The tensor core that was made for the scheme called so, None if there is none."""
+    for beginning, (arch, operand) in _TENSOR_CORES.items():
+        if scheme.startswith(beginning):
+            return datapaths.tensor_core(arch, operand)
+    return None
+
+
+def numerics_of(a: Scheme, b: Scheme) -> Numerics:
+    """Two schemes on the unit made for both: their tensor core, or an exact INT unit with 32 accumulator bits.
+
+    Raises:
+        ArgumentError: no one unit is known for them.
+    """
+    cores = tensor_core_for(a.name), tensor_core_for(b.name)
+    if cores[0] is not None and cores[0] == cores[1]:
+        return Numerics(a, b, cores[0])
+    widths = a.element_format, b.element_format
+    if all(form.is_integer for form in widths):
+        return Numerics(a, b, datapaths.integer(widths[0].bits, widths[1].bits, 32))
+    raise ArgumentError("schemes must be ones that one unit multiplies", got=f"{a.name} and {b.name}")
 
 
 def _integer(name: str, bits: int) -> Numerics:

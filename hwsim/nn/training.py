@@ -1,9 +1,9 @@
 """Training by a model file's own recipe: resumable, bit-reproducible on one machine, safe against kill -9.
 
-The state of a training (parameters, optimizers, step) is written to a temporary file and renamed, so there is at all
-times one whole state; the batch of a step follows from (seed, step) alone, so a resumed training continues as if
-nothing had happened. The checkpoint is written once, at the end, from the rounded weights that it stores, and the
-metric in it is the metric of those.
+The state of a training (parameters, optimizers, step, torch's random numbers) is written to a temporary file and
+renamed, so there is at all times one whole state; the batch of a step follows from (seed, step) alone, so a resumed
+training continues as if nothing had happened. An interrupt waits for the end of the step under way. The checkpoint is
+written once, at the end, from the rounded weights that it stores, and the metric in it is the metric of those.
 """
 
 from __future__ import annotations
@@ -14,6 +14,9 @@ import io
 import json
 import os
 import pickle
+import signal
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +29,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from hwsim.errors import ArgumentError, ModelError, Stopped, StorageError
-from hwsim.guard import held_back
+from hwsim.guard import held_back, is_stopping
 from hwsim.nn.models import ModelFile
 from hwsim.storage import read_bytes, seed_checked, write_whole
 
@@ -109,52 +112,71 @@ def train(
         raise ArgumentError(f"steps must be from 1 to {MOST_STEPS}", got=steps)
     identity = {"model": file.name, "steps": steps, "seed": seed}
     with _alone(out):
-        first = _restore(state_path, identity, network, recipe.optimizers) if resume else 0
-        if first == 0:
-            # so that no training ends in a full disk
-            _save_state(state_path, identity, 0, network, recipe.optimizers)
-        losses = _steps(network, recipe, first, steps, seed)
-        step, mean, saved, whole = first, float("nan"), time.monotonic(), True
-        try:
-            while step < steps:
-                whole = False
-                with held_back():  # a signal waits for the end of the step
-                    step, value = next(losses)
-                    whole = True
-                mean = value if mean != mean else 0.98 * mean + 0.02 * value
-                if progress is not None:
-                    progress(step, steps, value)
-                if time.monotonic() - saved > save_every_s:
-                    _save_state(state_path, identity, step, network, recipe.optimizers)
-                    saved = time.monotonic()
-        except (KeyboardInterrupt, Stopped):
-            if whole:  # half of a step cannot be continued
-                _save_state(state_path, identity, step, network, recipe.optimizers)
-            raise
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            mean = _run(state_path, identity, network, recipe, steps, seed, resume, progress, save_every_s)
         metric = _save_checkpoint(out, identity, network, recipe)
         state_path.unlink(missing_ok=True)
     return Trained(out, steps, metric, mean)
 
 
-def _steps(network: nn.Module, recipe: Recipe, first: int, steps: int, seed: int) -> Iterator[tuple[int, float]]:
-    """Train from step `first` on; yield (steps done, loss)."""
+def _run(
+    state_path: Path,
+    identity: dict[str, Any],
+    network: nn.Module,
+    recipe: Recipe,
+    steps: int,
+    seed: int,
+    resume: bool,
+    progress: Callable[[int, int, float], None] | None,
+    save_every_s: float,
+) -> float:
+    """All steps that are left; returns the last mean loss."""
+
+    def save(done: int) -> None:
+        save_state(state_path, identity, done, network, recipe.optimizers)
+
+    first = restore(state_path, identity, network, recipe.optimizers)[0] if resume else 0
+    if first == 0:
+        save(0)  # so that no training ends in a full disk
+    mean, saved = float("nan"), time.monotonic()
+    with interruptible() as interrupted:
+        for step, value in train_steps(network, recipe, first, steps, steps, seed):
+            mean = value if mean != mean else 0.98 * mean + 0.02 * value
+            try:
+                if progress is not None:
+                    progress(step, steps, value)
+                interrupted.check()
+            except (KeyboardInterrupt, Stopped):
+                save(step)
+                raise
+            if time.monotonic() - saved > save_every_s:
+                save(step)
+                saved = time.monotonic()
+    return mean
+
+
+def train_steps(
+    network: nn.Module, recipe: Recipe, first: int, last: int, steps: int, seed: int
+) -> Iterator[tuple[int, float]]:
+    """Train from step `first` up to `last` of `steps`; yield (steps done, loss)."""
     rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in recipe.optimizers]
     base = _base_rates(recipe.optimizers, rates)
-    for step in range(first, steps):
+    for step in range(first, last):
         factor = recipe.rate(step / steps)
         for optimizer, initial in zip(recipe.optimizers, base, strict=True):
             for group, rate in zip(optimizer.param_groups, initial, strict=True):
                 group["lr"] = rate * factor
-        with torch.random.fork_rng(devices=[]), _low_precision():
-            torch.manual_seed(seed * 1_000_003 + step)  # dropout of a step is the same in a training that goes on
+        with _low_precision():
             loss = recipe.loss(network, recipe.batch(step, seed))
         value = float(loss.detach())
         if value != value or abs(value) == float("inf"):
             raise ModelError("loss must stay finite", got=value, where=f"step {step}")
         loss.backward()  # type: ignore[no-untyped-call]
-        for optimizer in recipe.optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+        with newton_schulz_in_float32():
+            for optimizer in recipe.optimizers:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
         yield step + 1, value
 
 
@@ -173,6 +195,75 @@ def has_bf16() -> bool:
     except OSError:
         return False
     return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+@contextmanager
+def newton_schulz_in_float32() -> Iterator[None]:
+    """`torch.optim.Muon` orthogonalizes in float32 inside the block where the processor multiplies no bfloat16: there
+    its bfloat16 products take twenty times as long as the rest of a step. Elsewhere nothing changes."""
+    module: Any = sys.modules.get("torch.optim._muon")
+    if has_bf16() or module is None:
+        yield
+        return
+    theirs = module._zeropower_via_newtonschulz
+    module._zeropower_via_newtonschulz = orthogonalized
+    try:
+        yield
+    finally:
+        module._zeropower_via_newtonschulz = theirs
+
+
+def orthogonalized(grad: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float) -> Tensor:
+    """The iteration of `torch.optim.Muon`, X ← aX + (bA + cA²)X with A = XXᵀ, in the type of `grad`."""
+    a, b, c = coefficients
+    tall = grad.size(0) > grad.size(1)
+    x = grad.T if tall else grad
+    x = x / x.norm().clamp(min=eps)
+    for _ in range(steps):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.T if tall else x
+
+
+class Interruption:
+    """Whether a signal waits for the end of a step; see `interruptible`."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def __call__(self) -> bool:
+        """Whether one waits."""
+        return bool(self.asked)
+
+    def check(self) -> None:
+        """Raise the interruption that waits: `Stopped` in a process that ends by signals, else KeyboardInterrupt."""
+        if self.asked:
+            raise Stopped(self.asked[0]) if is_stopping() else KeyboardInterrupt
+
+
+@contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """In the block Ctrl-C, and what else `hwsim.guard.stopping` watches, only turns what it yields true, so that a
+    step is never left half done; a second one interrupts at once. Outside of the main thread nothing changes."""
+    found = Interruption()
+
+    def note(number: int, frame: Any) -> None:
+        found.asked.append(number)
+        if len(found.asked) > 1:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield found
+        return
+    if is_stopping():
+        with held_back(found.asked):
+            yield found
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield found
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _low_precision() -> Any:
@@ -196,38 +287,46 @@ def _alone(path: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _save_state(
-    path: Path, identity: dict[str, Any], step: int, network: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
+def save_state(
+    path: Path,
+    identity: dict[str, Any],
+    step: int,
+    network: nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    more: dict[str, Any] | None = None,
 ) -> None:
+    """Write an unfinished training, torch's random state included, and `more` of the caller's, behind a SHA-256."""
     state = {
         "identity": identity,
         "step": step,
         "model": network.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "random": torch.get_rng_state(),
+        "more": more or {},
     }
     held = io.BytesIO()
     torch.save(state, held)
     write_whole(path, hashlib.sha256(held.getbuffer()).hexdigest().encode() + held.getvalue())
 
 
-def _restore(
+def restore(
     path: Path, identity: dict[str, Any], network: nn.Module, optimizers: Sequence[torch.optim.Optimizer]
-) -> int:
-    """Load an unfinished training; returns the steps that it has done, 0 if there is none."""
+) -> tuple[int, dict[str, Any]]:
+    """Load an unfinished training; returns the steps done, 0 if there is none, and what else was saved."""
     if not path.exists():
-        return 0
+        return 0, {}
     data = read_bytes(path, "state to resume", StorageError, 1 << 40)
-    digest, state = data[:64], data[64:]
-    if hashlib.sha256(state).hexdigest().encode() != digest:
+    if hashlib.sha256(data[64:]).hexdigest().encode() != data[:64]:
         raise StorageError("state to resume must be whole; remove it to begin again", where=str(path))
     try:
-        held = torch.load(io.BytesIO(state), weights_only=True)
-        if held["identity"] != identity:
-            raise ArgumentError(f"state to resume must belong to {identity}", got=held["identity"], where=str(path))
-        network.load_state_dict(held["model"])
-        for optimizer, stored in zip(optimizers, held["optimizers"], strict=True):
+        state = torch.load(io.BytesIO(data[64:]), weights_only=True)
+        if state["identity"] != identity:
+            raise ArgumentError(f"state to resume must belong to {identity}", got=state["identity"], where=str(path))
+        network.load_state_dict(state["model"])
+        for optimizer, stored in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(stored)
-        return int(held["step"])
+        torch.set_rng_state(state["random"])
+        return int(state["step"]), state["more"]
     except (KeyError, TypeError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         if isinstance(error, ArgumentError):
             raise

@@ -24,6 +24,7 @@ EXACT = "the scales of TransformerEngine, the quotient x S / s rounded once"
 OCP_MX = "OCP Microscaling Formats (MX) Specification 1.0, 6.3"
 BITNET = "arXiv 2402.17764, BitNet b1.58"
 ABSMAX = "symmetric: largest magnitude onto largest code, true quotient"
+DEEPSEEK = "DeepSeek-V3, arXiv 2412.19437, 3.3.2: activations 1 x 128, weights 128 x 128"
 PANN = "arXiv 2202.02783, PANN: a budget of additions; codes saturate at 127"
 CAST = "IEEE 754 conversion"
 
@@ -80,6 +81,8 @@ _SCHEMES = [
         for name, element in _SCALED.items()
         for granularity in ("tensor", "channel")
     ),
+    Scheme("fp8.e4m3.tile128", "e4m3", "block", 128, "fp32", "absmax", source=DEEPSEEK),
+    Scheme("fp8.e4m3.block128", "e4m3", "block2d", 128, "fp32", "absmax", source=DEEPSEEK),
     Scheme("ternary.absmean", "int2", "tensor", None, "fp32", "absmean", element_bound=1.0, source=BITNET),
     # for weights that a model has made ternary itself: kept as they are, where the mean would shrink them
     Scheme("ternary.absmax", "int2", "tensor", None, "fp32", "absmax", element_bound=1.0, source=ABSMAX),

@@ -44,9 +44,9 @@ class ElementConstants:
     def __init__(self, scheme: Scheme, nan_code: int) -> None:
         form, unit = scheme.element_format, int(np.frexp(scheme.element_unit)[1]) - 1
         if form.is_integer:  # the subnormal numbers of a float format, see Grid
-            grid = Grid(form.bits - 1, form.bits - 1 + unit, scheme.element_max)
+            grid = Grid(form.bits - 1, form.bits - 1 + unit, scheme.element_top)
         else:
-            grid = Grid(form.mantissa_bits, form.min_exponent, scheme.element_max)
+            grid = Grid(form.mantissa_bits, form.min_exponent, scheme.element_top)
         sign_shift = 32 - form.bits
         code_mask = form.code_count - 1
         minus_zero = KEPT

@@ -88,7 +88,7 @@ def _elements(
     else:
         v = x / multiplier if rule in DIVIDING else x * multiplier
     v = v / F(scheme.element_unit)
-    top = F(scheme.element_max / scheme.element_unit)
+    top = F(scheme.element_top / scheme.element_unit)
     v = np.where(np.isnan(v), v, np.clip(v, -top, top))
     codes = form.encode(v) if random is None else _stochastic(v, random, scheme)
     if rule == "torchao" and not form.is_integer:
@@ -113,7 +113,7 @@ def _stochastic(v: Floats, random: Floats, scheme: Scheme) -> Codes:
     step = _step(magnitude, scheme)
     t = random * F(2.0**-scheme.sr_bits) * step + magnitude  # the product is exact, so this is the source's fma
     step = _step(t, scheme)
-    q = np.minimum(np.floor(t / step) * step, F(scheme.element_max / scheme.element_unit))
+    q = np.minimum(np.floor(t / step) * step, F(scheme.element_top / scheme.element_unit))
     return form.encode(np.where(np.isnan(v), v, np.copysign(q, v)))
 
 
@@ -131,7 +131,7 @@ def _exact_elements(x: Floats, scales: NDArray, A: np.float32, scheme: Scheme) -
     S = np.float64(te_encode_scale(A, scheme, FLT_MAX))
     s = formats.get(str(scheme.scale_format)).decode(scales).astype(np.float64)[:, None]
     quotient = np.where(s == 0, np.where(np.isnan(x), x, np.copysign(F(0), x)), x.astype(np.float64) * S / s)
-    quotient = np.where(np.isnan(quotient), quotient, np.clip(quotient, -scheme.element_max, scheme.element_max))
+    quotient = np.where(np.isnan(quotient), quotient, np.clip(quotient, -scheme.element_top, scheme.element_top))
     nearest = quotient.astype(np.float32)
     # round to odd: float32 has more than two bits beyond any element, so the second rounding then sees the right side
     off = (nearest != quotient) & np.isfinite(quotient) & np.isfinite(nearest)

@@ -90,7 +90,7 @@ class Scheme:
         sr_bits: random bits an element, for ``sr``.
         scale_bound: the largest scale that the tensor scale aims at; None: the largest of the scale format.
         element_bound: the largest element that the scale aims at; None: the largest of the element format, for
-            integers the largest positive one.
+            integers the largest positive one. Integers saturate there, floats at the largest of their format.
         additions: for the rule ``additions`` only: R, the mean magnitude that the codes of a channel get, each of
             which an add-only unit pays for with one addition.
         element_unit: the value of an integer element's code 1: 1 everywhere but in OCP's MXINT8, which counts in
@@ -183,6 +183,13 @@ class Scheme:
     def element_max(self) -> float:
         """The largest magnitude of an element: symmetric for integers, ``element_bound`` where given."""
         return self.element_format.max * self.element_unit if self.element_bound is None else self.element_bound
+
+    @property
+    def element_top(self) -> float:
+        """The largest magnitude that codes reach: elements saturate there. A bound of a float format is only what
+        scales aim at, so that rounding up beyond it does not clip."""
+        form = self.element_format
+        return self.element_max if form.is_integer else form.max * self.element_unit
 
     @property
     def scale_max(self) -> float:

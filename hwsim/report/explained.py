@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwsim.report.page import significant
+from hwsim.report.words import significant
 from hwsim.storage import write_whole
 
 if TYPE_CHECKING:
     from hwsim.evaluation.explanation import Table
 
-_TEMPLATE = Path(__file__).parent / "explained.html.j2"
+_TEMPLATE = Path(__file__).parent / "templates" / "explained.html.j2"
 
 
 def write_explanation(tables: Sequence[Table], title: str, path: str | Path) -> Path:

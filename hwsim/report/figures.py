@@ -1,21 +1,17 @@
-"""The figures of a report, each a function from a study to an ``<svg>`` element."""
+"""The figures of a report that are not drawn in the browser: its picture for a README, and the fits beside gates."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwsim.evaluation.accuracy import PERFECT_DB
 from hwsim.evaluation.objectives import MEASURES
 from hwsim.report.style import GRID, INK, MUTED, colours, styled, to_png, to_svg
 
 if TYPE_CHECKING:
     from hwsim.search.study import Point, Study
-
-BRIGHTEST_DB = 60.0
-"""Where the colours of a heat map end: what is better is as good as exact."""
 
 LABELS = {one.column: one.label for one in MEASURES} | {"bits_per_byte": "bits per byte", "sqnr_db": "SQNR, dB"}
 
@@ -37,20 +33,6 @@ def families(study: Study) -> list[str]:
     return sorted(every, key=lambda name: (-front.count(name), name))
 
 
-def pareto_view(study: Study, x: str, y: str, view: str) -> str:
-    """All feasible designs over two objectives, the front ringed, its staircase in these two drawn.
-
-    The marks of a family form the SVG group ``VIEW:FAMILY``, in the order of the study's points, which is what the
-    page's script needs to tell a mark's design.
-    """
-    with styled():
-        import matplotlib.pyplot as plt
-
-        figure, axes = plt.subplots(figsize=(5.4, 4.0))
-        _draw_view(axes, study, x, y, view)
-        return to_svg(figure)
-
-
 def overview(study: Study) -> bytes:
     """A PNG for a README: the first objective over each of the others, side by side."""
     with styled():
@@ -60,7 +42,7 @@ def overview(study: Study) -> bytes:
         rest = rest[:3] or [first]
         figure, row = plt.subplots(1, len(rest), figsize=(4.6 * len(rest), 4.1), sharey=True, squeeze=False)
         for axes, x in zip(row[0], rest, strict=True):
-            _draw_view(axes, study, x, first, "overview")
+            _draw_view(axes, study, x, first)
             axes.set_ylabel(label(first) if axes is row[0][0] else "")
         handles, names = row[0][0].get_legend_handles_labels()
         figure.legend(handles, names, loc="upper center", ncols=len(names), fontsize=9, bbox_to_anchor=(0.5, 1.06))
@@ -68,14 +50,14 @@ def overview(study: Study) -> bytes:
         return to_png(figure)
 
 
-def _draw_view(axes: Any, study: Study, x: str, y: str, view: str) -> None:
+def _draw_view(axes: Any, study: Study, x: str, y: str) -> None:
     shade = colours(families(study))
     shown = [point for point in study.points if point.feasible]
     on_front = {point.number for point in study.pareto}
     for name, colour in shade.items():
-        for member, marks in (("all", False), ("front", True)):
+        for marks in (False, True):
             group = [point for point in shown if family(point) == name and (point.number in on_front) == marks]
-            dots = axes.scatter(
+            axes.scatter(
                 [point.values[x] for point in group],
                 [point.values[y] for point in group],
                 s=34 if marks else 11,
@@ -86,8 +68,10 @@ def _draw_view(axes: Any, study: Study, x: str, y: str, view: str) -> None:
                 zorder=3 if marks else 2,
                 label=name if marks else None,
             )
-            dots.set_gid(f"{view}:{member}:{name}")
     _staircase(axes, study, shown, x, y)
+    for machine, held in study.baselines.items():
+        axes.scatter(held[x], held[y], s=40, marker="D", c=INK, zorder=4)
+        axes.annotate(machine, (held[x], held[y]), xytext=(5, 4), textcoords="offset points", fontsize=8)
     for name, set_scale in ((x, axes.set_xscale), (y, axes.set_yscale)):
         values = np.array([point.values[name] for point in shown])
         if name != study.manifest["metric"] and values.min() > 0 and values.max() / values.min() > 5:
@@ -136,34 +120,6 @@ def _frame_metric(axes: Any, study: Study, shown: Sequence[Point], x: str, y: st
         limit(*sorted((sign * (best - margin), sign * (worst + margin))))
 
 
-def breakdown(
-    points: Sequence[Point], part: str, unit: str, scale: float, title: str, names: Mapping[int, str]
-) -> str:
-    """Stacked bars, one a design: where ``detail[part]`` goes, in `unit` after multiplying by `scale`."""
-    with styled():
-        import matplotlib.pyplot as plt
-
-        components = sorted(
-            {name for point in points for name in point.detail[part]},
-            key=lambda name: -sum(point.detail[part].get(name, 0.0) for point in points),
-        )
-        shade = colours(components)
-        figure, axes = plt.subplots(figsize=(11.2, 0.9 + 0.27 * len(points)))
-        rows = np.arange(len(points))
-        left = np.zeros(len(points))
-        for name in components:
-            widths = np.array([point.detail[part].get(name, 0.0) for point in points]) * scale
-            axes.barh(rows, widths, left=left, color=shade[name], height=0.72, label=name.replace("_", " "))
-            left += widths
-        axes.set_yticks(rows, [names[point.number] for point in points], fontsize=8.5)
-        axes.invert_yaxis()
-        axes.grid(axis="y", visible=False)
-        axes.set_xlabel(unit)
-        axes.set_title(title)
-        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
-        return to_svg(figure)
-
-
 def parity(points: Sequence[Point], study: Study) -> str:
     """Fitted over synthesised, energy and area of the units' logic, with the line of equals and a band of 10 %."""
     with styled():
@@ -193,32 +149,4 @@ def parity(points: Sequence[Point], study: Study) -> str:
             axes.set_xlabel(f"gates: {name}" if axes is row[0] else f"synthesized: {name}")
             axes.set_ylabel(f"trace: {name}" if axes is row[0] else f"fitted: {name}")
         row[1].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8.5)
-        return to_svg(figure)
-
-
-def heat_map(table: Mapping[str, Mapping[str, float]]) -> str:
-    """SQNR in dB of each layer (rows) under each numerics (columns), measured on the trace's operands."""
-    with styled():
-        import matplotlib.pyplot as plt
-
-        columns = list(table)
-        rows = list(dict.fromkeys(layer for column in table.values() for layer in column))
-        cells = np.array([[table[column].get(layer, np.nan) for column in columns] for layer in rows])
-        figure, axes = plt.subplots(figsize=(2.2 + 0.52 * len(columns), 1.4 + 0.24 * len(rows)))
-        axes.grid(visible=False)
-        top = min(max(30.0, float(np.nanmax(cells))), BRIGHTEST_DB)
-        image = axes.imshow(cells, aspect="auto", cmap="viridis", vmin=0.0, vmax=top)
-        axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right", rotation_mode="anchor", fontsize=8)
-        axes.set_yticks(range(len(rows)), rows, fontsize=8)
-        for (row, column), value in np.ndenumerate(cells):
-            if np.isfinite(value):
-                shade = "white" if value < top / 2 else INK
-                text = f"{value:.0f}" if value < PERFECT_DB else "exact"
-                axes.text(column, row, text, ha="center", va="center", fontsize=7, color=shade)
-        bar = figure.colorbar(
-            image, ax=axes, fraction=0.025, pad=0.015, extend="max" if np.nanmax(cells) > top else None
-        )
-        bar.set_label("SQNR, dB")
-        bar.outline.set_edgecolor(GRID)
-        axes.set_title("Layer × numerics: signal to quantization noise")
         return to_svg(figure)

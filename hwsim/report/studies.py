@@ -140,10 +140,73 @@ def _chip_ratios(axes: Axes, rows: Sequence[Row]) -> None:
     axes.legend(fontsize=8)
 
 
+def _muon_cosines(axes: Axes, rows: Sequence[Row]) -> None:
+    names = list(dict.fromkeys(row["arithmetic"] for row in rows))
+    spectra = list(dict.fromkeys(row["spectrum"] for row in rows))
+    for spectrum, colour in colours(spectra).items():
+        points = [
+            (names.index(row["arithmetic"]), float(row["cosine"])) for row in rows if row["spectrum"] == spectrum
+        ]
+        axes.plot(*zip(*points, strict=True), marker="o", markersize=4, color=colour, label=spectrum)
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
+    axes.set(ylabel="cosine to UVᵀ", ylim=(0, 1.05))
+    axes.set_title("Newton–Schulz in few bits")
+    axes.legend(title="singular values", fontsize=8, title_fontsize=8)
+
+
+def _muon_last(axes: Axes, rows: Sequence[Row]) -> None:
+    own = [row for row in rows if row["arithmetic"] == "nvfp4.te"]
+    for spectrum, colour in colours([row["spectrum"] for row in own]).items():
+        row = next(row for row in own if row["spectrum"] == spectrum)
+        axes.plot(range(6), [float(row[f"{last} of 5"]) for last in range(6)], marker="o", markersize=4,
+                  color=colour, label=spectrum)  # fmt: skip
+    axes.set(xlabel="last iterations in float32", ylabel="cosine to UVᵀ", ylim=(0, 1.05))
+    axes.set_title("NVFP4 in the first iterations alone")
+
+
+def _training_costs(axes: Axes, rows: Sequence[Row]) -> None:
+    names = list(dict.fromkeys(row["recipe"] for row in rows if row["cost"]))
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    for place, (model, colour) in enumerate(colours(models).items()):
+        own = [row for row in rows if row["model"] == model and row["cost"]]
+        places = [names.index(row["recipe"]) + 0.2 * place - 0.1 for row in own]
+        errors = [2 * float(row["standard error"]) for row in own]
+        axes.errorbar(places, [float(row["cost"]) for row in own], errors, fmt="o", markersize=4, color=colour,
+                      label=f"{model}, seeds differ by {float(own[0]['noise floor']):.3f}")  # fmt: skip
+    axes.axhline(0, color=MUTED, linewidth=1)
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
+    axes.set(ylabel="nats a byte above float32")
+    axes.set_title("Cost of a recipe, two standard errors")
+    axes.legend(fontsize=8)
+
+
+def _agents(axes: Axes, rows: Sequence[Row]) -> None:
+    """Runs of each kind of agent from the worst to the best, quartiles as a box, at every budget."""
+    budgets = list(dict.fromkeys(row["budget"] for row in rows))
+    agents = list(dict.fromkeys(row["agent"] for row in rows))
+    for shift, (name, colour) in enumerate(colours(budgets).items()):
+        for row in rows:
+            if row["budget"] == name:
+                at = agents.index(row["agent"]) + 0.25 * (shift - (len(budgets) - 1) / 2)
+                low, middle, high = (float(row[key]) for key in ("lower quartile", "median", "upper quartile"))
+                axes.plot([at, at], [float(row["worst run"]), float(row["best run"])], color=colour, linewidth=1)
+                axes.plot([at, at], [low, high], color=colour, linewidth=5, solid_capstyle="butt")
+                axes.plot(at, middle, "o", color="white", markersize=3)
+        axes.plot([], [], color=colour, linewidth=5, label=f"{name} of the space")
+    axes.set_xticks(range(len(agents)), agents, rotation=20, ha="right")
+    axes.set(ylabel="part of the hypervolume found")
+    axes.set_ylim(top=1)
+    axes.set_title("Runs over draws of hyperparameters and seeds")
+    axes.legend(fontsize=8, loc="lower right")
+
+
 _PANELS: dict[str, tuple[tuple[str, Callable[[Any, Sequence[Row]], None]], ...]] = {
     "pann": (("accuracy", _pann_accuracy), ("add_only", _pann_energy)),
     "ternary_lut": tuple(("best", _area_over_tree(activation)) for activation in _BASELINES),
     "luq": (("claims", _luq_ratios),),
     "chips": (("summary", _chip_ratios),),
+    "fp4_training": (("costs", _training_costs),),
+    "muon": (("spectra", _muon_cosines), ("last", _muon_last)),
+    "lottery": (("agents", _agents),),
 }
 """Study -> the panels of its figure, each with the table that it shows."""

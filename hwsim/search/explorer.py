@@ -57,6 +57,7 @@ class Explorer:
     known: dict[tuple[tuple[str, Value], ...], Point] = field(default_factory=dict)
     pool: Pool | None = None
     synthesis: Synthesis | None = None
+    claim: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @property
     def main(self) -> Evaluator:
@@ -218,29 +219,13 @@ def explore(
         raise ArgumentError(f"trials must be at least 1 and at most {MOST_TRIALS}", got=trials)
     if budget is not None and not 0 <= budget <= MOST_TRIALS:
         raise ArgumentError(f"polish must be from 0 to {MOST_TRIALS} designs", got=budget)
-    seed_checked(seed)
-    space = space if isinstance(space, DesignSpace) else load_space(space)
-    traces = [trace] if isinstance(trace, Trace | str | Path) else list(trace)
-    opened = [entry if isinstance(entry, Trace) else load_trace(entry) for entry in traces]
-    names = [entry.name for entry in opened]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ArgumentError("traces must be of models of different names", got=twice, where="trace")
-    memo = Memo()
-    evaluators = {
-        entry.name: Evaluator(entry, space.accuracy, space.energy, space.metric_options, memo) for entry in opened
-    }
-    space, dropped = space.without(set(evaluators))
-    explorer = Explorer(space, evaluators)
-    manifest = _manifest(explorer, opened, trials, seed, dropped)
+    explorer, opened, manifest = begin(space, trace, trials, seed, out, resume, force)
+    space, memo, folder = explorer.space, explorer.main.memo, None if out is None else Path(out)
     with (
-        contextlib.nullcontext() if out is None else owned(out, "study", force=force, beside=("traces",)) as folder,
-        open_pool(workers, dask) as explorer.pool,  # before anything is written: nothing may answer at the address
+        explorer.claim,
+        open_pool(workers, dask) as explorer.pool,
         Synthesis() if gates else contextlib.nullcontext() as explorer.synthesis,
     ):
-        if folder:
-            _prepare(folder, manifest, resume, force)
-            explorer.log = PointLog(folder)
-            explorer.known = {point.point: point for point in explorer.log.read()}
         drawn = search(explorer, trials, seed, progress)
         certificate, found = polish(explorer, drawn, space.polish if budget is None else budget, progress, trials)
         points = sorted(found.values(), key=lambda point: point.number)
@@ -255,6 +240,48 @@ def explore(
     return study
 
 
+def begin(
+    space: str | Path | DesignSpace,
+    trace: Trace | str | Path | Iterable[Trace | str | Path],
+    trials: int,
+    seed: int,
+    out: str | Path | None,
+    resume: bool = False,
+    force: bool = False,
+) -> tuple[Explorer, list[Trace], dict[str, Any]]:
+    """A search with its log open, its traces, and the manifest that stands in `out`; arguments as of `explore`.
+
+    The folder is the search's alone until `Explorer.claim` is closed.
+    """
+    seed_checked(seed)
+    space = space if isinstance(space, DesignSpace) else load_space(space)
+    traces = [trace] if isinstance(trace, Trace | str | Path) else list(trace)
+    opened = [entry if isinstance(entry, Trace) else load_trace(entry) for entry in traces]
+    names = [entry.name for entry in opened]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ArgumentError("traces must be of models of different names", got=twice, where="trace")
+    memo = Memo()
+    evaluators = open_evaluators(space, opened, memo)
+    space, dropped = space.without(set(evaluators))
+    explorer = Explorer(space, evaluators)
+    manifest = _manifest(explorer, opened, trials, seed, dropped)
+    if out is not None:
+        folder = explorer.claim.enter_context(owned(out, "study", force=force, beside=("traces",)))
+        prepare(folder, manifest, resume, force)
+        explorer.log = PointLog(folder)
+        explorer.known = {point.point: point for point in explorer.log.read()}
+    return explorer, opened, manifest
+
+
+def open_evaluators(space: DesignSpace, traces: Iterable[Trace], memo: Memo | None = None) -> dict[str, Evaluator]:
+    """An evaluator for each trace, by its model, of the fidelities that a space asks for."""
+    memo = memo or Memo()
+    return {
+        one.name: Evaluator(one, space.accuracy, space.energy, space.metric_options, memo, space.noise_seed)
+        for one in traces
+    }
+
+
 def _manifest(
     explorer: Explorer, traces: Sequence[Trace], trials: int, seed: int, dropped: list[str]
 ) -> dict[str, Any]:
@@ -264,6 +291,7 @@ def _manifest(
         "title": space.title,
         "space_digest": space.digest,
         "space_size": space.size,
+        "space_tables": space.to_dict(),
         "left_out": dropped,
         "parameters": {parameter.name: list(parameter.values) for parameter in space.parameters},
         "constraints": [str(limit) for limit in space.constraints],
@@ -296,7 +324,7 @@ def _manifest(
 _SAME = ("space_digest", "seed", "accuracy", "energy", "sampler", "sources", "environment")
 
 
-def _prepare(folder: Path, manifest: dict[str, Any], resume: bool, force: bool) -> None:
+def prepare(folder: Path, manifest: dict[str, Any], resume: bool, force: bool) -> None:
     """Make the folder a study that has begun: a new one, or the one that it holds where both are of one kind."""
     if force and not resume:
         clear_study(folder)

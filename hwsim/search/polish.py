@@ -32,6 +32,7 @@ class Certificate:
     Attributes:
         designs: members of the front.
         one_knob: members all of whose one-knob neighbours were priced, so that none of them dominates it.
+        two_knob: members of which that holds for all designs two knobs away, too.
         exhaustive: whether every design of the space was priced.
         polished: designs that polishing priced.
     """
@@ -40,6 +41,7 @@ class Certificate:
     one_knob: int
     exhaustive: bool
     polished: int
+    two_knob: int = 0
 
     @property
     def share(self) -> float:
@@ -50,6 +52,7 @@ class Certificate:
         """For a manifest."""
         return {
             "designs": self.designs, "one_knob": self.one_knob, "one_knob_share": self.share,
+            "two_knob": self.two_knob, "two_knob_share": self.two_knob / self.designs if self.designs else 1.0,
             "exhaustive": self.exhaustive, "polished": self.polished,
         }  # fmt: skip
 
@@ -92,12 +95,23 @@ def polish(
         draws = list(wanted.values())[: budget - spent]
         if not draws:
             proven = sum(point.point in done for point in members)
-            return Certificate(len(members), proven, len(seen) >= explorer.space.size, spent), seen
+            farther = sum(point.point in done and _two_knobs(explorer, point, seen) for point in members)
+            return Certificate(len(members), proven, len(seen) >= explorer.space.size, spent, farther), seen
         numbers = range(first + spent, first + spent + len(draws))
         told = _told(progress, len(done), len(members))
         for key, point in zip(list(wanted), explorer.generation(numbers, draws, told, first + budget), strict=False):
             seen[key] = point
         spent += len(draws)
+
+
+def _two_knobs(explorer: Explorer, point: Point, seen: Mapping[Key, Point]) -> bool:
+    """Whether every design two knobs away was priced, too."""
+    space = explorer.space
+    return all(
+        space.canonical(farther) in seen
+        for near in space.neighbours(dict(point.point))
+        for farther in space.neighbours(dict(space.canonical(near)))
+    )
 
 
 def _told(progress: Progress, done: int, members: int) -> Callable[[int, int, str], None]:

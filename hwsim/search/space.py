@@ -15,6 +15,7 @@ import difflib
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +23,9 @@ from typing import Any, Literal
 
 from hwsim import workbench
 from hwsim.arch import Accelerator
+from hwsim.arch.places import line_of
 from hwsim.arch.tables import checked_name
-from hwsim.errors import DesignError
+from hwsim.errors import DesignError, UnknownName
 from hwsim.evaluation.objectives import MEASURES, Limit, limit
 from hwsim.storage import Either, Flag, OneOf, Real, Record, Rows, Table, Text, Whole, checked, parse_toml, read_text
 from hwsim.storage.reading import LARGEST_TOML
@@ -34,7 +36,7 @@ OBJECTIVES = ("accuracy", "energy", "area", "latency")
 """What a space that names no objectives is searched for."""
 _SPACE_KEYS = ("name", "title", "models", "objectives", "machine", "parameters", "options", "constraints", "search")
 _PARAMETER_KEYS = ("choice", "int", "float", "log", "step", "sets", "when")
-_SEARCH_KEYS = ("population", "accuracy", "energy", "metric", "polish")
+_SEARCH_KEYS = ("population", "accuracy", "energy", "metric", "polish", "noise_seed")
 
 MOST_VALUES = 4096
 """Values that one parameter may take."""
@@ -143,10 +145,41 @@ class DesignSpace:
         return options
 
     @property
+    def noise_seed(self) -> int:
+        """Of schemes that round stochastically."""
+        return int(json.loads(self.tables).get("noise_seed", 0))
+
+    @property
     def digest(self) -> str:
         """A hash of everything that decides what a draw means."""
         facts = [self.parameters, self.constraints, self.objectives, self.population, self.accuracy, self.energy]
         return hashlib.sha256(f"{facts}{self.tables}".encode()).hexdigest()[:16]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The tables of a space file; `space_from_dict` turns them into an equal space."""
+        tables = json.loads(self.tables)
+        bounds = ((one.column, {"min": one.least, "max": one.most}) for one in self.constraints)
+        return {
+            "name": self.name,
+            "title": self.title,
+            "models": list(self.models),
+            "objectives": list(self.objectives),
+            "machine": tables["machine"],
+            "parameters": {
+                one.name: {"choice": list(one.values), "sets": one.sets}
+                | ({"when": {name: list(allowed) for name, allowed in one.when}} if one.when else {})
+                for one in self.parameters
+            },
+            "options": tables["options"],
+            "constraints": {
+                column: {side: bound for side, bound in sides.items() if bound is not None}
+                for column, sides in bounds
+            },
+            "search": {
+                "population": self.population, "polish": self.polish, "accuracy": self.accuracy,
+                "energy": self.energy, "metric": tables["metric"],
+            },
+        }  # fmt: skip
 
     def canonical(self, draw: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
         """The draw without its inactive parameters: two draws with one canonical form are one design."""
@@ -159,17 +192,22 @@ class DesignSpace:
     def design(self, draw: Mapping[str, Value]) -> Design:
         """The Accelerator of a draw; `DesignError` where the combination is not a machine."""
         point = self.canonical(draw)
-        tables = json.loads(self.tables)
-        machine: dict[str, Any] = tables["machine"]
-        for parameter in self.parameters:
-            if parameter.name in (values := dict(point)):
-                value = values[parameter.name]
-                option = tables["options"].get(parameter.name, {}).get(str(value))
-                _merge(machine, option) if option is not None else _assign(machine, parameter.sets, value)
+        machine = self.machine(dict(point))
         model = machine.pop("model", None)
         label = hashlib.sha256(json.dumps(point).encode()).hexdigest()[:8]
         accelerator = Accelerator.from_dict(machine | {"name": f"{self.name}-{label}"}, where=f"space {self.name}")
         return Design(accelerator, model, point)
+
+    def machine(self, point: Mapping[str, Value]) -> dict[str, Any]:
+        """The tables of a machine file that the values of `point` give, with the key ``model`` where one is named."""
+        tables = json.loads(self.tables)
+        machine: dict[str, Any] = tables["machine"]
+        for parameter in self.parameters:
+            if parameter.name in point:
+                value = point[parameter.name]
+                option = tables["options"].get(parameter.name, {}).get(str(value))
+                _merge(machine, option) if option is not None else _assign(machine, parameter.sets, value)
+        return machine
 
     def draws(self) -> Iterator[dict[str, Value]]:
         """Every design once, in the order of the file (for small spaces)."""
@@ -199,6 +237,31 @@ class DesignSpace:
                     moved = {**point, parameter.name: value}
                     yield {knob.name: moved.get(knob.name, knob.values[0]) for knob in self.parameters}
 
+    def held(self, values: Mapping[str, str]) -> DesignSpace:
+        """The space with some knobs held at one value, given as text as the file has it; a knob that exists only for
+        other values of them goes.
+
+        Raises:
+            DesignError: no such knob, or not one of its values.
+        """
+        where = f"space {self.name}"
+        _known_keys(values, tuple(one.name for one in self.parameters), where)
+        kept = []
+        for parameter in self.parameters:
+            text = values.get(parameter.name)
+            chosen = tuple(value for value in parameter.values if text is None or str(value) == text)
+            if not chosen:
+                known = ", ".join(map(str, parameter.values))
+                raise DesignError(f"must be one of {known}", got=text, where=f"{where}: {parameter.name}")
+            kept.append(replace(parameter, values=chosen))
+        able = {one.name: one.values for one in kept}
+        return replace(
+            self,
+            parameters=tuple(
+                one for one in kept if all(set(allowed) & set(able[name]) for name, allowed in one.when)
+            ),
+        )
+
     def without(self, models: set[str]) -> tuple[DesignSpace, list[str]]:
         """The space less the options that need a model that was not captured, and the names of those options."""
         options = json.loads(self.tables)["options"]
@@ -221,10 +284,31 @@ class DesignSpace:
 
 
 def load_space(name_or_path: str | Path) -> DesignSpace:
-    """Read a space by name (``dse/NAME.toml`` of the workbench) or by path; `DesignError` names what is wrong."""
+    """Read a space by name (``dse/NAME.toml`` of the workbench) or by path; errors say what is wrong and in which
+    line."""
     path = workbench.find("dse", name_or_path, ".toml")
     text = read_text(path, "a design space", DesignError, LARGEST_TOML)
-    return space_from_dict(parse_toml(text, "a design space", str(path), DesignError), where=str(path))
+    table = parse_toml(text, "a design space", str(path), DesignError)
+    try:
+        return space_from_dict(table, where=path.stem)
+    except (DesignError, UnknownName) as error:
+        raise _placed(error, text, path, str(table.get("name", ""))) from None
+
+
+def _placed(error: DesignError | UnknownName, text: str, path: Path, name: str) -> DesignError | UnknownName:
+    """`error` with the line that it is about: of the field, or of the key that is none."""
+    where = error.where or path.stem
+    field = where.removeprefix(path.stem).lstrip(": ")
+    if where.startswith(f"space {name}"):
+        field = "machine" + where.removeprefix(f"space {name}")
+    got = error.name if isinstance(error, UnknownName) else error.got
+    word = got if isinstance(got, str) else ""
+    named = [at for at, row in enumerate(text.splitlines(), 1) if word and re.search(rf"\b{re.escape(word)}\b", row)]
+    line = named[0] if len(named) == 1 else line_of(text, f"{field}.{word}".strip("."))
+    place = f"{where} ({workbench.shown(path)}" + (f", line {line})" if line else ")")
+    if isinstance(error, UnknownName):
+        return UnknownName(error.kind, error.name, error.known, where=place)
+    return DesignError(error.rule, got=error.got, where=place)
 
 
 def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
@@ -276,7 +360,10 @@ def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
         polish=_budget(search.get("polish", 0), f"{where}: search.polish"),
         accuracy=search.get("accuracy", "rerun"),
         energy=search.get("energy", "trace"),
-        tables=json.dumps({"machine": table["machine"], "options": options, "metric": search.get("metric", {})}),
+        tables=json.dumps(
+            {"machine": table["machine"], "options": options, "metric": search.get("metric", {})}
+            | ({"noise_seed": int(search["noise_seed"])} if search.get("noise_seed") else {})
+        ),
     )
     space.design({parameter.name: parameter.values[0] for parameter in parameters})  # a misspelt path shows here
     _check_every_option(space)

@@ -1,30 +1,33 @@
 """A study: every evaluated point, its file, and its front.
 
 ``points.jsonl`` grows by one line a point and is the only thing a running study needs; every line carries its
-checksum, and a torn last one (the process was killed in it) is dropped. Tables for people are written from it at
-the end: ``points.parquet`` (``points.csv`` without pyarrow), ``pareto.csv``, ``manifest.json``, and ``gates.csv``
-where the front was confirmed in gates.
+checksum, and a torn last one (the process was killed in it) is dropped. A finished study may keep it as
+``points.jsonl.gz``, a tenth of the size. Tables for people are written from it at the end: ``points.parquet``
+(``points.csv`` without pyarrow), ``pareto.csv``, ``manifest.json``, and ``gates.csv`` where the front was confirmed
+in gates.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import itertools
 import os
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from hwsim.cost import Breakdown, Quantity, probability_less
-from hwsim.errors import StorageError, TraceError
+from hwsim.errors import ArgumentError, StorageError, TraceError
 from hwsim.evaluation import Confirmation
 from hwsim.search.confirmation import GATES, read_confirmed, write_confirmed
 from hwsim.search.pareto import front
-from hwsim.search.space import Value
+from hwsim.search.space import DesignSpace, Value, space_from_dict
 from hwsim.storage import (
     Either,
     Flag,
@@ -45,9 +48,18 @@ from hwsim.storage import (
     write_whole,
 )
 from hwsim.storage.lines import has_check
+from hwsim.trace import load_trace
+
+if TYPE_CHECKING:
+    from hwsim.search.explorer import Explorer
+    from hwsim.search.limits import Where
+    from hwsim.search.query import Answer
+    from hwsim.search.thinning import Alike
 
 LOG = "points.jsonl"
+PACKED = "points.jsonl.gz"
 MANIFEST = "manifest.json"
+LARGEST_LOG = 1 << 30
 
 _VALUE = Either((Flag(), Whole(-(2**53)), Text(), Real()))
 _NUMBERS = Table(Real())
@@ -74,12 +86,12 @@ _MANIFEST = Record(
         "space": Text(), "objectives": Rows(Text(), 1), "goals": Table(OneOf(("min", "max"))),
     },
     {
-        "title": Text(), "space_digest": Text(64), "metric": Text(), "trials": Whole(1), "seed": Whole(),
+        "title": Text(), "space_digest": Text(64), "metric": Text(), "trials": Whole(), "seed": Whole(),
         "finished": Flag(), "parameters": Table(Rows(_VALUE)), "constraints": Rows(Text()),
         "left_out": Rows(Text()), "traces": Table(Record({}, open=True)), "certificate": Record({}, open=True),
         "sources": Text(), "environment": Text(),
         "baseline": Table(Either((OneOf((None,)), Real()))), "sampler": Text(), "accuracy": Text(), "energy": Text(),
-        "hwsim": Text(), "python": Text(), "space_size": Whole(0, 2**63 - 1), "designs": Whole(),
+        "hwsim": Text(), "python": Text(), "space_size": Whole(0, 2**2000), "designs": Whole(),
     },
     open=True,
 )  # fmt: skip
@@ -147,9 +159,10 @@ class PointLog:
         self.path = folder / LOG
 
     def read(self) -> list[Point]:
-        """All whole lines; a torn last line is cut off the file."""
+        """All whole lines; a torn last line is cut off the file. Without a log, those of the packed one."""
         if not self.path.exists():
-            return []
+            packed = self.path.with_name(PACKED)
+            return self._points(_unpacked(packed)) if os.path.lexists(packed) else []
         text = read_bytes(self.path, "the log of points", TraceError)
         whole = text.rfind(b"\n") + 1
         if whole < len(text):
@@ -198,6 +211,16 @@ class Study:
     manifest: Mapping[str, Any]
     confirmed: Mapping[int, Confirmation] = field(default_factory=dict)
 
+    def point(self, number: int) -> Point:
+        """The design of that number; `ArgumentError` where there is none."""
+        for one in self.points:
+            if one.number == number:
+                return one
+        raise ArgumentError(
+            f"a design of the study must have the number (it has {len(self.points)} designs)", got=number,
+            where=f"study {self.manifest['space']}",
+        )  # fmt: skip
+
     @property
     def objectives(self) -> tuple[str, ...]:
         """Names of the objectives, with units, as keys of `Point.values`."""
@@ -209,9 +232,50 @@ class Study:
         found: Mapping[str, Any] = self.manifest.get("certificate", {})
         return found
 
+    @property
+    def baselines(self) -> Mapping[str, Mapping[str, float]]:
+        """Values of machines that stand beside the front, by name (`hwsim.search.with_baselines`)."""
+        found: Mapping[str, Mapping[str, float]] = self.manifest.get("baselines", {})
+        return found
+
+    @property
+    def space(self) -> DesignSpace:
+        """The space that was searched, less the options of models that were not captured.
+
+        Raises:
+            TraceError: the manifest is of a version that did not keep it.
+        """
+        if "space_tables" not in self.manifest:
+            raise TraceError("a study's manifest must hold its space", got=self.manifest.get("space"), where=MANIFEST)
+        return space_from_dict(self.manifest["space_tables"], where=MANIFEST)
+
+    def evaluate(self, point: Mapping[str, Value]) -> Point:
+        """Price any design of the space as the study prices its own, breakdowns and sources too; its number is -1.
+
+        Args:
+            point: values by knob; inactive knobs may be left out.
+
+        Raises:
+            TraceError: a trace of the study is not where it was, or not what it was.
+        """
+        return self._explorer.evaluate(-1, self.space.design(point))
+
+    @functools.cached_property
+    def _explorer(self) -> Explorer:
+        from hwsim.search.explorer import Explorer, open_evaluators
+
+        traces = []
+        for name, facts in self.manifest["traces"].items():
+            traces.append(load_trace(facts["path"]))
+            if traces[-1].digest != facts["digest"]:
+                raise TraceError(
+                    "must be the trace of the study", got=traces[-1].digest, where=f"{name}: {facts['path']}"
+                )
+        return Explorer(self.space, open_evaluators(self.space, traces))
+
     def probability_less(self, one: Point, other: Point, what: Literal["energy_pj", "area_um2"]) -> float:
         """How sure it is that `one` takes less energy or area than `other`: errors of one cause err together."""
-        return probability_less(_breakdown(one, what), _breakdown(other, what))
+        return probability_less(breakdown(one, what), breakdown(other, what))
 
     def cost(self, point: Point) -> list[float]:
         """The objectives of a point, signed so that smaller is better."""
@@ -237,6 +301,18 @@ class Study:
         return {
             one.number: self.probability_less(one, other, "energy_pj") for one, other in itertools.pairwise(members)
         }
+
+    def query(self, minimize: str | None = None, where: Where = (), maximize: str | None = None) -> Answer:
+        """The best design under conditions, and how far to trust it (`hwsim.search.query.query`)."""
+        from hwsim.search.query import query
+
+        return query(self, minimize, where, maximize)
+
+    def thinned(self) -> tuple[Alike, ...]:
+        """The front as few designs that the model cannot tell from the rest (`hwsim.search.thinning.thinned`)."""
+        from hwsim.search.thinning import thinned
+
+        return thinned(self)
 
     def table(self) -> Any:
         """All points as a pandas DataFrame: one row a point, parameters, values, state."""
@@ -285,8 +361,20 @@ class Study:
             raise StorageError(f"the study's folder must be writable ({error.strerror})", where=str(folder)) from None
 
 
-def _breakdown(point: Point, what: str) -> Breakdown:
-    """Energy or area of a point, as its log holds it."""
+def _unpacked(path: Path) -> bytes:
+    data = read_bytes(path, "the packed log", TraceError)
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        text = unpacker.decompress(data, LARGEST_LOG)
+    except zlib.error as error:
+        raise TraceError(f"the packed log must be whole ({error})", where=str(path)) from None
+    if not unpacker.eof:
+        raise TraceError(f"the packed log must be whole, of at most {LARGEST_LOG} bytes", where=str(path))
+    return text
+
+
+def breakdown(point: Point, what: Literal["energy_pj", "area_um2"]) -> Breakdown:
+    """Energy or area of a point by component, with causes, as its log holds them."""
     unit = {"energy_pj": "pJ", "area_um2": "um2"}[what]
     causes = point.detail["causes"][what]
     parts = {
@@ -297,7 +385,7 @@ def _breakdown(point: Point, what: str) -> Breakdown:
 
 def clear_study(folder: str | Path) -> None:
     """Remove the log and the manifest of the study in `folder`, if there is one; other files stay."""
-    for name in (MANIFEST, LOG, GATES):
+    for name in (MANIFEST, LOG, PACKED, GATES):
         (Path(folder) / name).unlink(missing_ok=True)
 
 

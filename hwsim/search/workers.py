@@ -40,7 +40,9 @@ class Job(Protocol):
 
 
 class Pool(Protocol):
-    """What takes work."""
+    """What takes work; `size` calls run at a time."""
+
+    size: int
 
     def submit(self, function: Callable[..., Any], /, *args: Any) -> Job:
         """Start ``function(*args)`` elsewhere."""
@@ -121,7 +123,7 @@ class Workers:
     """Processes side by side, replaced when they die."""
 
     def __init__(self, count: int) -> None:
-        self._count = count
+        self.size = count
         self._tasks: list[Task] = []
         self._executor = self._open(count)
 
@@ -148,7 +150,7 @@ class Workers:
     def renew(self) -> None:
         """New workers, and all unfinished tasks for them."""
         _end(self._executor)
-        self._executor = self._open(self._count)
+        self._executor = self._open(self.size)
         self._start([one for one in self._tasks if not one.done and one.attempts < ATTEMPTS - 1])
 
     def alone(self, task: Task) -> None:
@@ -232,8 +234,8 @@ class _DaskJob:
 class _DaskPool:
     """A Dask client as a `Pool`."""
 
-    def __init__(self, client: Any, address: str) -> None:
-        self._client, self._address = client, address
+    def __init__(self, client: Any, address: str, size: int) -> None:
+        self._client, self._address, self.size = client, address, size
 
     def submit(self, function: Callable[..., Any], /, *args: Any) -> _DaskJob:
         """Start ``function(*args)`` on the cluster; every call is made, also one that equals an earlier one."""
@@ -270,7 +272,7 @@ def _cluster(address: str) -> Iterator[Pool]:
             raise ArgumentError("a Dask scheduler must have workers", got=address, where="dask")
         if wrong := [worker for worker, found in others.items() if found != own]:
             raise ArgumentError(f"workers must run these sources ({own})", got=wrong, where=f"dask {address}")
-        yield _DaskPool(client, address)
+        yield _DaskPool(client, address, len(others))
 
 
 def sources() -> str:

@@ -25,6 +25,7 @@ KINDS = {
     "trace": "a trace",
     "study": "a study",
     "replication": "a study of a claim",
+    "comparison": "a comparison of recipes",
     "calibration": "a calibration",
     "verification": "a verification",
     "recordings": "recordings of a device",
@@ -33,6 +34,7 @@ KINDS = {
 """Kinds of folders, in words."""
 
 _OLDER = {
+    "comparison": ("losses.csv", "summary.csv"),
     "replication": ("study.md",),
     "calibration": ("calibration.md",),
     "verification": ("verify.json",),

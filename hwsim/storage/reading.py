@@ -97,7 +97,7 @@ def parse_toml(text: str, what: str, where: str, error: Error) -> dict[str, Any]
         raise error(f"{what} must nest at most {DEPTH} deep", where=where) from None
     except ValueError as problem:  # also an integer of more digits than Python converts
         raise error(f"{what} must be valid TOML ({_first(problem)})", where=where) from None
-    _check_tree(tables, what, where, error)
+    _check_tree(tables, what, where, error, 64)
     return tables
 
 
@@ -109,7 +109,7 @@ def parse_json(data: bytes | str, what: str, where: str, error: Error) -> Any:
         raise error(f"{what} must nest at most {DEPTH} deep", where=where) from None
     except ValueError as problem:
         raise error(f"{what} must be JSON ({_first(problem)})", where=where) from None
-    _check_tree(value, what, where, error)
+    _check_tree(value, what, where, error, 4096)
     return value
 
 
@@ -121,7 +121,7 @@ def _first(problem: ValueError) -> str:
     return str(problem).splitlines()[0][:200] if str(problem) else type(problem).__name__
 
 
-def _check_tree(tree: Any, what: str, where: str, error: Error) -> None:
+def _check_tree(tree: Any, what: str, where: str, error: Error, bits: int) -> None:
     pending: list[tuple[Any, tuple[str, ...]]] = [(tree, ())]
     while pending:
         value, path = pending.pop()
@@ -138,17 +138,17 @@ def _check_tree(tree: Any, what: str, where: str, error: Error) -> None:
             else:
                 pending += [(entry, (*path, str(place))) for place, entry in enumerate(value)]
             continue
-        rule = _leaf_rule(value)
+        rule = _leaf_rule(value, bits)
         if rule:
             raise error(rule, got=value, where=f"{where}: {'.'.join(path)}" if path else where)
 
 
-def _leaf_rule(value: Any) -> str:
+def _leaf_rule(value: Any, bits: int) -> str:
     """The rule that a value breaks, "" if none."""
     if isinstance(value, float) and not math.isfinite(value):
         return "must be a finite number"
-    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
-        return "must be a whole number of at most 64 bits"
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > bits:
+        return f"must be a whole number of at most {bits} bits"
     if isinstance(value, str) and len(value) > LONGEST_TEXT:
         return f"must have at most {LONGEST_TEXT} characters"
     if isinstance(value, datetime.date | datetime.time):

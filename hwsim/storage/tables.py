@@ -46,10 +46,14 @@ def table_text(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 
 def read_table(
-    path: str | Path, what: str, error: type[HwsimError] = StorageError, most_bytes: int = 1 << 26
+    path: str | Path,
+    what: str,
+    error: type[HwsimError] = StorageError,
+    most_bytes: int = 1 << 26,
+    columns: Sequence[str] = (),
 ) -> list[tuple[int, dict[str, str]]]:
     """(number of its line, cells by column) of every row of the table at `path`; lines that begin with ``#`` are
-    comments.
+    comments. The head must have `columns`.
 
     Raises:
         error: no regular UTF-8 file, no head, two columns of one name, or a row with another number of cells.
@@ -75,6 +79,8 @@ def read_table(
             head = cells
             if len(set(head)) < len(head):
                 raise error(f"columns of {what} must have different names", got=head, where=f"{path}:{place}")
+            if missing := sorted(set(columns) - set(head)):
+                raise error("columns are missing", got=", ".join(missing), where=str(path))
         elif len(cells) != len(head):
             raise error("every row must have the columns of the head", got=cells, where=f"{path}:{place}")
         else:

@@ -17,6 +17,10 @@ NAMES = {
     "ternary_lut": "hwsim.studies.ternary_lut",
     "luq": "hwsim.studies.luq",
     "chips": "hwsim.studies.chips",
+    "muon": "hwsim.studies.muon",
+    "fp4_training": "hwsim.studies.fp4_training",
+    "lottery": "hwsim.studies.lottery",
+    "market": "hwsim.studies.market",
 }
 
 __all__ = ["NAMES", "run"]
@@ -26,7 +30,7 @@ def run(name: str, out: str | Path, *, quick: bool = False, force: bool = False)
     """Compute the study `name` and write its page and its tables into the folder `out`; returns the page's path.
 
     Args:
-        name: ``"pann"``, ``"ternary_lut"``, ``"luq"`` or ``"chips"``.
+        name: one of `NAMES`.
         out: folder, made if absent; ``study.md`` and a CSV for each table.
         quick: a small grid and short streams, to see that it runs; the numbers are no result.
         force: also write into a folder that holds something else.

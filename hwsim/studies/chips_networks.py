@@ -8,97 +8,10 @@ product from these four numbers and one rule. Batch norms are folded into their 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import isqrt, prod
+from math import isqrt
 
-from hwsim.trace import GemmShape, Workload
-from hwsim.trace.graph import Access, AccessKind, Graph, Operator, Tensor, Window
-
-
-class Network:
-    """A graph in the making: every method adds an operator and returns the name of what it writes."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._tensors: dict[str, Tensor] = {}
-        self._operators: list[Operator] = []
-        self._products: list[GemmShape] = []
-
-    def input(self, *shape: int) -> str:
-        """A tensor that is fed to the network."""
-        name = f"input.{sum(tensor.source == 'input' for tensor in self._tensors.values())}"
-        return self._store(Tensor(name, shape, "float32", "input"))
-
-    def convolution(
-        self,
-        layer: str,
-        x: str,
-        filters: int,
-        kernel: int,
-        stride: int = 1,
-        padding: int = 0,
-        groups: int = 1,
-        added: str | None = None,
-    ) -> str:
-        """A square convolution of ``[images, channels, size, size]``, to which the tensor `added` is added."""
-        images, channels, *sizes = self._tensors[x].shape
-        outputs = tuple((size + 2 * padding - kernel) // stride + 1 for size in sizes)
-        weight = self._store(
-            Tensor(f"{layer}.weight", (filters, channels // groups, kernel, kernel), "float32", "weight")
-        )
-        window = Window(
-            images, channels, tuple(sizes), (kernel,) * 2, (stride,) * 2, (1,) * 2, (padding,) * 2, outputs
-        )
-        shape = GemmShape(
-            layer, "convolution", "forward", groups, images * prod(outputs), filters // groups,
-            channels // groups * kernel * kernel, "weight", groups,
-        )  # fmt: skip
-        seen = images * channels * prod(outputs) if kernel < stride else self._tensors[x].elements
-        kind: AccessKind = "window" if kernel > 1 or stride > 1 else "whole"
-        a = Access(x, seen, kind, window)
-        out = Tensor(f"{layer}:out", (images, filters, *outputs), "float32", "computed")
-        return self._multiply(shape, a, weight, out, added)
-
-    def linear(self, layer: str, x: str, width: int, repeat: int = 1) -> str:
-        """A linear layer on ``[rows, features]``, or `repeat` runs of it one after the other on the same weight."""
-        rows, features = self._tensors[x].shape
-        weight = self._store(Tensor(f"{layer}.weight", (width, features), "float32", "weight"))
-        out = x
-        for run in range(repeat):
-            shape = GemmShape(layer, "linear", "forward", 1, rows, width, features, "weight")
-            a = Access(out, self._tensors[out].elements)
-            out = self._multiply(shape, a, weight, Tensor(f"{layer}:out.{run}", (rows, width), "float32", "computed"))
-        return out
-
-    def vector(self, layer: str, kind: str, *of: str, shape: tuple[int, ...] | None = None) -> str:
-        """Work without a product; its result has the first operand's shape unless another is given."""
-        first = self._tensors[of[0]]
-        made = Tensor(f"{layer}:{kind}", shape or first.shape, "float32", "computed")
-        accesses = tuple(Access(name, self._tensors[name].elements) for name in of)
-        self._store(made)
-        self._operators.append(Operator(layer, kind, "forward", accesses, made.name, elements=first.elements))
-        return made.name
-
-    def finish(self, *results: str) -> Workload:
-        """The workload, which returns the tensors `results`."""
-        tensors = tuple(
-            Tensor(tensor.name, tensor.shape, tensor.dtype, tensor.source, is_output=tensor.name in results)
-            for tensor in self._tensors.values()
-        )
-        return Workload(self.name, tuple(self._products), Graph(tensors, tuple(self._operators)))
-
-    def _multiply(self, shape: GemmShape, a: Access, weight: str, out: Tensor, added: str | None = None) -> str:
-        self._store(out)
-        accesses = [a, *(Access(name, self._tensors[name].elements) for name in (weight, added) if name is not None)]
-        record = len(self._products)
-        self._products.append(shape)
-        self._operators.append(
-            Operator(shape.layer, "gemm", "forward", tuple(accesses), out.name, gemm=shape, record=record)
-        )
-        return out.name
-
-    def _store(self, tensor: Tensor) -> str:
-        self._tensors[tensor.name] = tensor
-        return tensor.name
+from hwsim.trace import Workload
+from hwsim.workloads.network import Network
 
 
 def alexnet_convolutions(images: int = 4) -> Workload:

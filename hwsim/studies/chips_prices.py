@@ -18,8 +18,8 @@ from hwsim.cost.memory import Sram, sram
 from hwsim.cost.technology import PLACEMENT, energy_factor, wire_pj_per_bit_mm
 from hwsim.evaluation import Evaluation, evaluate
 from hwsim.studies import chips_eyeriss
-from hwsim.studies.chips_networks import Network
 from hwsim.studies.page import Table, Value
+from hwsim.workloads.network import Network
 
 SIDE = 512
 """Rows, columns and depth of the product that efficiency is taken from."""

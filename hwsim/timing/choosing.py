@@ -84,7 +84,7 @@ def choose(
     pars = row[2 * levels + t.STEP :].reshape(len(parts), -1)
     best = Choice(inf, 0.0, ())
     tables: set[bytes] = set()
-    for sides in _sides(pars) if aim.time > max(aim.traffic, aim.energy) else [()]:
+    for sides in _sides(pars) if aim.halves and aim.time > max(aim.traffic, aim.energy) else [()]:
         for par in pars:
             if par[c.CAUSAL] and sides:
                 par[c.SIDE_R : c.SIDE_C + 1] = sides

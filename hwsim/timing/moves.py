@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What a plan minimises: a weighted sum of DRAM bits, pJ and cycles."""
+    """What a plan minimises: a weighted sum of DRAM bits, pJ and cycles; `halves` whether masked products may leave a
+    part of the array idle for it (`hwsim.timing.choosing`)."""
 
     traffic: float
     energy: float
     time: float
+    halves: bool = True
 
 
 @dataclass(slots=True)

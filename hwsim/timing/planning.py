@@ -8,21 +8,21 @@ memories make cheaper than fused tiles of a row or two. `check` holds for every 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwsim.arch.plan import Plan, Resident, Step
 from hwsim.errors import ArgumentError, HwsimError
-from hwsim.timing.groups import FUSED_TILE, part
-from hwsim.timing.moves import Objective
-from hwsim.timing.residency import Move, Search
+from hwsim.timing.fusing import fusion
+from hwsim.timing.groups import FUSED_TILE, Choice, Part, Places, part
+from hwsim.timing.moves import Group, Objective, prepare
+from hwsim.timing.residency import Residents, Search
 from hwsim.timing.stages import Staged, stage
 from hwsim.timing.steps import step_of
 from hwsim.timing.wiring import PlanPrices, Wiring, wiring
 from hwsim.trace.graph import Graph
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from hwsim.arch import Accelerator
     from hwsim.trace.gemm import Workload
 
@@ -60,12 +60,52 @@ def plan(
         raise ArgumentError("must hold a graph of operators", got=work, where="plan.work")
     if not graph.operators:
         return Plan(machine.objective, (), (), machine.dram.name)
+    return carry_out(decide(graph, machine, prices, additions), graph, machine, additions)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Stages `first` up to `end`, not included, as one group: places of its tensors, its tile, and what lies on chip
+    behind it."""
+
+    first: int
+    end: int
+    places: Places
+    choice: Choice
+    residents: Residents
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a plan decides, without what follows from it: it holds on every machine of the same sizes.
+
+    Attributes:
+        attach: whether vector work runs with the product beside it.
+        fused: whether tensors may stay on chip between stages.
+        aim: what it was chosen for.
+        moves: in order.
+    """
+
+    attach: bool
+    fused: bool
+    aim: Objective
+    moves: tuple[Taken, ...]
+
+
+def decide(
+    graph: Graph, machine: Accelerator, prices: PlanPrices | None = None, additions: dict[int, float] | None = None
+) -> Decision:
+    """The best decisions for a graph of at least one operator on a machine.
+
+    Raises:
+        DesignError: a size of 0, a layer in float32, or a stage that no memory can hold.
+    """
     wires = wiring(machine, prices)
-    best: tuple[float, Callable[[], Plan]] | None = None
+    best: tuple[float, Decision] | None = None
     failed: HwsimError | None = None
     for attach, fused in ((True, True), (False, True), (False, False)) if machine.fused else ((False, False),):
-        if best is not None and fused and machine.objective == "edp":
-            continue  # no bound says whether operators apart are worth a search
+        if best is not None and fused and machine.objective in ("edp", "nominal"):
+            continue  # no bound says whether operators apart are worth a search, or the search is a brief one
         staged = stage(graph, machine, attach)
         if best is not None and best[0] <= _least_unfused(staged, machine, wires):
             continue
@@ -74,16 +114,28 @@ def plan(
         if best is not None and fused and best[0] <= search.promise(_aim(machine, wires)):
             continue
         try:
-            found = _search(search, staged, machine, wires)
+            cost, aim, moves = _search(search, staged, machine, wires)
         except HwsimError as error:
             failed = failed or error
             continue
-        if best is None or found[0] < best[0]:
-            best = found
+        if best is None or cost < best[0]:
+            best = cost, Decision(attach, fused, aim, moves)
     if best is None:
         assert failed is not None
         raise failed
-    made = best[1]()
+    return best[1]
+
+
+def carry_out(
+    decided: Decision, graph: Graph, machine: Accelerator, additions: dict[int, float] | None = None
+) -> Plan:
+    """The plan of a decision on `machine`, whose array and sizes of memories are those it was made for.
+
+    Ports, lanes, bandwidth, prices and clock may be others: they change what the steps take, not what they move.
+    """
+    staged, wires = stage(graph, machine, decided.attach), wiring(machine, None)
+    parts = tuple(part(staged, number, machine, additions) for number in range(len(staged.stages)))
+    made = plan_of(parts, decided.moves, decided.aim, staged, machine, wires)
     check(made, graph)
     return made
 
@@ -94,41 +146,40 @@ def _least_unfused(staged: Staged, machine: Accelerator, wires: Wiring) -> float
     written = sum(staged.made_bits.get(name, staged.bits[name]) for each in staged.stages for name in each.writes)
     cycles = (read + written) / wires.bits_per_cycle
     energy = read * wires.prices[0, 0] + written * wires.prices[0, 1] + wires.idle * cycles
-    return float(
-        {"traffic": read + written, "time": cycles, "energy": energy, "edp": energy * cycles}[machine.objective]
-    )
+    least = {"traffic": read + written, "time": cycles, "energy": energy, "nominal": energy, "edp": energy * cycles}
+    return float(least[machine.objective])
 
 
 def _aim(machine: Accelerator, wires: Wiring) -> Objective:
     """What a machine's objective weighs; of energy times delay, the delay."""
     if machine.objective == "traffic":
         return Objective(1.0, 0.0, TIE)
-    if machine.objective == "energy":
-        return Objective(TIE, 1.0, wires.idle + TIE)
+    if machine.objective in ("energy", "nominal"):
+        return Objective(TIE, 1.0, wires.idle + TIE, halves=machine.objective == "energy")
     return Objective(TIE, 0.0, 1.0)
 
 
-def _search(search: Search, staged: Staged, machine: Accelerator, wires: Wiring) -> tuple[float, Callable[[], Plan]]:
-    """The least cost, and what makes its plan."""
+def _search(
+    search: Search, staged: Staged, machine: Accelerator, wires: Wiring
+) -> tuple[float, Objective, tuple[Taken, ...]]:
+    """The least cost, what moves were weighed by, and the moves."""
 
-    def finished(moves: tuple[Move, ...], aim: Objective) -> Plan:
-        return _plan(search, moves, aim, staged, machine, wires)
+    def best(aim: Objective) -> tuple[float, Objective, tuple[Taken, ...]]:
+        cost, moves = search.run(aim, brief=machine.objective == "nominal")
+        taken = (Taken(m.span.first, m.span.end, m.places, m.choice, m.residents) for m in moves)
+        return cost, aim, tuple(taken)
 
-    aim = _aim(machine, wires)
-    cost, moves = search.run(aim)
+    fast = best(_aim(machine, wires))
     if machine.objective != "edp":
-        return cost, lambda: finished(moves, aim)
-    fast = finished(moves, aim)
-    frugal_aim = Objective(TIE, 1.0, wires.idle + TIE)
-    frugal = finished(search.run(frugal_aim)[1], frugal_aim)
-    plans = [fast, frugal]
-    scale = energy_of(frugal, wires) / max(1, fast.latency_cycles)
+        return fast
+    found = [fast, best(Objective(TIE, 1.0, wires.idle + TIE))]
+    plans = [plan_of(search.parts, moves, aim, staged, machine, wires) for _, aim, moves in found]
+    scale = energy_of(plans[1], wires) / max(1, plans[0].latency_cycles)
     for weight in SWEEP:
-        aim = Objective(TIE, 1.0, wires.idle + weight * scale)
-        plans.append(finished(search.run(aim)[1], aim))
-    scored = [(energy_of(one, wires) * one.latency_cycles, number) for number, one in enumerate(plans)]
-    product, number = min(scored)
-    return product, lambda: plans[number]
+        found.append(best(Objective(TIE, 1.0, wires.idle + weight * scale)))
+        plans.append(plan_of(search.parts, found[-1][2], found[-1][1], staged, machine, wires))
+    product, number = min((energy_of(one, wires) * one.latency_cycles, place) for place, one in enumerate(plans))
+    return product, *found[number][1:]
 
 
 def energy_of(made: Plan, wires: Wiring) -> float:
@@ -142,9 +193,18 @@ def energy_of(made: Plan, wires: Wiring) -> float:
     return float(moved + wires.idle * made.latency_cycles)
 
 
-def _plan(
-    search: Search, moves: tuple[Move, ...], aim: Objective, staged: Staged, machine: Accelerator, wires: Wiring
-) -> Plan:
+def group_of(move: Taken, parts: tuple[Part, ...], aim: Objective, staged: Staged, wires: Wiring) -> Group:
+    """The numbers of a move's group on the machine of `parts` and `wires`."""
+    chosen = parts[move.first : move.end]
+    how = fusion(staged, chosen) if len(move.choice.tile) == FUSED_TILE else None
+    return prepare(staged, chosen, how, move.places, wires, aim)
+
+
+def plan_of(
+    parts: tuple[Part, ...], moves: tuple[Taken, ...], aim: Objective, staged: Staged, machine: Accelerator,
+    wires: Wiring,
+) -> Plan:  # fmt: skip
+    """The plan that moves make on the machine of `parts` and `wires`."""
     steps: list[Step] = []
     since: dict[tuple[str, int], int] = {}
     residents: list[Resident] = []
@@ -154,9 +214,7 @@ def _plan(
         residents.append(Resident(name, level, staged.bits[name], since.pop((name, where)), last))
 
     for number, move in enumerate(moves):
-        how = move.span.how if len(move.choice.tile) == FUSED_TILE else None
-        group = search.group(move.span, move.places, aim, how)
-        steps.append(step_of(group, move.choice, staged, machine, wires))
+        steps.append(step_of(group_of(move, parts, aim, staged, wires), move.choice, staged, machine, wires))
         for name, where in move.residents:
             since.setdefault((name, where), number)
         for name, where in [key for key in since if key not in move.residents]:

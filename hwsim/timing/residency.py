@@ -36,6 +36,10 @@ TILED = 400
 NARROW, WIDE = (3, 8), (12, 48)
 """States that a beam follows at every stage, and moves of each; the plan of a narrow beam bounds the wide one."""
 
+BRIEF = (3, 8), (5, 16)
+"""The same of a brief search, which follows no promise best-first: on 25 random machines of ``dse/edge-lm.toml`` it
+found the plan of the long one, in two fifths of the time."""
+
 UNLIMITED = 1 << 62
 """Room of a memory that holds everything, bits."""
 
@@ -136,17 +140,18 @@ class Search:
         self.first_use = {name: min(number for number, _ in uses) for name, uses in staged.uses.items()}
         self.last_use = {name: max(number for number, _ in uses) for name, uses in staged.uses.items()}
 
-    def run(self, aim: Objective) -> tuple[float, tuple[Move, ...]]:
+    def run(self, aim: Objective, brief: bool = False) -> tuple[float, tuple[Move, ...]]:
         """The least cost and its moves.
 
-        What promises least is followed first; a move is tiled only when it is its turn.
+        What promises least is followed first; a move is tiled only when it is its turn. A brief search has beams
+        alone.
 
         Raises:
             DesignError: a stage does not fit the memories.
         """
         bounds = self._bounds(aim)
-        found = self._best_first(aim, bounds)
-        for width, moves in () if found else (NARROW, WIDE):
+        found = None if brief else self._best_first(aim, bounds)
+        for width, moves in () if found else BRIEF if brief else (NARROW, WIDE):
             found = self._beam(aim, bounds, width, moves, found)
         if found is None:
             raise DesignError(

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class _Work:
+class Work:
     """What a group does with its tile.
 
     Attributes:
@@ -34,6 +34,7 @@ class _Work:
         tiles: how many equal pieces the step has.
         first, last: DRAM bits before the array starts, and after it ends.
         cycles, vector: of the array and of the vector unit.
+        prologues: how often the vector work in front of the product is done.
     """
 
     words: str
@@ -44,19 +45,12 @@ class _Work:
     last: Fraction
     cycles: int
     vector: int
+    prologues: int
 
 
 def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, wires: Wiring) -> Step:
     """The step that a group makes with the tile `choice`, counted in integers."""
-    for par in group.pars:
-        if choice.sides and par[c.CAUSAL]:
-            par[c.SIDE_R : c.SIDE_C + 1] = [int(side) for side in choice.sides]
-    if not group.pars:
-        work = _elementwise(group)
-    elif group.how is None:
-        work = _tiled(group, choice, staged, wires)
-    else:
-        work = _fused(group, group.how, choice, staged, wires)
+    work = work_of(group, choice, staged, wires)
     return Step(
         tuple(part.stage.layer for part in group.parts),
         tuple(place for part in group.parts for place in part.stage.operators),
@@ -68,14 +62,26 @@ def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, 
     )
 
 
-def _elementwise(group: Group) -> _Work:
+def work_of(group: Group, choice: Choice, staged: Staged, wires: Wiring) -> Work:
+    """What a group does with the tile `choice`; its masked products take the sides that were chosen with it."""
+    for par in group.pars:
+        if choice.sides and par[c.CAUSAL]:
+            par[c.SIDE_R : c.SIDE_C + 1] = [int(side) for side in choice.sides]
+    if not group.pars:
+        return _elementwise(group)
+    if group.how is None:
+        return _tiled(group, choice, staged, wires)
+    return _fused(group, group.how, choice, staged, wires)
+
+
+def _elementwise(group: Group) -> Work:
     tiles, step = group.parts[0].vector_rows, group.step
     loads = sum(flow.bits for flow in group.flows if 0 in flow.read)
     first, last = Fraction(loads, tiles), Fraction(step[t.STORE_BITS], tiles)
-    return _Work("elementwise", group.flows, [], tiles, first, last, 0, int(step[t.VECTOR_CYCLES]))
+    return Work("elementwise", group.flows, [], tiles, first, last, 0, int(step[t.VECTOR_CYCLES]), 0)
 
 
-def _tiled(group: Group, choice: Choice, staged: Staged, wires: Wiring) -> _Work:
+def _tiled(group: Group, choice: Choice, staged: Staged, wires: Wiring) -> Work:
     par, part, step = group.pars[0], group.parts[0], group.step
     tile_m, tile_n, tile_k, order = (int(value) for value in choice.tile)
     problems, rows, n, k = par[c.PROBLEMS], par[c.ROWS], par[c.N], par[c.K]
@@ -91,7 +97,7 @@ def _tiled(group: Group, choice: Choice, staged: Staged, wires: Wiring) -> _Work
     if par[t.B_WAITS]:
         first += par[c.B_BITS] * Fraction(tile_n * tile_k, n * k)
     loops = ("mnk", "mkn", "nmk", "nkm", "kmn", "knm")[order]
-    return _Work(
+    return Work(
         f"tiles of {tile_m} x {tile_n} x {tile_k} of {rows} x {n} x {k}, loops {loops}",
         [*group.flows, *_single_flows(par, part, again_a, again_b, visits, wires), *array_flows],
         [product],
@@ -100,10 +106,11 @@ def _tiled(group: Group, choice: Choice, staged: Staged, wires: Wiring) -> _Work
         Fraction(step[t.STORE_BITS] * tile_m * tile_n, problems * rows * n),
         counted[0],
         int(step[t.VECTOR_CYCLES]) + part.pre_cycles * again_a,
+        int(again_a),
     )
 
 
-def _fused(group: Group, how: Fusion, choice: Choice, staged: Staged, wires: Wiring) -> _Work:
+def _fused(group: Group, how: Fusion, choice: Choice, staged: Staged, wires: Wiring) -> Work:
     step, flows, products, cycles = group.step, list(group.flows), list[Product](), 0
     tile_m, cut, held = (int(value) for value in choice.tile)
     blocks, outer = -(-how.block // tile_m), how.common // how.block
@@ -129,7 +136,7 @@ def _fused(group: Group, how: Fusion, choice: Choice, staged: Staged, wires: Wir
     words = f"{tile_m} rows of {how.block} at a time, columns in {pieces} parts"
     words += f", {' and '.join(kept)} held" * bool(kept) + f", {' and '.join(streamed)} streamed" * bool(streamed)
     last = Fraction(step[t.STORE_BITS] * tile_m, how.common)
-    return _Work(words, flows, products, outer * blocks * pieces, first, last, cycles, int(step[t.VECTOR_CYCLES]))
+    return Work(words, flows, products, outer * blocks * pieces, first, last, cycles, int(step[t.VECTOR_CYCLES]), 1)
 
 
 def _single_flows(par: list[Any], part: Part, again_a: int, again_b: int, visits: int, wires: Wiring) -> list[Flow]:
@@ -203,7 +210,7 @@ def _rows(flows: list[Flow], wires: Wiring) -> tuple[Traffic, ...]:
     )
 
 
-def _timeline(work: _Work, wires: Wiring) -> Timeline:
+def _timeline(work: Work, wires: Wiring) -> Timeline:
     reads, writes = totals(work.flows, len(wires.names))
     pace = Fraction(wires.bits_per_cycle)
     ports = {

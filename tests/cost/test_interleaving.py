@@ -12,7 +12,7 @@ from hwsim.errors import DesignError
 
 
 def test_one_macro_is_enough_below_its_own_clock() -> None:
-    """512 KiB of 128 bits at 22 nm: CACTI's cycle is 1.92 ns, 2.01 after the isotonic step; 0.49 GHz needs no parts."""
+    """512 KiB of 128 bits at 22 nm: CACTI's cycle is 2.01 ns, so 0.49 GHz needs no parts."""
     plain = sram(512, 128, 22)
     assert plain.cycle_ns.value == pytest.approx(2.01, abs=0.01)
     assert clocked_sram(512, 128, 22, None, 0.49) == plain

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import hwsim
-from hwsim.errors import ArgumentError, TraceError
+from hwsim.errors import ArgumentError, DesignError, TraceError
 from hwsim.evaluation import Evaluator, Memo, mean_sqnr_db, replay
 from hwsim.evaluation.area import area
 from hwsim.evaluation.ledger import GROUPINGS
 from hwsim.evaluation.prices import machine_prices
+from hwsim.trace import Gemm, Operand, TraceWriter
 
 MACHINES = ["edge-nvfp4", "edge-mxfp4", "edge-int8", "edge-int4"]
 
@@ -49,6 +50,57 @@ def test_sqnr_is_the_definition(tiny_trace, machine):
     macs = {"up": 48 * 24 * 64, "qk": 2 * 16 * 16 * 32}
     mean = sum(measured[layer] * macs[layer] for layer in macs) / sum(macs.values())
     assert mean_sqnr_db(measured, tiny_trace) == pytest.approx(mean)
+
+
+def _recorded(folder, *layers):
+    """A trace of linear layers: name, a ``[M, K]``, b ``[N, K]``."""
+    with TraceWriter(folder, {"model": "made", "model_spec": None, "weights": "0"}) as writer:
+        for name, a, b in layers:
+            operands = Operand(a[None], "activation", len(a)), Operand(b[None], "weight", len(b))
+            writer.append(Gemm(name, "linear", "forward", 0, 1, len(a), len(b), a.shape[1], *operands))
+    return hwsim.load_trace(folder)
+
+
+def test_what_is_not_finite_stays_so_and_zeros_count_nothing(tmp_path):
+    class Numerics:
+        def __init__(self, made):
+            self.made = made
+
+        def gemm(self, a, b, b_role, *seed):
+            return self.made(a, b)
+
+    class Policy:
+        def __init__(self, **made):
+            self.made = made
+
+        def for_gemm(self, layer, b_role):
+            return Numerics(self.made[layer])
+
+    def rough(a, b):
+        return a @ b.T * np.float32(0.9)
+
+    def broken(a, b, value=np.nan):
+        made = a @ b.T
+        made[0, 0] = value
+        return made
+
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((4, 8), np.float32), rng.standard_normal((3, 8), np.float32)
+    trace = _recorded(tmp_path / "t", ("one", a, b), ("two", a, b), ("nothing", a, 0 * b))
+    plain = replay(trace, Policy(one=rough, two=rough, nothing=rough))
+    assert list(plain) == ["one", "two"]
+    assert mean_sqnr_db(plain, trace) == pytest.approx(20, abs=1e-3)  # the tenth of a signal
+    for value in (np.nan, np.inf, -np.inf):
+        found = replay(trace, Policy(one=rough, two=lambda a, b, v=value: broken(a, b, v), nothing=rough))
+        assert found == {"one": plain["one"], "two": -np.inf}
+        with pytest.raises(
+            DesignError, match="two: products must be finite, and zero where they should be, got -inf"
+        ):
+            mean_sqnr_db(found, trace)
+    found = replay(trace, Policy(one=rough, two=rough, nothing=lambda a, b: a @ b.T + 1))
+    assert found["nothing"] == -np.inf
+    with pytest.raises(TraceError, match="trace must have a product that is not zero"):
+        mean_sqnr_db({}, trace)
 
 
 def test_finer_arithmetic_has_the_larger_sqnr(tiny_trace, memo):

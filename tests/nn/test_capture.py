@@ -280,16 +280,63 @@ def test_recurrent_layers_are_unfolded(tmp_path):
     assert torch._C._get_mkldnn_enabled()
 
 
+class Hidden(nn.Module):
+    """A product that no table takes apart."""
+
+    def __init__(self, product):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(4, 3))
+        self.product = product
+
+    def forward(self, x):
+        return self.product(x, self.weight)
+
+
+def _bytes(x, w):
+    return torch._int_mm(x.to(torch.int8), w.to(torch.int8).T)
+
+
 @pytest.mark.parametrize(
-    ("model", "batch", "name"),
+    ("product", "rule"),
     [
-        (nn.Bilinear(3, 4, 5), {"input1": torch.randn(2, 3), "input2": torch.randn(2, 4)}, "aten._trilinear"),
+        (_bytes, "operator must be one whose matrix products can be seen, got 'aten._int_mm'"),
+        (lambda x, w: torch._trilinear(x, w[:2], x, [], [], [], []), "got 'aten._trilinear'"),
+        (lambda x, w: torch.sparse.mm(w.to_sparse(), x.T), "tensors must be dense, got 'torch.sparse_coo in"),
+        (lambda x, w: torch.mm(x.to_sparse(), w.T), "tensors must be dense, got 'torch.sparse_coo in"),
     ],
 )
-def test_an_operator_that_hides_its_products_is_an_error(tmp_path, model, batch, name):
-    rule = f"model: operator must be one whose matrix products can be seen, got '{name}'"
+def test_an_operator_that_hides_its_products_is_an_error(tmp_path, product, rule):
     with pytest.raises(CaptureError, match=re.escape(rule)):
-        capture(model, tmp_path / "t", [batch])
+        capture(Hidden(product), tmp_path / "t", [torch.randn(2, 3)])
+
+
+TAKEN_APART = {  # function of x [6, 16] and a weight, its shape, shapes of the products
+    "bilinear": (lambda x, w: nn.functional.bilinear(x, x, w), (5, 16, 16), [(1, 6, 80, 16), (6, 5, 1, 16)]),
+    "addbmm": (lambda x, w: torch.addbmm(torch.zeros(3, 4), x.view(2, 3, 16), w), (2, 16, 4), [(1, 3, 4, 32)]),
+    "addr": (lambda x, w: torch.addr(torch.zeros(16, 4), x[0], w), (4,), [(1, 16, 4, 1)]),
+    "cdist": (torch.cdist, (40, 16), [(1, 6, 40, 16)]),
+    "grouped": (
+        lambda x, w: nn.functional.grouped_mm(x, w, offs=torch.tensor([2, 6], dtype=torch.int32)), (2, 16, 8),
+        [(1, 2, 8, 16), (1, 4, 8, 16)],
+    ),
+    "conv_tbc": (lambda x, w: torch.conv_tbc(x.view(6, 1, 16), w, torch.zeros(4)), (1, 16, 4), [(1, 6, 4, 16)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAKEN_APART)
+def test_functions_that_hide_products_are_taken_apart(tmp_path, name):
+    function, shape, products = TAKEN_APART[name]
+
+    class Free(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(*shape))
+
+        def forward(self, x):
+            return function(x, self.weight)
+
+    trace = capture(Free(), tmp_path / "t", [torch.randn(6, 16)])
+    assert [(g.batch, g.m, g.n, g.k) for g in trace.workload.gemms] == products
 
 
 def test_a_missed_product_is_an_error(tmp_path, monkeypatch):
@@ -375,7 +422,7 @@ def test_a_new_trace_replaces_the_old_one_when_it_is_whole(tmp_path):
     out = tmp_path / "t"
     old = capture(nn.Linear(3, 4), out, [torch.randn(2, 3)]).digest
     with pytest.raises(CaptureError):
-        capture(nn.Bilinear(3, 4, 5), out, [{"input1": torch.randn(2, 3), "input2": torch.randn(2, 4)}])
+        capture(Hidden(_bytes), out, [torch.randn(2, 3)])
     assert load_trace(out).digest == old
     new = capture(nn.Linear(3, 4), out, [torch.randn(2, 3)])
     assert new.digest != old
@@ -397,8 +444,8 @@ def test_a_compiled_model_and_a_cached_cast_are_seen_through(tmp_path):
         model(x)  # leaves casts of the weights in autocast's cache
         trace = capture(compiled, tmp_path / "t", [x])
     assert [(gemm.layer, gemm.b.role) for gemm in trace.gemms()] == [
-        ("_orig_mod.0", "weight"),
-        ("_orig_mod.2", "weight"),
+        ("0", "weight"),
+        ("2", "weight"),
     ]
 
 

@@ -1,13 +1,15 @@
 """Model files: found by name or path, and refused in one clear line."""
 
 import re
+from collections import OrderedDict, UserDict
+from types import MappingProxyType
 
 import pytest
 import torch
 from torch import nn
 
 from hwsim.errors import ArgumentError, ModelError, UnknownName
-from hwsim.nn import ModelFile, load_file, load_model, measure
+from hwsim.nn import Inputs, ModelFile, capture, load_file, load_model, measure
 from hwsim.nn.corpus import stdlib
 from hwsim.nn.models import run
 
@@ -107,7 +109,9 @@ def test_the_forms_of_a_batch():
     wanted = model(x)
     for batch in (x, (x, "labels"), [x, 1], {"input": x}):
         assert torch.equal(run(model, batch), wanted)
-    with pytest.raises(ArgumentError, match=r"batch must be a tensor, a tuple that begins with one, or a dict"):
+    with pytest.raises(
+        ArgumentError, match=r"batch must be a tensor, a tuple that begins with one, a mapping, or hwsim\.nn\.Inputs"
+    ):
         run(model, "text")
 
 
@@ -148,3 +152,34 @@ def test_the_corpus_is_split_by_path(tmp_path):
     assert len(corpus.hash) == 16
     with pytest.raises(ModelError, match="at least 1 MiB of sources of the standard library, got 0"):
         stdlib(tmp_path / "tests" / "none")
+
+
+def test_a_batch_is_a_mapping_of_any_kind_or_all_inputs(tmp_path):
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mask", torch.full((3, 3), -torch.inf).triu(1))
+            self.linear = nn.Linear(4, 4)
+
+        def forward(self, x, scale=1.0):
+            return (self.linear(x) @ self.linear(x).T + self.mask).softmax(-1) * scale
+
+    x = torch.randn(3, 4)
+    for batch in (
+        {"x": x},
+        UserDict(x=x, scale=torch.tensor(2.0)),  # as the tokenizers of transformers give
+        OrderedDict(scale=torch.ones(1), x=x),
+        MappingProxyType({"x": x}),
+        (x, torch.zeros(1)),  # a label
+        Inputs((x, torch.tensor(2.0))),
+        Inputs((x,), {"scale": torch.tensor(2.0)}),
+    ):
+        trace = capture(Both(), tmp_path / "t", [batch])
+        assert trace.workload.macs == 2 * 3 * 4 * 4 + 3 * 4 * 3
+    for wrong in (3, [], "x", (1, x)):
+        with pytest.raises(ArgumentError, match="batch must be a tensor"):
+            capture(Both(), tmp_path / "t", [wrong])
+    broken = Both()
+    broken.mask[0, 0] = torch.nan
+    with pytest.raises(ModelError, match="weights must be finite, mask holds 1 NaN or infinite values"):
+        capture(broken, tmp_path / "t", [x])

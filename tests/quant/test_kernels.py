@@ -107,9 +107,11 @@ GRID = [
     replace(quant.get("nvfp4.te"), name="te, decoded as vLLM", decode="vllm"),
     replace(quant.get("nvfp4.te_4over6"), name="4over6 up to 448", scale_bound=None),
     replace(quant.get("mxint8.floor"), name="mxint8 in squares", granularity="block2d"),
+    replace(quant.get("nvfp4.te"), name="nvfp4 with headroom, to nearest", element_bound=96 / 17),
 ]
 STOCHASTIC = [
     quant.get("nvfp4.te_sr"),
+    replace(quant.get("nvfp4.te_sr"), name="nvfp4 with headroom", element_bound=96 / 17, sr_bits=24),
     *(
         replace(quant.get(name), name=f"{name}.sr{bits}", rounding="sr", sr_bits=bits)
         for name, bits in [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import html.parser
+import json
 import re
 
 import pytest
@@ -11,47 +12,9 @@ import pytest
 from hwsim.errors import ArgumentError
 from hwsim.evaluation import Confirmation
 from hwsim.report import render, significant, write_report
-from hwsim.search.study import Point, Study
-
-GOALS = {"bits_per_byte": "min", "energy_uj": "min", "area_mm2": "min", "latency_ms": "min"}
-
-
-def _point(number, family, loss, energy, **kwargs):
-    values = {
-        "bits_per_byte": loss,
-        "energy_uj": energy,
-        "area_mm2": 1.0 + number,
-        "latency_ms": 5.0,
-        "power_mw": 2.0,
-    }
-    detail = {
-        "family": family,
-        "numerics": f"{family}.te" + (" twin" if number == 2 else ""),
-        "array": "8×8 ws",
-        "energy_pj": {"multipliers": energy * 6e5, "dram": energy * 4e5},
-        "area_um2": {"array": 5e5, "sram": 5e5 + number * 1e6},
-        "sqnr_db": {"blocks.0.qkv": 21.0 if family == "nvfp4" else 41.0, "head": 18.5},
-        "sources": {"multipliers": "Source of <multipliers> & co, ±10 %"},
-    }
-    return Point(number, (("unit", family), ("rows", 8)), "gpt", values, kwargs.get("over", {}), detail)
-
-
-@pytest.fixture
-def study():
-    points = [
-        _point(number, ["nvfp4", "int8"][number % 2], 1.4 + 0.01 * number, 30.0 - number) for number in range(9)
-    ]
-    points.append(Point(9, (("unit", "broken"),), None, {}, reason="rows: must be positive, got 0"))
-    manifest = {
-        "title": "A test", "space": "t", "space_size": 1000, "left_out": ["unit=ternary (model bitnet)"],
-        "parameters": {"unit": ["nvfp4", "int8"], "rows": [8]}, "constraints": ["area_mm2 ≤ 8"],
-        "objectives": list(GOALS), "goals": GOALS, "accuracy": "rerun", "energy": "trace",
-        "metric": "bits_per_byte",
-        "traces": {"gpt": {"digest": "abc", "macs": 1000, "weights": "0"}}, "baseline": {"gpt": 1.39},
-        "sampler": "NSGA-II, population 50",
-        "trials": 10, "seed": 0, "hwsim": "0", "python": "3", "finished": True,
-    }  # fmt: skip
-    return Study(tuple(points), manifest)
+from hwsim.report.data import shown_designs
+from hwsim.report.sections import SECTIONS, questions
+from hwsim.search.study import Study
 
 
 class _Links(html.parser.HTMLParser):
@@ -74,20 +37,81 @@ def test_page_loads_nothing_from_elsewhere(study):
     assert not re.search(r"url\((?!#)", page)
 
 
-def test_every_design_of_the_front_is_in_the_table_with_its_values(study):
-    page = render(study)
-    body = page[page.index("<tbody>") : page.index("</tbody>")]
-    assert body.count("<tr>") == len(study.pareto) == 9
-    for point in study.pareto:
-        assert f'data-value="{point.values["energy_uj"]}"' in body
+def _data(page):
+    return json.loads(re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.DOTALL)[1])
 
 
-def test_marks_and_names_agree_in_number(study):
-    page = render(study)
-    for view in ("v0", "v5"):
-        group = re.search(rf'<g id="{view}:front:nvfp4">(.*?)</g>\s*</g>', page, re.DOTALL)
-        assert group is not None
-        assert group.group(1).count("<use ") == sum(point.detail["family"] == "nvfp4" for point in study.pareto)
+def test_every_design_is_in_the_page_with_its_values(study):
+    data = _data(render(study))
+    assert data["front"] == [8, 7, 6, 5, 4, 3, 2, 1, 0]  # by rising energy: 30 - number
+    columns = [one["id"] for one in data["columns"]]
+    assert columns == ["bits_per_byte", "energy_uj", "area_mm2", "latency_ms", "power_mw"]
+    held = {one["n"]: one for one in data["designs"]}
+    assert held[3]["v"] == [1.43, 27.0, 4.0, 5.0, 2.0]
+    assert held[3]["k"] == ["int8", 8]
+    assert held[3]["e"] == {"energy_pj": 1.3, "area_um2": 1.2}
+    assert data["units"][held[3]["unit"]] == "int8"
+
+
+def test_parts_of_the_vector_unit_are_one_and_units_are_micro(study):
+    parts = _data(render(study))["parts"]["0"]
+    assert parts["energy"] == {"multipliers": 18.0, "dram": 11.7, "vector unit": 0.3}  # 30 µJ: 60 %, 39 %, 1 %
+    assert parts["area"] == {"array": 0.5, "sram": 0.5}
+    assert parts["level"] == {"dram": 11.7, "array": 18.3}
+
+
+def test_chances_of_the_page_are_those_of_the_study(study):
+    chances = _data(render(study))["chances"]
+    assert chances["order"][:2] == [8, 7]
+    # all parts of one design are the same part of another: their errors are shared, and the order is sure
+    assert chances["energy_pj"][0][1] == 100
+    assert chances["energy_pj"][1][0] == 0
+    assert chances["energy_pj"][0][0] == 50
+
+
+def test_answers_name_the_best_the_next_and_how_sure(study):
+    answer = _section(render(study), "answer")
+    assert [one.title for one in questions(study)] == [
+        "least energy",
+        "least energy within 2% of float32's bits per byte",  # 1.39 * 1.02 = 1.4178: designs 0 and 1
+        "smallest", "fastest", "most accurate",
+    ]  # fmt: skip
+    assert [one.answer.best.number for one in questions(study)] == [8, 1, 0, 0, 0]
+    assert "#8 nvfp4.te · 8×8 ws" in answer
+    assert "Next: #7 int8.te · 8×8 ws, ×1.045." in answer  # 23 / 22
+    assert "The first is really better: 100 %" in answer
+
+
+def test_a_section_without_anything_to_show_is_left_out(study):
+    assert 'id="anatomy"' in render(study)
+    bare = [
+        dataclasses.replace(
+            point, detail={key: one for key, one in point.detail.items() if key in ("family", "numerics", "array")}
+        )
+        for point in study.points
+    ]
+    page = render(dataclasses.replace(study, points=tuple(bare)))
+    for absent in ("anatomy", "breakdown", "precision", "gates"):
+        assert f'id="{absent}"' not in page
+    for section in SECTIONS:
+        assert (f'id="{section.id}"' in page) == (section.id not in ("anatomy", "breakdown", "precision", "gates"))
+
+
+def test_designs_off_the_front_are_thinned_and_the_front_is_not(study, monkeypatch):
+    worse = [
+        dataclasses.replace(
+            study.points[0], number=number, values={**study.points[0].values, "energy_uj": 99.0, "area_mm2": 1.5}
+        )
+        for number in range(100, 140)
+    ]
+    monkeypatch.setattr("hwsim.report.data.MOST_DESIGNS", 5)
+    shown = shown_designs(dataclasses.replace(study, points=(*study.points, *worse)))
+    assert [point.number for point in shown] == [8, 7, 6, 5, 4, 3, 2, 1, 0, 100, 110, 120, 129, 139]  # ends kept
+
+
+def _section(page, name):
+    start = page.index(f'<section id="{name}"')
+    return page[start : page.index("</section>", start)]
 
 
 def test_columns_of_the_heat_map_that_are_alike_are_one(study):
@@ -108,7 +132,9 @@ def test_the_same_study_gives_the_same_bytes(study):
 
 def test_a_study_without_a_feasible_design_has_no_page(study, tmp_path):
     empty = Study(study.points[-1:], study.manifest)
-    with pytest.raises(ArgumentError, match="t: a report needs at least one feasible design, got '1 points'"):
+    with pytest.raises(
+        ArgumentError, match="study t: a report needs at least one feasible design: none of 1 designs"
+    ):
         write_report(empty, tmp_path)
 
 
@@ -128,7 +154,7 @@ def _confirmed(study, **changes):
 
 def test_gates_stand_beside_the_fitted_numbers(study):
     page = render(_confirmed(study))
-    section = page[page.index("<h2>In gates</h2>") :]
+    section = _section(page, "gates")
     assert "<td>9.1%</td><td>9.1%</td>" in section  # 1 - 1 / 1.1
     assert "<td>4.8%</td><td>4.8%</td>" in section  # 1 - 1 / 1.05
     point = study.pareto[0]
@@ -141,7 +167,7 @@ def test_designs_without_gates_say_why_and_others_are_not_asked(study):
     page = render(_confirmed(study, reason="Yosys is needed: apt install yosys"))
     assert "9 designs without gates: Yosys is needed: apt install yosys" in page
     assert "95th percentile" not in page
-    assert "In gates" not in render(study)
+    assert 'id="gates"' not in render(study)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +112,21 @@ def test_what_is_remembered_follows_the_file(tmp_path: Path) -> None:
     assert again.name == first.name
     assert again.key != first.key
     assert first.dot(_codes(-3), _codes(5)) != again.dot(_codes(-3), _codes(5)) or again != first
+
+
+def test_what_is_remembered_follows_what_the_file_imports(tmp_path: Path) -> None:
+    """In another process the helper's new text is another unit; in this one Python keeps the module that it has."""
+    helper = tmp_path / "helper_of_mine.py"
+    helper.write_text("LOW = 0\n")
+    mine = tmp_path / "mine.py"
+    mine.write_text("import helper_of_mine\n" + FILE.read_text().replace("from __future__ import annotations\n", ""))
+    keys = []
+    for text in ("LOW = 0\n", "LOW = 1\n", "LOW = 0\n"):
+        helper.write_text(text)
+        code = f"from hwsim import datapaths as d; print(d.from_spec({{'file': '{mine}:Truncated'}}).key)"
+        run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+        keys.append(run.stdout)
+    assert keys[0] == keys[2] != keys[1]
 
 
 @pytest.mark.parametrize(

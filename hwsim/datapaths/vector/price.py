@@ -33,17 +33,17 @@ FORMATS = ("fp16", "bf16", "fp32")
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Uses of circuits by name: for an element, for a row, and for a block of `block` elements."""
+    """Uses of circuits by name: for an element, for a row, and for a block, of `block_size` elements if not told."""
 
     element: Mapping[str, float]
     row: Mapping[str, float] = field(default_factory=dict)
     block: Mapping[str, float] = field(default_factory=dict)
-    block_size: int = 0
+    block_size: int = 64
 
-    def uses(self, row: int, block: int) -> dict[str, float]:
+    def uses(self, row: int, block: int | None) -> dict[str, float]:
         """Uses for an element where rows and blocks have these lengths."""
         found: dict[str, float] = dict(self.element)
-        for more, length in ((self.row, row), (self.block, self.block_size or block)):
+        for more, length in ((self.row, row), (self.block, block or self.block_size)):
             for name, count in more.items():
                 found[name] = found.get(name, 0.0) + count / length
         return found
@@ -80,14 +80,15 @@ class Operator:
 
 
 def operator(
-    kind: str, precision: str, *, row: int = 64, block: int = 64, lane: Lane = "shared", stages: int = 1
+    kind: str, precision: str, *, row: int = 64, block: int | None = None, lane: Lane = "shared", stages: int = 1
 ) -> Operator:
     """An operator's price.
 
     Args:
         kind, precision: a pair of `recipes`.
         row: elements of a row of a softmax or a norm.
-        block: elements between two rescalings of an online softmax; block formats have their own.
+        block: elements between two rescalings of an online softmax (64), or that share a scale in a block format
+            (16 or 32, as its standard says); what is in brackets if left out.
         lane: ``"shared"`` or ``"full"``.
         stages: pipeline stages of every circuit, 1 to 8 (see `hwsim.cost.depths`).
 
@@ -95,7 +96,7 @@ def operator(
         UnknownName: no such kind, or not in this precision. ArgumentError: row or block below 1, or another lane.
     """
     for name, value in (("row", row), ("block", block)):
-        if value < 1:
+        if value is not None and value < 1:
             raise ArgumentError(f"{name} must be at least 1", got=value, where=f"operator {kind}")
     if lane not in ("shared", "full"):
         raise ArgumentError("lane must be 'shared' or 'full'", got=lane, where=f"operator {kind}")

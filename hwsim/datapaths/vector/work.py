@@ -57,12 +57,16 @@ def work(kind: str, precision: str, softmax: str = "exact") -> Operator:
 
 @lru_cache(maxsize=256)
 def requantize(scheme: Scheme) -> Operator:
-    """The operator that turns results into operands of a scheme: sums into integers, or float32 into blocks."""
+    """The operator that turns results into operands of a scheme: sums into integers, or float32 into blocks.
+
+    Three encoders of blocks have circuits: those of MXFP4, NVFP4, and, for all elements above 4 bits, MXFP8. Scales
+    are made as often as the scheme's blocks ask for.
+    """
     element = scheme.element_format
     if scheme.granularity in ("block", "block2d"):
-        if element.bits > 4:
-            return operator("quantize", "mxfp8")
-        return operator("quantize", "nvfp4" if scheme.scale_format != "e8m0" else "mxfp4")
+        name = "mxfp8" if element.bits > 4 else "nvfp4" if scheme.scale_format != "e8m0" else "mxfp4"
+        assert scheme.block is not None
+        return operator("quantize", name, block=scheme.block ** (2 if scheme.granularity == "block2d" else 1))
     if element.is_integer:
         return operator("requant", "m16.int4" if element.bits <= 4 else "m16.int8")
     return operator("quantize", "mxfp8")

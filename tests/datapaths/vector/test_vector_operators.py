@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from hwsim import quant
 from hwsim.cost.depths import depth
 from hwsim.datapaths.vector import operator, recipe, recipes, run
 from hwsim.datapaths.vector.cost import DEPTHS, measure, table, unit_price
 from hwsim.datapaths.vector.operators import encode
 from hwsim.datapaths.vector.units import names
+from hwsim.datapaths.vector.work import requantize
 from hwsim.errors import ArgumentError, UnknownName
 from hwsim.rtl import tools
 from hwsim.rtl.float_adders import to_float32
@@ -151,9 +154,10 @@ def test_stages_shorten_and_cost_registers():
 
 
 def test_blocks_share_out_their_scale():
-    # MXFP4: a scale for 32 elements, NVFP4 for 16, whatever the row
+    # MXFP4: a scale for 32 elements, NVFP4 for 16, whatever the row; or as told
     for name, scale, size in (("mxfp4", "mx_scale_e2m1", 32), ("nvfp4", "nvfp4_scale", 16)):
-        assert operator("quantize", name, row=7, block=9).uses[scale] == 1 / size
+        assert operator("quantize", name, row=7).uses[scale] == 1 / size
+        assert operator("quantize", name, row=7, block=9).uses[scale] == 1 / 9
     online = operator("online_softmax", "fp16", row=256, block=32)
     assert online.uses["exp2_fp16"] == 1 + 1 / 32
     assert online.uses["mul_fp16"] == 1 + 2 / 32
@@ -176,7 +180,7 @@ def test_uses_that_no_run_counts_by_hand():
         "max_bf16": 1, "add_bf16": 2 + 1 / 16, "mul_bf16": 1 + 2 / 16, "exp2_bf16": 1 + 1 / 16,
         "reciprocal_bf16": 1 / 64,
     }  # fmt: skip
-    assert recipe("quantize", "mxfp8").uses(1, 1) == {"absmax_fp32": 1, "mx_e4m3": 1, "mx_scale_e4m3": 1 / 32}
+    assert recipe("quantize", "mxfp8").uses(1, None) == {"absmax_fp32": 1, "mx_e4m3": 1, "mx_scale_e4m3": 1 / 32}
     assert recipe("requant", "m8.int4").uses(1, 1) == {"requant_m8_s4": 1}
     assert recipe("scale", "fp16").uses(1, 1) == {"mul_fp16": 1}
 
@@ -210,3 +214,16 @@ def test_the_table_is_what_gates_give(name):
     assert made.depth_fo4 == pytest.approx(kept.depth_fo4, abs=0.006)
     assert made.energy_fj == pytest.approx(kept.energy_fj, abs=0.006)
     assert made.glitch_energy_fj == pytest.approx(kept.glitch_energy_fj, abs=0.006)
+
+
+def test_scales_are_made_as_often_as_blocks_ask() -> None:
+    """Blocks of 64 or squares of 8 x 8 make a quarter of NVFP4's scales; what an element takes is the same."""
+    nvfp4 = quant.get("nvfp4.te")
+    found = {
+        block: requantize(replace(nvfp4, granularity=kind, block=block)).energy_fj.value
+        for kind, block in (("block", 16), ("block", 64), ("block2d", 8))
+    }
+    scale = unit_price("nvfp4_scale").energy.value
+    assert found[16] - found[64] == pytest.approx(scale * (1 / 16 - 1 / 64))
+    assert found[8] == found[64]
+    assert requantize(nvfp4).energy_fj == operator("quantize", "nvfp4").energy_fj

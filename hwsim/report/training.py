@@ -1,0 +1,132 @@
+"""The page of a comparison of trainings, from the tables that it left in its folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import statistics
+from pathlib import Path
+from typing import Any
+
+from hwsim.errors import ArgumentError
+from hwsim.report.style import INK, PALETTE, styled, to_svg
+
+FIGURE, PAGE = "curves.svg", "training.md"
+FLOAT32 = "float32"
+WINDOW = 0.02
+"""The fraction of the steps that a point of a curve is the mean of."""
+
+Curves = dict[str, dict[int, list[float]]]
+"""recipe -> seed -> losses."""
+
+
+def draw(folder: str | Path) -> Path:
+    """Write the page and the figure of the comparison in `folder`; returns the page.
+
+    Raises:
+        ArgumentError: the folder holds no finished comparison.
+    """
+    where = Path(folder)
+    if not (where / "losses.csv").is_file() or not (where / "manifest.json").is_file():
+        raise ArgumentError("folder must hold a finished comparison of trainings", got=str(folder))
+    manifest = json.loads((where / "manifest.json").read_text(encoding="utf-8"))
+    curves = _read(where / "losses.csv")
+    last = _last(where / "summary.csv")
+    (where / FIGURE).write_text(_figure(curves, last), encoding="utf-8")
+    (where / PAGE).write_text(_page(manifest, last), encoding="utf-8")
+    return where / PAGE
+
+
+def _read(path: Path) -> Curves:
+    curves: Curves = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            curves.setdefault(row["recipe"], {}).setdefault(int(row["seed"]), []).append(float(row["loss"]))
+    return curves
+
+
+def _last(path: Path) -> dict[str, dict[int, float]]:
+    found: dict[str, dict[int, float]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            found.setdefault(row["recipe"], {})[int(row["seed"])] = float(row["last_loss"])
+    return found
+
+
+def _smooth(losses: list[float]) -> tuple[list[int], list[float]]:
+    width = max(1, round(WINDOW * len(losses)))
+    ends = range(width, len(losses) + 1, width)
+    return list(ends), [statistics.fmean(losses[end - width : end]) for end in ends]
+
+
+def _figure(curves: Curves, last: dict[str, dict[int, float]]) -> str:
+    """Mean loss over seeds, and each recipe's distance to float32, with the band of float32's seeds."""
+    with styled():
+        import matplotlib.pyplot as plt
+
+        figure, (left, right) = plt.subplots(1, 2, figsize=(10.4, 3.8))
+        colours = {name: INK if name == FLOAT32 else PALETTE[place - 1] for place, name in enumerate(curves)}
+        means: dict[str, tuple[list[int], list[float]]] = {}
+        for name, seeds in curves.items():
+            smooth = [_smooth(losses) for losses in seeds.values()]
+            steps = smooth[0][0]
+            rows = list(zip(*(values for _, values in smooth), strict=True))
+            means[name] = steps, [statistics.fmean(row) for row in rows]
+            left.plot(steps, means[name][1], color=colours[name], label=name, linewidth=1.4)
+            if len(seeds) > 1:
+                low, high = [min(row) for row in rows], [max(row) for row in rows]
+                left.fill_between(steps, low, high, color=colours[name], alpha=0.12, linewidth=0)
+        left.set(title="Training loss", xlabel="step", ylabel="nats, mean and range of seeds")
+        left.legend()
+        for name, (steps, values) in means.items():
+            if name != FLOAT32:
+                gap = [value - base for value, base in zip(values, means[FLOAT32][1], strict=True)]
+                right.plot(steps, gap, color=colours[name], linewidth=1.4)
+        floor = _deviation(list(last[FLOAT32].values()))
+        if not math.isnan(floor):
+            right.axhspan(-floor, floor, color=INK, alpha=0.1, linewidth=0)
+        right.axhline(0, color=INK, linewidth=0.8)
+        right.set(title="Above float32 of the same seeds", xlabel="step", ylabel="nats; band: float32's seeds, ±1 σ")
+        figure.tight_layout()
+        return to_svg(figure)
+
+
+def _deviation(values: list[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else math.nan
+
+
+def _page(manifest: dict[str, Any], last: dict[str, dict[int, float]]) -> str:
+    base = last[FLOAT32]
+    floor = _deviation(list(base.values()))
+    lines = [
+        f"# {manifest['model']}: {len(manifest['recipes'])} recipes beside float32",
+        "",
+        f"{manifest['steps']} steps, seeds {', '.join(map(str, manifest['seeds']))}; each seed has the same initial "
+        "weights and batches under every recipe. The last loss is the mean of the last tenth of the steps.",
+        "",
+        f"![]({FIGURE})",
+        "",
+        "| recipe | last loss, nats | above float32, mean of seeds | standard error | in float32's σ |",
+        "|---|---|---|---|---|",
+    ]
+    for name, values in last.items():
+        gaps = [value - base[seed] for seed, value in values.items()]
+        mean = statistics.fmean(gaps)
+        error = _deviation(gaps) / math.sqrt(len(gaps))
+        cells = [name, f"{statistics.fmean(values.values()):.4f}"]
+        cells += ["", "", ""] if name == FLOAT32 else [f"{mean:+.4f}", _number(error), _number(mean / floor)]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += ["", f"Noise floor, σ of float32's last loss over seeds: {_number(floor)} nats."]
+    if len(base) < 3:
+        lines += ["", "Fewer than three seeds: differences of the size of the noise floor mean nothing."]
+    claims = [f"- {name}: {claim}." for name, facts in manifest["recipes"].items() for claim in facts["claims"]]
+    lines += ["", "What is known of the recipes:", *claims] if claims else []
+    papers = [
+        f"- {name}, version {facts['version']}: {facts['paper']}" for name, facts in manifest["recipes"].items()
+    ]
+    return "\n".join([*lines, "", "Sources:", *papers, ""])
+
+
+def _number(value: float) -> str:
+    return "unknown" if math.isnan(value) else f"{value:.4f}"

@@ -1,0 +1,57 @@
+"""Two ranks of DistributedDataParallel draw and round as one process does with two micro-batches."""
+
+import torch
+import torch.multiprocessing as mp
+from torch import nn
+from torch.utils import checkpoint
+
+from hwsim import recipes
+from hwsim.nn import emulate
+from hwsim.recipes import Recipe
+
+STOCHASTIC = Recipe("stochastic", "", "", recipes.get("nvidia-nvfp4").layer)
+STEPS = 2
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Linear(16, 32), nn.Linear(32, 16)
+
+    def forward(self, x):
+        return checkpoint.checkpoint(lambda y: self.second(torch.relu(self.first(y))), x, use_reentrant=False)
+
+
+def batch(step, part):
+    return torch.randn(8, 16, generator=torch.Generator().manual_seed(10 * step + part))
+
+
+def trained(model, parts, scale):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    with emulate(model, STOCHASTIC, seed=5):
+        for step in range(STEPS):
+            optimizer.zero_grad()
+            for part in parts:
+                (scale * model(batch(step, part)).square().mean()).backward()
+            optimizer.step()
+    return [value.detach().clone() for value in model.parameters()]
+
+
+def one_rank(rank, folder):
+    torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
+    try:
+        model = nn.parallel.DistributedDataParallel(Net())
+        torch.save(trained(model, [rank], 1.0), f"{folder}/{rank}.pt")
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+def test_two_ranks_end_in_the_bits_of_one(tmp_path):
+    mp.spawn(one_rank, args=(str(tmp_path),), nprocs=2)
+    wanted = trained(Net(), [0, 1], 0.5)  # ranks average, halves are exact
+    other = trained(Net(), [1, 0], 0.5)
+    for rank in (0, 1):
+        found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
+        assert all(torch.equal(one, two) for one, two in zip(found, wanted, strict=True))
+    assert not all(torch.equal(one, two) for one, two in zip(other, wanted, strict=True))
