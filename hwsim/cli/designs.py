@@ -108,6 +108,9 @@ def explore(
     show_study(study)
     typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {page}")
     known = study.certificate
+    if study.manifest["sampler"] == "sweep":
+        typer.echo("every design of the space was priced: the front is exact")
+        return
     typer.echo(
         f"{known['one_knob']} of {known['designs']} on the front are proven against every other value of every knob; "
         "the rest have neighbours that were not priced"

@@ -194,6 +194,10 @@ def explore(
 ) -> Study:
     """Search a design space on captured models: NSGA-II draws, then the front is polished knob by knob.
 
+    A space that says how many plans it may take (``search.plans``), and takes no more, is swept instead: then every
+    design is priced and the front is exact (`hwsim.sweep`); draws, seed and polishing do not count. The manifest's
+    ``sampler`` says which it was.
+
     Args:
         space: a space, its name or its file.
         trace: the trace of the model, or several; options of the space that name a model use the trace of that name.
@@ -219,7 +223,21 @@ def explore(
         raise ArgumentError(f"trials must be at least 1 and at most {MOST_TRIALS}", got=trials)
     if budget is not None and not 0 <= budget <= MOST_TRIALS:
         raise ArgumentError(f"polish must be from 0 to {MOST_TRIALS} designs", got=budget)
-    explorer, opened, manifest = begin(space, trace, trials, seed, out, resume, force)
+    seed_checked(seed)
+    space = space if isinstance(space, DesignSpace) else load_space(space)
+    given = [one if isinstance(one, Trace) else load_trace(one) for one in listed(trace)]
+    if space.plans and not resume:
+        from hwsim.search.sweeping import plans_of, sweep
+
+        left, _ = space.without({one.name for one in given})
+        if plans_of(left, space.plans) <= space.plans:
+            study = sweep(space, given, out, workers=workers, dask=dask, force=force, progress=progress)
+            if gates:
+                study = confirm_front(study, left, given, None, progress)
+                if out is not None:
+                    study.write(Path(out))
+            return study
+    explorer, opened, manifest = begin(space, given, trials, seed, out, resume, force)
     space, memo, folder = explorer.space, explorer.main.memo, None if out is None else Path(out)
     with (
         explorer.claim,
@@ -255,11 +273,7 @@ def begin(
     """
     seed_checked(seed)
     space = space if isinstance(space, DesignSpace) else load_space(space)
-    traces = [trace] if isinstance(trace, Trace | str | Path) else list(trace)
-    opened = [entry if isinstance(entry, Trace) else load_trace(entry) for entry in traces]
-    names = [entry.name for entry in opened]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ArgumentError("traces must be of models of different names", got=twice, where="trace")
+    opened = [one if isinstance(one, Trace) else load_trace(one) for one in listed(trace)]
     memo = Memo()
     evaluators = open_evaluators(space, opened, memo)
     space, dropped = space.without(set(evaluators))
@@ -273,9 +287,17 @@ def begin(
     return explorer, opened, manifest
 
 
+def listed(traces: Trace | str | Path | Iterable[Trace | str | Path]) -> list[Trace | str | Path]:
+    """One trace or several, as a list."""
+    return [traces] if isinstance(traces, Trace | str | Path) else list(traces)
+
+
 def open_evaluators(space: DesignSpace, traces: Iterable[Trace], memo: Memo | None = None) -> dict[str, Evaluator]:
     """An evaluator for each trace, by its model, of the fidelities that a space asks for."""
-    memo = memo or Memo()
+    traces, memo = list(traces), memo or Memo()
+    names = [one.name for one in traces]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ArgumentError("traces must be of models of different names", got=twice, where="trace")
     return {
         one.name: Evaluator(one, space.accuracy, space.energy, space.metric_options, memo, space.noise_seed)
         for one in traces

@@ -138,10 +138,9 @@ class Half:
             for knob, stride in zip(self.knobs, self._strides, strict=True)
         }
 
-    @property
-    def plans(self) -> int:
-        """How many plans the half takes."""
-        return sum(1 for _ in self._alike())
+    def count_plans(self, most: int) -> int:
+        """How many plans the half takes, counted up to one more than `most`."""
+        return sum(1 for _ in itertools.islice(self._alike(), most + 1))
 
     def blocks(self) -> Iterator[Block]:
         """Every design once, in blocks that share a plan; last, if there are any, those that are no machine."""

@@ -61,6 +61,10 @@ _SEARCH: Mapping[str, Any] = {
         "description": "designs one knob away from the front, tried after the draws", "type": "integer", "minimum": 0,
         "default": 0,
     },
+    "plans": {
+        "description": "a search of designs that take at most so many plans prices them all", "type": "integer",
+        "minimum": 0, "default": 0,
+    },
     "accuracy": {
         "description": "rerun: the model's own metric; replay: SQNR of the trace", "enum": ["rerun", "replay"],
         "default": "rerun",

@@ -36,7 +36,7 @@ OBJECTIVES = ("accuracy", "energy", "area", "latency")
 """What a space that names no objectives is searched for."""
 _SPACE_KEYS = ("name", "title", "models", "objectives", "machine", "parameters", "options", "constraints", "search")
 _PARAMETER_KEYS = ("choice", "int", "float", "log", "step", "sets", "when")
-_SEARCH_KEYS = ("population", "accuracy", "energy", "metric", "polish", "noise_seed")
+_SEARCH_KEYS = ("population", "accuracy", "energy", "metric", "polish", "plans", "noise_seed")
 
 MOST_VALUES = 4096
 """Values that one parameter may take."""
@@ -116,6 +116,8 @@ class DesignSpace:
     constraints: tuple[Limit, ...]
     population: int
     polish: int
+    plans: int
+    """A search of a space whose designs take at most so many plans sweeps it instead."""
     accuracy: Literal["replay", "rerun"]
     energy: Literal["pann", "trace"]
     tables: str
@@ -176,9 +178,10 @@ class DesignSpace:
                 for column, sides in bounds
             },
             "search": {
-                "population": self.population, "polish": self.polish, "accuracy": self.accuracy,
-                "energy": self.energy, "metric": tables["metric"],
-            },
+                "population": self.population, "polish": self.polish, "plans": self.plans,
+                "accuracy": self.accuracy, "energy": self.energy, "metric": tables["metric"],
+            }
+            | ({"noise_seed": self.noise_seed} if self.noise_seed else {}),
         }  # fmt: skip
 
     def canonical(self, draw: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
@@ -254,13 +257,7 @@ class DesignSpace:
                 known = ", ".join(map(str, parameter.values))
                 raise DesignError(f"must be one of {known}", got=text, where=f"{where}: {parameter.name}")
             kept.append(replace(parameter, values=chosen))
-        able = {one.name: one.values for one in kept}
-        return replace(
-            self,
-            parameters=tuple(
-                one for one in kept if all(set(allowed) & set(able[name]) for name, allowed in one.when)
-            ),
-        )
+        return self._with(kept)
 
     def without(self, models: set[str]) -> tuple[DesignSpace, list[str]]:
         """The space less the options that need a model that was not captured, and the names of those options."""
@@ -280,7 +277,26 @@ class DesignSpace:
                     where=f"space {self.name}: parameters.{parameter.name}",
                 )
             kept.append(replace(parameter, values=values))
-        return replace(self, parameters=tuple(kept)), dropped
+        return self._with(kept), dropped
+
+    def _with(self, parameters: list[Parameter]) -> DesignSpace:
+        """The space with fewer values of its knobs, less the knobs, conditions and options that can no longer be."""
+        able: dict[str, tuple[Value, ...]] = {}
+        kept = []
+        for one in parameters:
+            when = tuple(
+                (name, tuple(value for value in allowed if value in able.get(name, ()))) for name, allowed in one.when
+            )
+            if all(allowed for _, allowed in when):
+                able[one.name] = one.values
+                kept.append(replace(one, when=when))
+        tables = json.loads(self.tables)
+        tables["options"] = {
+            name: {value: option for value, option in values.items() if value in map(str, able[name])}
+            for name, values in tables["options"].items()
+            if name in able
+        }
+        return replace(self, parameters=tuple(kept), tables=json.dumps(tables))
 
 
 def load_space(name_or_path: str | Path) -> DesignSpace:
@@ -358,6 +374,7 @@ def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
         constraints=_constraints(table.get("constraints", {}), f"{where}: constraints"),
         population=int(search.get("population", 50)),
         polish=_budget(search.get("polish", 0), f"{where}: search.polish"),
+        plans=_budget(search.get("plans", 0), f"{where}: search.plans"),
         accuracy=search.get("accuracy", "rerun"),
         energy=search.get("energy", "trace"),
         tables=json.dumps(

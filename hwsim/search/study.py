@@ -27,6 +27,7 @@ from hwsim.errors import ArgumentError, StorageError, TraceError
 from hwsim.evaluation import Confirmation
 from hwsim.search.confirmation import GATES, read_confirmed, write_confirmed
 from hwsim.search.pareto import front
+from hwsim.search.parts import clear_parts
 from hwsim.search.space import DesignSpace, Value, space_from_dict
 from hwsim.storage import (
     Either,
@@ -384,7 +385,8 @@ def breakdown(point: Point, what: Literal["energy_pj", "area_um2"]) -> Breakdown
 
 
 def clear_study(folder: str | Path) -> None:
-    """Remove the log and the manifest of the study in `folder`, if there is one; other files stay."""
+    """Remove the log, the manifest and the parts of the study in `folder`, if there is one; other files stay."""
+    clear_parts(Path(folder))
     for name in (MANIFEST, LOG, PACKED, GATES):
         (Path(folder) / name).unlink(missing_ok=True)
 

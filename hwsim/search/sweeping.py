@@ -26,8 +26,8 @@ from hwsim.evaluation.columns import CLOCK, MEMORY, OK, PLAN, Checked, ColumnPri
 from hwsim.evaluation.measures import decide_elsewhere
 from hwsim.evaluation.objectives import MEASURES, measure
 from hwsim.evaluation.pricing import additions_by_place, decided, judge, plan_key
-from hwsim.search.explorer import Explorer, _manifest, open_evaluators, prepare
-from hwsim.search.halves import Block, Half, Part, trials
+from hwsim.search.explorer import Explorer, _manifest, listed, open_evaluators, prepare
+from hwsim.search.halves import Block, Half, Part, part_of, trials
 from hwsim.search.parts import PartWriter, read_parts
 from hwsim.search.polish import Certificate
 from hwsim.search.running import RunningFront, beaten
@@ -337,7 +337,7 @@ def sweep(
         MissingExtra: `out` is given and pyarrow is not installed, or `dask` is and Dask is not.
     """
     space = space if isinstance(space, DesignSpace) else load_space(space)
-    opened = [one if isinstance(one, Trace) else load_trace(one) for one in _listed(traces)]
+    opened = [one if isinstance(one, Trace) else load_trace(one) for one in listed(traces)]
     evaluators = open_evaluators(space, opened)
     space, dropped = space.without(set(evaluators))
     grid = space if points is None else coarsened(space, points)
@@ -383,6 +383,19 @@ def _swept(
     return study
 
 
+def plans_of(space: DesignSpace, most: int) -> int:
+    """How many plans a sweep of a space takes, counted up to one more than `most`; trials that store their operands
+    alike share some, which is not counted."""
+    known: dict[tuple[str, ...], Part] = {}
+    count = 0
+    for trial in trials(space):
+        with contextlib.suppress(HwsimError):
+            count += Half(space, trial, known).count_plans(most - count)
+        if count > most:
+            break
+    return count
+
+
 def coarsened(space: DesignSpace, points: int) -> DesignSpace:
     """The space on a grid of at most `points` designs: of the knob with the most values, every second one goes, the
     first and the last kept, again and again. Knobs that make trials, and names, keep all of their values.
@@ -390,8 +403,6 @@ def coarsened(space: DesignSpace, points: int) -> DesignSpace:
     Raises:
         ArgumentError: the coarsest grid is larger.
     """
-    from hwsim.search.halves import part_of
-
     while space.size > points:
         able = [
             one
@@ -434,10 +445,6 @@ def _every_value(metric: Metric, columns: Columns, accuracy: float, place: int) 
 
 def _limited(space: DesignSpace) -> list[str]:
     return [limit.column for limit in space.constraints]
-
-
-def _listed(traces: Trace | str | Path | Iterable[Trace | str | Path]) -> list[Trace | str | Path]:
-    return [traces] if isinstance(traces, Trace | str | Path) else list(traces)
 
 
 def _is_ordered(parameter: Parameter) -> bool:

@@ -443,7 +443,11 @@ FAULTS: tuple[Fault, ...] = (
         "evaluation/prices",
         ("one.area_um2.scaled(memory.copies), one.leakage_mw", "one.area_um2, one.leakage_mw", "area of one copy"),
         ("one.leakage_mw.scaled(memory.copies)", "one.leakage_mw", "leakage of one copy"),
-        ("memory.kib / memory.copies, width", "memory.kib, width", "each copy as large as all"),
+        (
+            "memory.kib / memory.copies, memory.macro_bits",
+            "memory.kib, memory.macro_bits",
+            "each copy as large as all",
+        ),
         ("elif memory.banks > 1:", "elif memory.banks > 2:", "no crossbar for two banks"),
         ("period_ns = 1 / machine.clock_ghz", "period_ns = machine.clock_ghz", "a faster clock leaks longer"),
         ("math.sqrt(one.area_um2.value) * 1e-3", "one.area_um2.value * 1e-3", "wires as long as an area"),

@@ -112,3 +112,15 @@ def test_options_for_models_without_a_trace_are_left_out_by_name(edge_lm):
     assert dropped
     assert all("model bitnet" in text for text in dropped)
     assert space.size < edge_lm.size
+
+
+def test_a_space_less_a_model_is_a_space_by_its_own_tables():
+    """Knobs, conditions and options of what is gone go too, so that a manifest can hold what was searched."""
+    left, dropped = load_space("edge-lm").without({"gpt"})
+    assert dropped == ["unit=ternary (model bitnet)"]
+    assert space_from_dict(left.to_dict(), where="manifest") == left
+    assert "ternary_group" not in {one.name for one in left.parameters}
+    few = load_space("edge-lm").held({"unit": "int8"})
+    assert space_from_dict(few.to_dict(), where="manifest") == few
+    when = {one.name: dict(one.when) for one in few.parameters}
+    assert when["acc_bits"] == {"unit": ("int8",)}

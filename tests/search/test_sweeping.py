@@ -189,3 +189,76 @@ def test_a_knob_can_be_held(table):
         space.held({"rows": "5"})
     with pytest.raises(DesignError, match="did you mean 'rows'"):
         space.held({"row": "8"})
+
+
+def test_a_search_of_few_plans_is_a_sweep(table, tiny_trace, tmp_path):
+    table["parameters"] = {name: table["parameters"][name] for name in ("bits", "rows", "stages", "weight_kib")}
+    table["machine"]["objective"] = "nominal"
+    table["search"]["plans"] = 8  # 2 widths of the accumulator, 2 arrays, 2 memories that can be made
+    space = space_from_dict(table, "here")
+    assert space_from_dict(space.to_dict(), "again") == space
+    study = hwsim.explore(space, tiny_trace, trials=4, out=tmp_path / "a")
+    assert study.manifest["sampler"] == "sweep"
+    assert study.certificate["exhaustive"]
+    table["search"]["plans"] = 7
+    drawn = hwsim.explore(space_from_dict(table, "here"), tiny_trace, trials=4)
+    assert drawn.manifest["sampler"].startswith("NSGA-II")
+
+
+def test_a_study_prices_any_design_of_its_space(swept):
+    _, _, folder, _, points = swept
+    loaded = load_study(folder)
+    chosen = [key for key, point in points.items() if point is not None and point.reason is None][::60]
+    assert len(chosen) > 4
+    for key in chosen:
+        one = loaded.evaluate(dict(key))
+        assert (one.number, one.point, one.values) == (-1, key, points[key].values)
+    near = list(loaded.space.neighbours(dict(chosen[0])))
+    assert len(near) == 1 + 2 + 1 + 1 + 1 + 1 + 2 + 1  # other values of the eight knobs
+
+
+@pytest.mark.slow
+def test_ten_thousand_designs_of_a_gpt_are_what_evaluate_gives():
+    """Random designs of ``dse/edge-lm.toml``: energy, area, cycles and traffic by columns and one by one."""
+    from hwsim.arch.plan import Plan
+    from hwsim.evaluation.columns import OK, ColumnPricer
+    from hwsim.evaluation.pricing import additions_by_place, carry_out, decided
+    from hwsim.search import load_space
+    from hwsim.search.halves import Half, trials
+    from hwsim.trace import load_trace
+
+    evaluator = Evaluator(load_trace("traces/gpt-small"))
+    table = load_space("edge-lm").without({"gpt"})[0].to_dict()
+    table["parameters"]["plan"]["choice"] = ["nominal"]
+    for knob in ("activation_kib", "weight_kib"):
+        table["parameters"][knob]["choice"] = [32, 96, 512]
+    space, pricer, rng = space_from_dict(table, "here"), ColumnPricer(evaluator), np.random.default_rng(1)
+    chosen, known = [one for one in trials(space) if one["unit"] in ("nvfp4", "int4", "pann")][::4], {}
+    seen = 0
+    for trial in chosen:
+        blocks = list(Half(space, trial, known).blocks())
+        for place in rng.choice(len(blocks), 24, replace=False):
+            machines = blocks[place].machines
+            additions = evaluator.additions_by_record(machines.base.policy)
+            decision = decided(evaluator.work, machines.machine(0), additions)
+            checked = pricer.check(machines)
+            columns = pricer.price(machines, checked, pricer.count(decision, machines.machine(0)))
+            by_place = additions_by_place(evaluator.work, additions)
+            for at in rng.choice(len(columns.status), 10_000 // (24 * len(chosen)) + 1, replace=False):
+                machine = machines.machine(int(at))
+                if columns.status[at] != OK:
+                    with pytest.raises(DesignError):
+                        evaluator.price(machine)
+                    seen += 1
+                    continue
+                plan: Plan = carry_out(decision, evaluator.work.graph, machine, by_place)
+                evaluator.remember(machine, plan)
+                priced = evaluator.price(machine)
+                assert columns.energy_pj[at] == priced.energy.value
+                assert columns.area_um2[at] == priced.area.value
+                assert columns.latency_cycles[at] == plan.latency_cycles
+                assert columns.latency_s[at] == machine.latency_s(plan.latency_cycles)
+                assert columns.dram_read_bits == plan.dram_read_bits
+                assert columns.dram_write_bits == plan.dram_write_bits
+                seen += 1
+    assert seen >= 10_000
