@@ -360,6 +360,7 @@ def test_mistakes_are_one_line(tiny_trace, tmp_path, capsys, monkeypatch):
     }
     for arguments, told in cases.items():
         assert told in _told(capsys, *arguments), arguments
+    monkeypatch.setenv("HWSIM_CACHE_DIR", str(tmp_path / "cache"))  # else the answer is known without a thread
     monkeypatch.setenv("HWSIM_NUM_THREADS", "abc")
     assert "HWSIM_NUM_THREADS: must be a whole number from 1 to 4096, got 'abc'" in _told(
         capsys, "evaluate", trace, "edge-int8"
