@@ -4,8 +4,9 @@ What a plan decides (which operators run fused, what stays on chip, which tiles)
 Of 24 supplies, SRAM devices, clocks and kinds of DRAM, the plan chosen for one takes at most 0.5 % more energy on
 another in three of four random machines of ``dse/edge-lm.toml`` (GPT, 64 tokens), 1.5 % in the fourth. With all below
 nominal, 12 random machines take 0.02 to 4.8 % more energy than by a plan of their own, 0.2 % in the median; arrays of
-64 x 64 take most. So a space may choose its plans once for an array and its memories, as a compiler that knows these
-and no supply; all designs that differ in the rest then share them, which is what makes it possible to sweep it whole.
+64 x 64 take most (both counted before the search for such plans was shortened, and clocks and loads were charged as
+now; not counted again). So a space may choose its plans once for an array and its memories, as a compiler that knows
+these and no supply; all designs that differ in the rest then share them, and it can be swept whole.
 What the shared plan costs on each design is counted with the design's own prices, ports and clock, as ever.
 """
 
