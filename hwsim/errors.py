@@ -7,10 +7,14 @@ Every message has one shape, so that a person can act on it without reading code
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 from typing import Any
 
 _NOTHING: Any = object()
+
+LONGEST = 1000
+"""Characters of a value that a message shows."""
 
 
 class HwsimError(Exception):
@@ -25,8 +29,14 @@ class HwsimError(Exception):
     def __init__(self, rule: str, *, got: Any = _NOTHING, where: str | None = None) -> None:
         self.rule, self.got, self.where = rule, got, where
         place = f"{where}: " if where else ""
-        value = "" if got is _NOTHING else f", got {got!r}"
+        value = "" if got is _NOTHING else f", got {_shown(got)}"
         super().__init__(f"{place}{rule}{value}")
+
+
+def _shown(got: Any) -> str:
+    """A value as a message shows it: whole, or its ends where it is long."""
+    text = repr(got)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]} ... {text[-LONGEST // 4 :]}"
 
 
 class ArgumentError(HwsimError, ValueError):
@@ -63,6 +73,27 @@ class TraceError(HwsimError):
 
 class StorageError(HwsimError):
     """The file system refused a write: disk full, no permission, not a directory."""
+
+
+class LostWorkers(HwsimError):
+    """What measured for this run is gone: a worker that died again and again, or a cluster that answers no more."""
+
+
+class LostTask(HwsimError):
+    """A measurement that ended every worker that tried it: it costs its design, not the run."""
+
+
+class Stopped(BaseException):
+    """A signal asked this process to end. No ordinary handler catches it; what was begun is put away on the way."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(signal.Signals(number).name)
+
+    @property
+    def status(self) -> int:
+        """The exit status by which a shell knows the signal: 130, 143 or 129."""
+        return 128 + self.number
 
 
 class MissingExtra(HwsimError, ImportError):

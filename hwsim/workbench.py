@@ -8,6 +8,7 @@ Package resources (`importlib.resources`) were rejected: an editable install doe
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Iterator
 from importlib.machinery import PathFinder
@@ -16,6 +17,9 @@ from pathlib import Path
 from hwsim.errors import ArgumentError, UnknownName
 
 PACKAGE = Path(__file__).resolve().parent
+
+LONGEST = 255
+"""Bytes that a name in a path may have."""
 
 _KINDS = {"models": "model", "dse": "design space", "dse/machines": "machine", "traces": "trace"}
 
@@ -47,10 +51,16 @@ def find(folder: str, name: str | Path, suffix: str = "") -> Path:
     A name with a separator or with the suffix is a path and must exist: `ArgumentError` otherwise. A bare name is
     looked up in `roots`, then tried as a path: `UnknownName` lists what there is.
     """
-    path = Path(name).expanduser()
+    kind = _KINDS.get(folder, folder)
+    if "\0" in str(name) or any(len(os.fsencode(part)) > LONGEST for part in Path(name).parts):
+        raise ArgumentError(f"names must have at most {LONGEST} bytes, none of them NUL", got=str(name), where=kind)
+    try:
+        path = Path(name).expanduser()
+    except RuntimeError:
+        raise ArgumentError("user of a path must exist", got=str(name), where=kind) from None
     if len(path.parts) > 1 or path.is_absolute() or (suffix and path.suffix == suffix):
         if not path.exists():
-            raise ArgumentError("file must exist", got=str(name), where=_KINDS.get(folder, folder))
+            raise ArgumentError("file must exist", got=str(name), where=kind)
         return path
     for root in roots():
         candidate = root / folder / f"{name}{suffix}"
@@ -58,7 +68,7 @@ def find(folder: str, name: str | Path, suffix: str = "") -> Path:
             return candidate
     if path.exists() and path.name:
         return path
-    raise UnknownName(_KINDS.get(folder, folder), str(name), names(folder, suffix))
+    raise UnknownName(kind, str(name), names(folder, suffix))
 
 
 def shown(path: str | Path) -> str:

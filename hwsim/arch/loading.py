@@ -50,7 +50,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -65,8 +64,10 @@ from hwsim.arch.numerics import Numerics
 from hwsim.arch.parts import Array, VectorUnit
 from hwsim.arch.places import placed
 from hwsim.arch.policy import Policy
-from hwsim.arch.tables import TableReader
+from hwsim.arch.tables import TableReader, checked_name
 from hwsim.errors import DesignError, HwsimError, UnknownName
+from hwsim.storage import parse_toml, read_text
+from hwsim.storage.reading import LARGEST_TOML
 
 if TYPE_CHECKING:
     from hwsim.datapaths.base import Datapath
@@ -87,11 +88,8 @@ def load_accelerator(name_or_path: str | Path) -> Accelerator:
         path = workbench.find(folder, name_or_path, ".toml")
     except UnknownName as error:
         raise UnknownName("machine", error.name, [*error.known, *published]) from None
-    try:
-        text = path.read_text(encoding="utf-8")
-        tables = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DesignError(f"a machine must be valid TOML ({error})", where=str(path)) from None
+    text = read_text(path, "a machine", DesignError, LARGEST_TOML)
+    tables = parse_toml(text, "a machine", str(path), DesignError)
     try:
         return from_tables(tables, path.stem)
     except (DesignError, UnknownName) as error:
@@ -102,6 +100,7 @@ def from_tables(tables: Mapping[str, Any], where: str | None = None) -> Accelera
     """The machine that `tables` describe; see `Accelerator.from_dict`."""
     reader = TableReader(tables, where or str(tables.get("name", "machine")))
     top = _top(reader)
+    checked_name(top["name"], reader.path("name"))
     return _machine(top, _policy(reader.take("numerics", dict), reader.path("numerics")), reader)
 
 

@@ -20,6 +20,17 @@ _KINDS = {
 }  # fmt: skip
 
 
+LONGEST_NAME = 200
+
+
+def checked_name(name: object, where: str) -> str:
+    """`name` where it may stand on a line, in a table and in the name of a file: 1 to `LONGEST_NAME` printable
+    characters."""
+    if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or not name.isprintable():
+        raise DesignError(f"must be 1 to {LONGEST_NAME} printable characters", got=name, where=where)
+    return name
+
+
 class TableReader:
     """One table of a machine file: values leave it by `take`, and `finish` complains about what is left.
 

@@ -1,44 +1,90 @@
 """The command line: arguments, progress and tables; everything else lives in the rooms.
 
-A user's mistake is one line on stderr and exit status 2. An interrupted job says how to continue and leaves with
-130. Anything else that goes wrong is a defect of hwsim and shows as a traceback. Rooms are imported inside the
-commands, so that ``hwsim --help`` loads none of them.
+A user's mistake is one line on stderr and exit status 2; so is what the system refuses. A signal ends what was
+begun, says so in one line, and leaves with 130, 143 or 129. Anything else that goes wrong is a defect of hwsim and
+shows as a traceback. Rooms are imported inside the commands, so that ``hwsim --help`` loads none of them.
 """
 
 from __future__ import annotations
 
-import errno
+import codecs
+import io
 import os
 import sys
+import warnings
 
 import typer
 
-from hwsim.cli import models, designs, ask, serving, explain, files, circuits, verify, catalogue  # isort: skip  # noqa: F401 - their commands register themselves, in this order
+from hwsim.cli import models, designs, ask, serving, explain, files, circuits, verify, catalogue, caches  # isort: skip  # noqa: F401 - their commands register themselves, in this order
 from hwsim.cli.app import app
-from hwsim.errors import HwsimError
+from hwsim.errors import HwsimError, Stopped
+from hwsim.guard import stopping
 
 
 def main() -> None:
     """Run the command line and leave with its exit status."""
     os.environ.setdefault("GOMP_SPINCOUNT", "0")  # torch's idle threads would keep the cores that kernels wait for
-    sys.exit(run(sys.argv[1:]))
+    codecs.register_error("hwsim", _spelled)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="hwsim")  # a terminal of another alphabet gets ASCII, not a traceback
+    status = 0
+    try:
+        with stopping():
+            status = run(sys.argv[1:])
+    except Stopped as reason:  # between two blocks
+        status = _stopped(reason)
+    sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command; returns 0, 2 for a user's mistake, or 130 when interrupted."""
+    """Run one command; returns 0, 2 for a user's mistake, or the status of the signal that ended it."""
     try:
-        app(arguments, standalone_mode=True)
+        with warnings.catch_warnings():
+            if not sys.warnoptions:
+                warnings.showwarning = _one_line
+            app(arguments, standalone_mode=True)
     except HwsimError as error:
-        typer.echo(f"hwsim: {error}", err=True)
+        _complain(str(error))
         return 2
-    except KeyboardInterrupt:
-        typer.echo("hwsim: interrupted; what is finished is kept, --resume goes on from there", err=True)
-        return 130
+    except Stopped as reason:
+        return _stopped(reason)
+    except RecursionError:
+        _complain("the input must not nest that deep")
+        return 2
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        if not isinstance(error.filename, str | bytes) or error.strerror is None:
             raise
-        typer.echo(f"hwsim: {error.filename}: the file must be writable, got {error.strerror!r}", err=True)
+        _complain(f"{os.fsdecode(error.filename)}: the system refuses, {error.strerror}")
         return 2
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else 1
     return 0
+
+
+def _complain(message: str) -> None:
+    """One line on stderr, whatever a name in it holds."""
+    typer.echo("hwsim: " + "".join(one if one.isprintable() else repr(one)[1:-1] for one in message), err=True)
+
+
+def _stopped(reason: Stopped) -> int:
+    _complain(f"stopped by {reason}; what is finished is kept, and the same command (explore: with --resume) goes on")
+    return reason.status
+
+
+def _one_line(message: Warning | str, *_: object, **__: object) -> None:
+    _complain(f"warning: {message}")
+
+
+_SPELLING = str.maketrans(
+    {"µ": "u", "\N{GREEK SMALL LETTER MU}": "u", "²": "^2", "×": "x", "÷": "/", "≤": "<=", "≥": ">=", "—": "-",
+     "–": "-", "…": "...", "·": "*", "±": "+-", "½": "1/2", "→": "->"}
+)  # fmt: skip
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    """What an alphabet lacks, spelled in ASCII."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate(_SPELLING)
+    return text.encode("ascii", errors="replace").decode(), error.end

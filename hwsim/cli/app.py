@@ -19,4 +19,5 @@ app = typer.Typer(
 Model = Annotated[str, typer.Argument(help="a model of the workbench (gpt), or path/to/file.py:build")]
 Out = Annotated[Path, typer.Option("--out", help="folder to write into")]
 Seed = Annotated[int, typer.Option("--seed", help="the same seed gives the same result")]
+Force = Annotated[bool, typer.Option("--force", help="also write into a folder that holds something else")]
 Liberty = Annotated[Path | None, typer.Option(help="a Liberty file; the package's own without it")]

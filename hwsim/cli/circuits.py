@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hwsim.cli.app import Liberty, Out, app
+from hwsim.cli.app import Force, Liberty, Out, app
 from hwsim.cli.terminal import progress, show_table
 
 Delay = Literal["zero", "unit"]
@@ -18,11 +18,12 @@ def rtl(
     name: Annotated[str, typer.Argument(help="a circuit of the catalogue; a wrong name lists near ones")],
     out: Out,
     rows: Annotated[int, typer.Option(help="golden vectors")] = 1000,
+    force: Force = False,
 ) -> None:
     """Write the Verilog of a circuit, a self-checking bench, and golden vectors of the emulator."""
     from hwsim.datapaths.circuits import write
 
-    for path in write(name, out, rows=rows):
+    for path in write(name, out, rows=rows, force=force):
         typer.echo(str(path))
 
 
@@ -84,9 +85,10 @@ def calibrate(
     liberty: Liberty = None,
     node_nm: Annotated[int, typer.Option(help="technology node of the library, nm")] = 45,
     unit: Annotated[str | None, typer.Option(help="one family, or path/to/file.py:Class, alone")] = None,
+    force: Force = False,
 ) -> None:
     """Fit areas and energies to synthesised circuits and a trace in their gates; needs Yosys."""
     from hwsim.evaluation.calibration.calibrate import write
     from hwsim.gates.liberty import DEFAULT_LIBERTY
 
-    typer.echo(str(write(trace, out, liberty or DEFAULT_LIBERTY, node_nm, typer.echo, unit)))
+    typer.echo(str(write(trace, out, liberty or DEFAULT_LIBERTY, node_nm, typer.echo, unit, force)))

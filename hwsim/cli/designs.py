@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from hwsim.cli.app import Out, Seed, app
+from hwsim.cli.app import Force, Out, Seed, app
 from hwsim.cli.serving import Chips, LinkName, Statistics, evaluate_model, show_phase
 from hwsim.cli.terminal import progress, show_evaluation, show_study
 
@@ -71,7 +71,7 @@ def explore(
     trials: Annotated[int, typer.Option(help="number of draws")] = 600,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="continue the study in the folder")] = False,
-    force: Annotated[bool, typer.Option("--force", help="replace the study in the folder")] = False,
+    force: Annotated[bool, typer.Option("--force", help="replace what is in the folder")] = False,
     workers: Annotated[int, typer.Option(help="processes that measure accuracy side by side")] = 1,
     dask: Annotated[str | None, typer.Option(help="address of a Dask scheduler that does so instead")] = None,
     polish: Annotated[
@@ -89,16 +89,17 @@ def explore(
 ) -> None:
     """Search a design space on captured models, price its front in gates, and write the report."""
     import hwsim
-    from hwsim.search import clear_study, freeze, load_space, with_baselines
+    from hwsim.search import freeze, load_space, with_baselines
+    from hwsim.storage import owned
 
     loaded = freeze(load_space(space), frozen or ())
-    if force and not resume:
-        clear_study(out)
+    with owned(out, "study", force=force, beside=("traces",)):  # before the work that captures
+        pass
     traces = trace or _traces_of(loaded.models, out, loaded.name, fresh=force)
     with progress("exploring") as advance:
         study = hwsim.explore(
             loaded, traces, trials=trials, seed=seed, out=out, resume=resume, workers=workers, dask=dask,
-            gates=gates, budget=polish, progress=advance,
+            gates=gates, budget=polish, force=force, progress=advance,
         )  # fmt: skip
     if baseline:
         study = with_baselines(study, loaded, hwsim.load_trace(traces[0]), baseline)
@@ -130,20 +131,23 @@ def sweep(
         int | None, typer.Option(help="most designs: a larger space is swept on a coarser grid")
     ] = None,
     keep: Annotated[list[str] | None, typer.Option("--keep", help="KNOB=VALUE: hold a knob at one value")] = None,
-    force: Annotated[bool, typer.Option("--force", help="replace the study in the folder")] = False,
+    force: Annotated[bool, typer.Option("--force", help="replace what is in the folder")] = False,
     workers: Annotated[int, typer.Option(help="processes that measure accuracies and decide plans")] = 1,
     dask: Annotated[str | None, typer.Option(help="address of a Dask scheduler that does so instead")] = None,
 ) -> None:
     """Price every design of a space, or of a coarser grid of it; the front is exact."""
     import hwsim
-    from hwsim.search import clear_study, load_space
+    from hwsim.search import load_space
+    from hwsim.storage import owned
 
     loaded = load_space(space).held(dict(_held(one) for one in keep or ()))
-    if force:
-        clear_study(out)
+    with owned(out, "study", force=force, beside=("traces",)):  # before the work that captures
+        pass
     traces = trace or _traces_of(loaded.models, out, loaded.name, fresh=force)
     with progress("sweeping") as advance:
-        study = hwsim.sweep(loaded, traces, out, points=points, workers=workers, dask=dask, progress=advance)
+        study = hwsim.sweep(
+            loaded, traces, out, points=points, workers=workers, dask=dask, force=force, progress=advance
+        )
     facts = study.manifest
     if study.points:
         show_study(study)
@@ -172,9 +176,11 @@ def report(folder: Annotated[Path, typer.Argument(help="folder of a study, finis
     """Write report.html of a study again."""
     import hwsim
     from hwsim.search import load_study
+    from hwsim.storage import owned
 
     study = load_study(folder)
-    study.write(folder)
+    with owned(folder, "study"):
+        study.write(folder)
     typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {hwsim.write_report(study, folder)}")
 
 
@@ -183,12 +189,13 @@ def study(
     name: Annotated[str, typer.Argument(help="one of hwsim list studies")],
     out: Annotated[Path | None, typer.Option("--out", help="folder; reports/study-NAME without it")] = None,
     quick: Annotated[bool, typer.Option(help="a small grid, to see that it runs")] = False,
+    force: Force = False,
 ) -> None:
     """Measure a published claim again, on circuits and real operands."""
     from hwsim.report.studies import draw
     from hwsim.studies import run as run_study
 
-    page = run_study(name, out or Path("reports") / f"study-{name}", quick=quick)
+    page = run_study(name, out or Path("reports") / f"study-{name}", quick=quick, force=force)
     draw(page.parent)
     typer.echo(str(page))
 
@@ -203,8 +210,19 @@ def _traces_of(models: tuple[str, ...], out: Path, space: str, fresh: bool) -> l
     folders = []
     for model in models:
         folder = out / "traces" / model
-        if fresh or not (folder / "manifest.json").is_file():
+        if fresh or not _is_whole(folder):
             typer.echo(f"capturing {model}", err=True)
             hwsim.capture(model, out=folder, max_rows=TRACED_ROWS)
         folders.append(folder)
     return folders
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether a folder holds a trace that came to its end."""
+    from hwsim.errors import TraceError
+    from hwsim.trace.files import read_manifest
+
+    try:
+        return bool(read_manifest(folder)["complete"])
+    except TraceError:
+        return False

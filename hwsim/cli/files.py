@@ -21,11 +21,11 @@ def schema(
     """Print the JSON Schema by which editors complete and check a kind of file."""
     from hwsim.arch.schema import machine_schema
     from hwsim.search.schema import space_schema
+    from hwsim.storage import write_whole
 
     made = machine_schema() if kind == "machine" else space_schema()
     text = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
     if out is None:
         typer.echo(text, nl=False)
     else:
-        out.write_text(text, encoding="utf-8")
-        typer.echo(str(out))
+        typer.echo(str(write_whole(out, text)))

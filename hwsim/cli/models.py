@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hwsim.cli.app import Model, Out, Seed, app
+from hwsim.cli.app import Force, Model, Out, Seed, app
 from hwsim.cli.terminal import progress
 
 
@@ -18,11 +18,12 @@ def capture(
     backward: Annotated[bool, typer.Option(help="also record the GEMMs of the backward pass")] = False,
     max_rows: Annotated[int | None, typer.Option(help="keep at most this many rows of an activation")] = None,
     seed: Seed = 0,
+    force: Force = False,
 ) -> None:
     """Record the operands of every GEMM of a real run of a model."""
     import hwsim
 
-    trace = hwsim.capture(model, out=out, backward=backward, max_rows=max_rows, seed=seed)
+    trace = hwsim.capture(model, out=out, backward=backward, max_rows=max_rows, seed=seed, force=force)
     workload = trace.workload
     typer.echo(f"{len(workload.gemms)} GEMMs, {workload.macs:,} MACs, as many as torch counts: {out}")
 
@@ -45,10 +46,11 @@ def train(
         str | None, typer.Option(help="with recipes: unit, or float32 sums; without it as the recipe says")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="with recipes: begin again what the folder holds")] = False,
+    force: Force = False,
 ) -> None:
     """Train a model by the recipe in its file, or compare training recipes on it; what is interrupted continues."""
     if recipe:
-        _compare(model, recipe, out, steps, range(seed, seed + seeds), exact, fresh)
+        _compare(model, recipe, out, steps, range(seed, seed + seeds), exact, fresh, force)
         return
     from hwsim.nn import train as train_model
 
@@ -64,7 +66,14 @@ def train(
 
 
 def _compare(
-    model: str, recipes: list[str], out: Path | None, steps: int | None, seeds: range, exact: str | None, fresh: bool
+    model: str,
+    recipes: list[str],
+    out: Path | None,
+    steps: int | None,
+    seeds: range,
+    exact: str | None,
+    fresh: bool,
+    force: bool,
 ) -> None:
     from hwsim.nn import compare
     from hwsim.report.training import draw
@@ -72,7 +81,15 @@ def _compare(
     folder = out or Path("reports") / f"train-{Path(model.partition(':')[0]).stem}"
     with progress("training") as advance:
         found = compare(
-            model, recipes, folder, steps=steps, seeds=seeds, exact=exact, resume=not fresh, progress=advance
+            model,
+            recipes,
+            folder,
+            steps=steps,
+            seeds=seeds,
+            exact=exact,
+            resume=not fresh,
+            progress=advance,
+            force=force,
         )
     floor = found.noise_floor
     for name in dict.fromkeys(name for name, _ in found.last):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hwsim.cli.app import Seed, app
+from hwsim.cli.app import Force, Seed, app
 from hwsim.cli.terminal import progress
 
 
@@ -27,6 +27,7 @@ def verify(
     ] = None,
     mutants: Annotated[bool, typer.Option("--mutants", help="plant faults and show that each is found")] = False,
     seed: Seed = 0,
+    force: Force = False,
 ) -> None:
     """Compare every emulated unit with all oracles here; one table, with what could not be checked and why."""
     if compile_to is not None:
@@ -38,10 +39,10 @@ def verify(
     elif mutants:
         _hunt(seed)
     else:
-        _table(quick, replay, record, out, seed)
+        _table(quick, replay, record, out, seed, force)
 
 
-def _table(quick: bool, replay: Path | None, record: Path | None, out: Path | None, seed: int) -> None:
+def _table(quick: bool, replay: Path | None, record: Path | None, out: Path | None, seed: int, force: bool) -> None:
     from hwsim.verify import run
     from hwsim.verify.report import write
 
@@ -49,7 +50,7 @@ def _table(quick: bool, replay: Path | None, record: Path | None, out: Path | No
         table = run(quick, replay, record, seed=seed, progress=advance)
     typer.echo(table.to_text())
     if out is not None:
-        for path in write(table, out):
+        for path in write(table, out, force):
             typer.echo(str(path))
     if table.differences:
         raise typer.Exit(1)

@@ -6,6 +6,7 @@ coefficient that a set does not hold is an error, since a silent guess would loo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -77,7 +78,8 @@ def load_coefficients(name_or_path: str | Path = DEFAULT) -> Coefficients:
     """A set by name (``hwsim/cost/data/NAME.csv``) or by path.
 
     Raises:
-        ArgumentError: no such file, or one without library, tool, delay model, node and voltage.
+        ArgumentError: no such file, one without library, tool, delay model, node and voltage, or a coefficient that
+            is no finite number or stands twice.
     """
     path = Path(name_or_path)
     if path.suffix != ".csv":
@@ -88,17 +90,44 @@ def load_coefficients(name_or_path: str | Path = DEFAULT) -> Coefficients:
         raise ArgumentError(
             "coefficients must state library, tool, delay_model, node_nm and voltage", got=missing, where=str(path)
         )
-    entries = {
-        row["name"]: Quantity(float(row["value"]), row["unit"], row["source"], float(row["relative_error"]))
-        for row in rows
-    }
+    columns = {"name", "value", "unit", "relative_error", "source"}
+    entries: dict[str, Quantity] = {}
+    for row in rows:
+        if missing := sorted(columns - set(row)):
+            raise ArgumentError(
+                "a table of coefficients must have name, value, unit, relative_error and source",
+                got=missing,
+                where=str(path),
+            )
+        where = f"{path}: {row['name']}"
+        if row["name"] in entries:
+            raise ArgumentError("a coefficient must stand once", got=row["name"], where=str(path))
+        value = _number(row["value"], -1e12, 1e12, f"{where}: value")
+        error = _number(row["relative_error"], 0.0, 1e6, f"{where}: relative_error")
+        entries[row["name"]] = Quantity(value, row["unit"], row["source"], error)
+    if facts["delay_model"] not in ("zero", "unit"):
+        raise ArgumentError("delay_model must be zero or unit", got=facts["delay_model"], where=str(path))
+    node_nm = _number(facts["node_nm"], 1, 1000, f"{path}: node_nm")
+    if node_nm != int(node_nm):
+        raise ArgumentError("node_nm must be a whole number", got=facts["node_nm"], where=str(path))
     return Coefficients(
         name=path.stem,
         library=facts["library"],
         tool=facts["tool"],
         delay_model=facts["delay_model"],
-        node_nm=int(facts["node_nm"]),
-        voltage=float(facts["voltage"]),
+        node_nm=int(node_nm),
+        voltage=_number(facts["voltage"], 1e-3, 100.0, f"{path}: voltage"),
         fidelity=facts.get("fidelity", "composed"),
         entries=MappingProxyType(entries),
     )
+
+
+def _number(text: str, least: float, most: float, where: str) -> float:
+    """A finite number within limits; another text, NaN among them, is refused with its place."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not least <= value <= most:
+        raise ArgumentError(f"must be a number from {least:g} to {most:g}", got=text, where=where)
+    return value

@@ -6,30 +6,24 @@ here: six small tables are read on the first use of a cost, and importing it tak
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 from hwsim.errors import ArgumentError
+from hwsim.storage import read_table, read_text
 
 FOLDER = Path(__file__).parent / "data"
+LARGEST = 1 << 24
 
 
 def read(path: Path) -> tuple[dict[str, str], list[dict[str, str]]]:
     """Facts about the table, and its rows by column name.
 
     Raises:
-        ArgumentError: no such file, or a row with another number of columns.
+        ArgumentError: no such file, one that is no table, or a row with another number of columns.
     """
-    if not path.is_file():
+    if not path.exists():
         raise ArgumentError("file must exist", got=str(path), where="cost")
-    lines = path.read_text(encoding="utf-8").splitlines()
-    facts = dict(line[2:].partition("=")[::2] for line in lines if line.startswith("#:"))
-    body = [line for line in lines if line and not line.startswith("#")]
-    rows = []
-    for row in csv.DictReader(body):
-        if None in row or None in row.values():
-            raise ArgumentError(
-                "every row must have the columns of the head", got=list(row.values()), where=str(path)
-            )
-        rows.append(row)
+    text = read_text(path, "table", ArgumentError, LARGEST)
+    facts = dict(line[2:].partition("=")[::2] for line in text.splitlines() if line.startswith("#:"))
+    rows = [row for _, row in read_table(path, "table", ArgumentError, LARGEST)]
     return {key.strip(): value.strip() for key, value in facts.items()}, rows

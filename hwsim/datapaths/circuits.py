@@ -97,9 +97,11 @@ def build(name: str, **parameters: Any) -> Unit:
     return FAMILIES[name](**parameters)
 
 
-def write(name: str, out_dir: str | Path, *, rows: int = 1000, seed: int = 0, **parameters: Any) -> Sequence[Path]:
+def write(
+    name: str, out_dir: str | Path, *, rows: int = 1000, seed: int = 0, force: bool = False, **parameters: Any
+) -> Sequence[Path]:
     """Module, self-checking bench and golden vectors of `build(name, **parameters)`: the paths of the three files.
 
     Raises as `build` and `hwsim.rtl.bench.write_unit`.
     """
-    return write_unit(build(name, **parameters), out_dir, rows=rows, seed=seed)
+    return write_unit(build(name, **parameters), out_dir, rows=rows, seed=seed, force=force)

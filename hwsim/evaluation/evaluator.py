@@ -7,21 +7,22 @@ and every other price of a design is a closed form.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import hashlib
 import json
+import secrets
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal
 
 from hwsim import cost, workbench
-from hwsim.errors import ArgumentError, DesignError, HwsimError
+from hwsim.errors import ArgumentError, DesignError, HwsimError, LostTask, LostWorkers, TraceError
 from hwsim.evaluation import in_gates, measures
 from hwsim.evaluation.accuracy import SQNR, Measured, Metric, mean_sqnr_db, replay, rerun
 from hwsim.evaluation.energy import Counted
 from hwsim.evaluation.memo import Memo
+from hwsim.evaluation.model_sources import identity
 from hwsim.evaluation.pricing import Priced, forward_work, price
 from hwsim.evaluation.records import Evaluation
+from hwsim.storage import Either, OneOf, Real, Record, Rows, Shape, Table, Text, Whole
 from hwsim.trace import Workload
 
 if TYPE_CHECKING:
@@ -34,6 +35,24 @@ if TYPE_CHECKING:
 AccuracyKind = Literal["replay", "rerun"]
 EnergyKind = Literal["pann", "trace", "gates"]
 Submit = Callable[..., Any]
+
+
+_BY_LAYER = Table(Real())
+_NUMBERS = ("a_element", "b_element", "a_scale", "b_scale", "addend", "sum", "sampled")
+_FLIPS = Record(
+    {"layer": Text(), "dataflow": Text(), "inner": Table(Real()), "rebuilt": Table(Real())}
+    | dict.fromkeys(_NUMBERS, Real(0.0))
+)
+_COUNTED = Rows(Record(dict.fromkeys(("ws", "is", "os"), _FLIPS)), 1)
+_ADDITIONS = Rows(Either((OneOf((None,)), Real(0.0))))
+_GATES = Rows(
+    Record(
+        {"layer": Text(), "dataflow": Text(), "delay": OneOf(("zero", "unit")), "update_fj": Real(),
+         "rebuild_fj": Real(), "steps": Whole(), "provenance": Text()}
+    )
+)  # fmt: skip
+_METRIC = Record({"name": Text(), "goal": OneOf(("min", "max")), "value": Real()})
+"""What the memo may hold; anything else is measured again."""
 
 
 class Evaluator:
@@ -78,6 +97,7 @@ class Evaluator:
         self._toggles: dict[str, dict[str, list[Toggles]]] = {}
         self._plans: dict[Accelerator, Plan] = {}
         self._model: str | None = None
+        self._lost: dict[str, LostTask] = {}
 
     @property
     def metric(self) -> Metric:
@@ -137,14 +157,14 @@ class Evaluator:
     def sqnr_db(self, policy: Policy) -> dict[str, float]:
         """SQNR by layer of a replay of the trace."""
         key = self._sqnr_key(policy)
-        found: dict[str, float] = self.memo.get(key, lambda: replay(self.trace, policy, self.seed))
+        found: dict[str, float] = self._get(key, lambda: replay(self.trace, policy, self.seed), _BY_LAYER)
         return found
 
     def toggles(self, policy: Policy, dataflow: str) -> list[Toggles]:
         """Flips of every forward GEMM of the trace, in the order of the dataflow."""
         if policy.key not in self._toggles:
-            counted: list[dict[str, Any]] = self.memo.get(
-                self._key("toggles", policy), lambda: measures.count(self.trace, policy)
+            counted: list[dict[str, Any]] = self._get(
+                self._key("toggles", policy), lambda: measures.count(self.trace, policy), _COUNTED
             )
             self._toggles[policy.key] = {
                 flow: [cost.Toggles(**gemm[flow]) for gemm in counted] for flow in counted[0]
@@ -156,7 +176,7 @@ class Evaluator:
         if not any(numerics.datapath.timed_by_weights for numerics in policy.numerics):
             return [None] * len(self.shapes)
         found: list[float | None] = self.memo.get(
-            self._key("additions", policy), lambda: in_gates.additions(self.trace, policy)
+            self._key("additions", policy), lambda: in_gates.additions(self.trace, policy), _ADDITIONS
         )
         return found
 
@@ -166,14 +186,16 @@ class Evaluator:
             if policy.for_gemm(shape.layer, shape.b_role) is None:  # no tool is needed to know
                 raise DesignError("a layer in float32 has no unit whose gates switch", where=shape.layer)
         key = f"gates:{self.trace.digest}:{dataflow}:{policy.key}:{in_gates.identity()}"
-        found: list[dict[str, Any]] = self.memo.get(key, lambda: in_gates.energies(self.trace, policy, dataflow))
+        found: list[dict[str, Any]] = self.memo.get(
+            key, lambda: in_gates.energies(self.trace, policy, dataflow), _GATES
+        )
         return [in_gates.record(one) for one in found]
 
     def accuracy(self, policy: Policy) -> float:
         """The accuracy of `policy`, measured once."""
         if self.accuracy_kind == "replay":
             return mean_sqnr_db(self.sqnr_db(policy), self.trace)
-        return float(self.memo.get(self._rerun_key(policy), lambda: self._rerun(policy).value))
+        return float(self._get(self._rerun_key(policy), lambda: self._rerun(policy).value, Real()))
 
     def prepare(self, policies: Iterable[Policy], submit: Submit) -> None:
         """Measure side by side what the policies need and is not known yet; `submit` starts a call elsewhere.
@@ -192,8 +214,14 @@ class Evaluator:
                 )  # fmt: skip
         jobs = {key: submit(*call) for key, call in calls.items() if key not in self.memo}
         for key, job in jobs.items():
-            with contextlib.suppress(HwsimError):
+            try:
                 self.memo.put(key, job.result())
+            except LostWorkers:
+                raise
+            except LostTask as error:
+                self._lost[key] = error
+            except HwsimError:
+                continue
 
     def plan(self, accelerators: Iterable[Accelerator], submit: Submit) -> None:
         """Plan designs side by side; `submit` starts a call elsewhere.
@@ -205,8 +233,18 @@ class Evaluator:
         for machine in accelerators:
             jobs[machine] = submit(measures.plan_elsewhere, *where, machine, self.additions_by_record(machine.policy))
         for machine, job in jobs.items():
-            with contextlib.suppress(HwsimError):
+            try:
                 self._plans[machine] = job.result()
+            except LostWorkers:
+                raise
+            except HwsimError:
+                continue
+
+    def _get(self, key: str, compute: Callable[[], Any], shape: Shape) -> Any:
+        """From the memo, or measured here, but not where it has ended workers already."""
+        if key in self._lost:
+            raise self._lost[key]
+        return self.memo.get(key, compute, shape)
 
     def remember(self, machine: Accelerator, plan: Plan) -> None:
         """Keep a plan of `machine` that is known for the next time it is priced."""
@@ -236,24 +274,25 @@ class Evaluator:
 
     @property
     def _weights(self) -> str:
-        return str(self.trace.manifest["weights"])
+        if not isinstance(weights := self.trace.manifest.get("weights"), str):
+            raise TraceError("manifest must hold the digest of the weights", got=weights, where=str(self.trace.path))
+        return weights
 
     def _rerun(self, policy: Policy | None) -> Measured:
         return rerun(self._spec, self._weights, policy, self.metric_options)
 
     def _rerun_key(self, policy: Policy | None) -> str:
-        """Weights, the text of the model's file (it defines the metric) and of what it imports, the metric's options,
-        and the policy."""
+        """Weights, the files that the model is made of (they define the metric), the metric's options, the policy."""
         if self._model is None:
-            file = workbench.find("models", self._spec.rpartition(":")[0], ".py")
-            text = "\n".join([file.read_text(encoding="utf-8"), *workbench.imported(file).values()])
-            self._model = f"{self._weights}:{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+            found = identity(workbench.find("models", self._spec.rpartition(":")[0], ".py"))
+            # what cannot be told apart later is remembered by this evaluator alone
+            self._model = f"{self._weights}:{found or secrets.token_hex(8)}"
         numerics = "float32" if policy is None else policy.key
         return f"rerun:{self._model}:{json.dumps(self.metric_options, sort_keys=True)}:{numerics}"
 
     def _float32(self) -> tuple[Metric, float]:
         """The metric and its value for the model as it is."""
-        found = self.memo.get(self._rerun_key(None), lambda: dataclasses.asdict(self._rerun(None)))
+        found = self.memo.get(self._rerun_key(None), lambda: dataclasses.asdict(self._rerun(None)), _METRIC)
         return Metric(found["name"], found["goal"]), float(found["value"])
 
 

@@ -1,8 +1,9 @@
 """Units as gates, from the user's cache where Yosys made them before.
 
-Decides what a kept netlist depends on, all of it in the file's name: the Verilog text, the top module, the library's
+Decides what a kept netlist depends on, all of it in the record's key: the Verilog text, the top module, the library's
 bytes, Yosys' version, the script that it runs, and the form of the record. A store without one of these would hand
-out stale areas. Yosys uses one core and works beside us, so that `synth_all` runs several of it side by side.
+out stale areas. A record whose checksum, key or types are wrong is made again. Yosys uses one core and works beside
+us, so that `synth_all` runs several of it side by side.
 """
 
 from __future__ import annotations
@@ -12,19 +13,22 @@ import functools
 import gzip
 import hashlib
 import json
-import os
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from hwsim import cache
+from hwsim.errors import StorageError
 from hwsim.gates.liberty import DEFAULT_LIBERTY, Library, read_liberty
 from hwsim.gates.netlist import build_netlist
 from hwsim.gates.synth_report import SynthReport
-from hwsim.jit import cache_root, thread_count
+from hwsim.jit import thread_count
 from hwsim.rtl.tools import SynthResult, end_all, synth_script, synthesize, yosys_version
 from hwsim.rtl.unit import Unit
+from hwsim.storage import Either, OneOf, Real, Record, Rows, Table, Text, Whole, checked, parse_json
 
 Progress = Callable[[int, int, str], None]
 """Called with (circuits done, circuits in all, the name of the last one)."""
@@ -54,7 +58,7 @@ def synth_all(
         progress: called after every circuit.
     """
     path = str(Path(liberty).resolve())
-    missing = [(text, top) for text, top in dict.fromkeys(modules) if _load(_kept(text, top, path)) is None]
+    missing = [(text, top) for text, top in dict.fromkeys(modules) if _load(_key(text, top, path)) is None]
     missing.sort(key=lambda module: -len(module[0]))  # the long ones first, so that no core waits for one at the end
     pool = ThreadPoolExecutor(thread_count())
     try:
@@ -89,20 +93,20 @@ def _report(verilog: str, top: str, family: str, parameters: str, liberty: str, 
 
 
 def _result(verilog: str, top: str, liberty: str, fast: bool = False) -> SynthResult:
-    path = _kept(verilog, top, liberty, fast)
-    result = _load(path)
+    key = _key(verilog, top, liberty, fast)
+    result = _load(key)
     if result is None:
         result = synthesize(verilog, top, liberty, fast=fast)
-        _write(path, asdict(result) | {"netlist": _reduced(result.netlist)})
+        _write(key, asdict(result) | {"netlist": _reduced(result.netlist)})
     return result
 
 
-def _kept(verilog: str, top: str, liberty: str, fast: bool = False) -> Path:
+def _key(verilog: str, top: str, liberty: str, fast: bool = False) -> str:
     form = " ".join(field.name for field in fields(SynthResult))
     key = hashlib.sha256()
     for part in (verilog, top, _library_digest(liberty), yosys_version(), synth_script(top, fast=fast), form):
         key.update(hashlib.sha256(part.encode()).digest())
-    return cache_root() / "synth" / f"{key.hexdigest()[:32]}.json.gz"
+    return key.hexdigest()[:32]
 
 
 def _library_digest(liberty: str) -> str:
@@ -110,10 +114,31 @@ def _library_digest(liberty: str) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
-def _load(path: Path) -> SynthResult | None:
-    """What was kept; a damaged file counts as none."""
-    with contextlib.suppress(OSError, EOFError, ValueError):
-        return SynthResult(**json.loads(gzip.decompress(path.read_bytes())))
+_BITS = Rows(Either((Whole(), OneOf(("0", "1", "x", "z")))))
+_RESULT = Record(
+    {
+        "top": Text(), "area_um2": Real(0.0), "cells": Table(Whole()), "flip_flops": Whole(), "levels": Whole(),
+        "netlist": Record(
+            {
+                "ports": Table(Record({"direction": OneOf(("input", "output")), "bits": _BITS}, open=True)),
+                "cells": Table(Record({"type": Text(), "connections": Table(_BITS)})),
+                "netnames": Table(Record({"bits": _BITS, "hide_name": Whole(0, 1)})),
+            }
+        ),
+        "liberty": Text(), "tool": Text(), "wall_s": Real(0.0),
+    }
+)  # fmt: skip
+
+
+def _load(key: str) -> SynthResult | None:
+    """What was kept; a damaged record counts as none."""
+    found = cache.folder("synth")
+    payload = None if found is None else cache.load(found / f"{key}.netlist", key)
+    if payload is None:
+        return None
+    with contextlib.suppress(OSError, EOFError, zlib.error, StorageError):
+        record = parse_json(gzip.decompress(payload), "netlist", key, StorageError)
+        return SynthResult(**checked(record, _RESULT, "netlist", key, StorageError))
     return None
 
 
@@ -130,12 +155,6 @@ def _reduced(module: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _write(path: Path, record: dict[str, Any]) -> None:
-    """The whole file or none; a cache that cannot be written is only slower."""
-    draft = path.with_suffix(f".{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(gzip.compress(json.dumps(record).encode(), 3, mtime=0))
-        draft.replace(path)
-    except OSError:
-        draft.unlink(missing_ok=True)
+def _write(key: str, record: dict[str, Any]) -> None:
+    if (found := cache.folder("synth")) is not None:
+        cache.store(found / f"{key}.netlist", key, gzip.compress(json.dumps(record).encode(), 3, mtime=0))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -24,12 +23,14 @@ from torch.utils.flop_counter import flop_registry
 
 import hwsim
 from hwsim.errors import ArgumentError, CaptureError, ModelError
+from hwsim.jit import environment
 from hwsim.nn.models import ModelFile, arguments, check_finite, run
 from hwsim.nn.observe import ProductMode, Seen, observing
 from hwsim.nn.patterns import graph_of
 from hwsim.nn.products import Call
 from hwsim.nn.recording import Recorder
-from hwsim.trace import Gemm, Operand, Trace, TraceWriter, holds_trace, load_trace
+from hwsim.storage import seed_checked
+from hwsim.trace import Gemm, Operand, Trace, TraceWriter, load_trace
 
 RUN = 16
 """Neighbouring rows that sampling keeps together, so that what toggles between two rows is still measured."""
@@ -48,6 +49,7 @@ def capture(
     backward: bool = False,
     max_rows: int | None = None,
     seed: int = 0,
+    force: bool = False,
 ) -> Trace:
     """Run `model` on `batches` and store the operands of all its matrix products in the folder `out`.
 
@@ -62,14 +64,18 @@ def capture(
         backward: also record the gradients of inputs (dgrad) and weights (wgrad).
         max_rows: keep about this many rows of each operand, in evenly spaced runs of 16 neighbours; all if None.
         seed: of torch's random numbers, as in dropout.
+        force: also write into a folder that holds something else than a trace.
 
     Raises:
         CaptureError: an operator hides its products, or multiplications were missed.
         ModelError: the model file is unusable, or lacks ``batches`` or ``loss``.
+        ArgumentError: `out` holds something else, or another process writes it; a seed or number of rows is out of
+            range.
         StorageError: `out` cannot be written.
     """
     if max_rows is not None and max_rows < 1:
         raise ArgumentError("max_rows must be at least 1", got=max_rows)
+    seed_checked(seed)
     file = None if isinstance(model, nn.Module) else ModelFile.find(model)
     network = file.build() if file else model
     assert isinstance(network, nn.Module)
@@ -89,11 +95,12 @@ def capture(
         "torch": torch.__version__.split("+")[0],
         "numpy": np.__version__,
         "python": platform.python_version(),
+        "environment": environment(),
     }
     provenance = file.get("provenance") if file else None
     facts |= provenance() if provenance else {}
     step = _training_step(file) if backward else _forward_step
-    with _placed(Path(out)) as folder, TraceWriter(folder, facts) as writer:
+    with TraceWriter(out, facts, replace=True, force=force) as writer:
         writer.manifest["batches"] = _record(network, step, batches, writer, max_rows, seed)
     return load_trace(out)
 
@@ -266,22 +273,3 @@ def unchanged(model: nn.Module) -> Iterator[None]:
             for name, buffer in model.named_buffers():
                 if name in buffers and not buffer.is_meta:
                     buffer.copy_(buffers[name])
-
-
-@contextmanager
-def _placed(out: Path) -> Iterator[Path]:
-    """The folder to write a trace to: `out`, or, if it holds one, a neighbour that takes its place at the end."""
-    if not holds_trace(out):
-        yield out
-        return
-    fresh = out.with_name(f".{out.name}.new")
-    shutil.rmtree(fresh, ignore_errors=True)
-    try:
-        yield fresh
-        for old in (out / "manifest.json", *sorted((*out.glob("seg-*"), *out.glob("graph.json")))):
-            old.unlink()
-        for new in sorted((*fresh.glob("seg-*"), *fresh.glob("graph.json"))):
-            new.rename(out / new.name)
-        (fresh / "manifest.json").rename(out / "manifest.json")  # last: without it there is no trace
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)

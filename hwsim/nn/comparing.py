@@ -8,10 +8,8 @@ share weights and batches, a recipe's cost is the mean of its differences to flo
 
 from __future__ import annotations
 
-import csv
 import functools
 import hashlib
-import io
 import json
 import math
 import statistics
@@ -27,12 +25,13 @@ from torch import nn
 
 import hwsim
 from hwsim import recipes as catalog
-from hwsim.errors import ArgumentError, ModelError
+from hwsim.errors import ArgumentError, ModelError, Stopped, TraceError
 from hwsim.nn.arithmetic import Exact
 from hwsim.nn.capturing import weights_digest
 from hwsim.nn.emulation import Emulation, emulate
 from hwsim.nn.models import ModelFile
-from hwsim.nn.training import Recipe, interruptible, replacing, restore, save_state, train_steps
+from hwsim.nn.training import MOST_STEPS, Interruption, Recipe, interruptible, restore, save_state, train_steps
+from hwsim.storage import owned, parse_json, read_bytes, seed_checked, table_text, write_whole
 
 TURN = 10
 """Steps of a run before the next one has its turn."""
@@ -119,6 +118,7 @@ def compare(
     resume: bool = True,
     progress: Callable[[int, int, str], None] | None = None,
     save_every_s: float = 30.0,
+    force: bool = False,
 ) -> Comparison:
     """Train the model file `model` in float32 and by each recipe, for each seed, and write the folder `out`.
 
@@ -134,10 +134,12 @@ def compare(
         resume: go on with the runs that `out` holds.
         progress: called with (steps done of all runs, of how many, what runs and its loss) after each step.
         save_every_s: seconds between two saved states of a run; kill -9 loses at most these.
+        force: also write into a folder that holds something else.
 
     Raises:
         ModelError: the file has no ``recipe``, or a loss is no longer finite.
-        ArgumentError: no recipe, one twice, no seed, or `out` holds a comparison of other arguments.
+        ArgumentError: no recipe, one twice, no seed, or `out` holds a comparison of other arguments,
+            something else, or is written by another process.
         StorageError: a file cannot be written.
         KeyboardInterrupt: after Ctrl-C, once the step under way is done and saved.
     """
@@ -148,12 +150,32 @@ def compare(
         raise ArgumentError(f"recipes must differ, and {FLOAT32} always runs", got=names, where="recipes")
     if not chosen or not numbers:
         raise ArgumentError("there must be a recipe and a seed", got=(names, numbers), where="compare")
-    file, folder = ModelFile.find(model), Path(out)
+    for seed in numbers:
+        seed_checked(seed)
+    if steps is not None and not 1 <= steps <= MOST_STEPS:
+        raise ArgumentError(f"steps must be from 1 to {MOST_STEPS}", got=steps)
+    with owned(out, "comparison", force=force) as folder:
+        return _compare(ModelFile.find(model), chosen, folder, steps, numbers, exact, resume, progress, save_every_s)
+
+
+def _compare(
+    file: ModelFile,
+    chosen: list[catalog.Recipe],
+    folder: Path,
+    steps: int | None,
+    numbers: list[int],
+    exact: Exact,
+    resume: bool,
+    progress: Callable[[int, int, str], None] | None,
+    save_every_s: float,
+) -> Comparison:
+    """`compare` in a folder that is this process's alone."""
     runs = [_begin(file, folder, recipe, seed) for seed in numbers for recipe in (None, *chosen)]
     total = runs[0].training.steps if steps is None else steps
     identity = {"model": file.name, "steps": total, "exact": repr(exact)}
     manifest = _manifest(file, runs, chosen, identity, numbers)
     _check(folder, manifest, resume)
+    (folder / "runs").mkdir(exist_ok=True)
     for run in runs:
         _restore(run, identity, resume)
     _write_json(folder / "manifest.json", manifest)
@@ -182,7 +204,7 @@ def _train(
     total: int,
     exact: Exact,
     identity: dict[str, Any],
-    interrupted: Callable[[], bool],
+    interrupted: Interruption,
     progress: Callable[[int, int, str], None] | None,
     save_every_s: float,
 ) -> None:
@@ -195,16 +217,15 @@ def _train(
                 if time.monotonic() - saved[run.path] > save_every_s or run.step == total:
                     _save(run, identity)
                     saved[run.path] = time.monotonic()
-                if interrupted():
-                    raise KeyboardInterrupt
-    except KeyboardInterrupt:
+                interrupted.check()
+    except (KeyboardInterrupt, Stopped):
         for run in runs:
             if not run.busy:
                 _save(run, identity)
         raise
 
 
-def _turn(run: Run, total: int, exact: Exact, interrupted: Callable[[], bool], tell: Callable[[float], None]) -> None:
+def _turn(run: Run, total: int, exact: Exact, interrupted: Interruption, tell: Callable[[float], None]) -> None:
     """Some steps of a run, with its own random numbers."""
     if run.step == total:
         return
@@ -288,7 +309,9 @@ def _check(folder: Path, manifest: dict[str, Any], resume: bool) -> None:
     path = folder / "manifest.json"
     if not resume or not path.exists():
         return
-    stored = json.loads(path.read_text(encoding="utf-8"))
+    stored = parse_json(read_bytes(path, "manifest", TraceError), "manifest", str(path), TraceError)
+    if not isinstance(stored, dict):
+        raise TraceError("manifest must be a table", got=stored, where=str(path))
     for name in ("model", "steps", "exact", "source"):
         if stored.get(name) != manifest[name]:
             raise ArgumentError(f"{name} must be that of the folder, {stored.get(name)}", got=manifest[name],
@@ -318,14 +341,8 @@ def _write(folder: Path, runs: list[Run], found: Comparison) -> None:
 
 
 def _write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(rows)
-    with replacing(path) as temporary:
-        temporary.write_text(text.getvalue(), encoding="utf-8")
+    write_whole(path, table_text(head, rows))
 
 
 def _write_json(path: Path, value: Any) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(value, indent=1) + "\n")

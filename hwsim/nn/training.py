@@ -8,14 +8,18 @@ written once, at the end, from the rounded weights that it stores, and the metri
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
+import io
 import json
 import os
+import pickle
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,8 +28,12 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from hwsim.errors import ArgumentError, ModelError, StorageError
+from hwsim.errors import ArgumentError, ModelError, Stopped, StorageError
+from hwsim.guard import held_back, is_stopping
 from hwsim.nn.models import ModelFile
+from hwsim.storage import read_bytes, seed_checked, write_whole
+
+MOST_STEPS = 10**9
 
 
 @dataclass(frozen=True)
@@ -88,6 +96,9 @@ def train(
         ArgumentError: the state to resume belongs to other steps or another seed.
         StorageError: a file cannot be written.
     """
+    seed_checked(seed)
+    if steps is not None and not 1 <= steps <= MOST_STEPS:  # before the file is run
+        raise ArgumentError(f"steps must be from 1 to {MOST_STEPS}", got=steps)
     file = ModelFile.find(model)
     make_recipe = file.get("recipe")
     if make_recipe is None:
@@ -97,12 +108,15 @@ def train(
     network = file.build(checkpoint=False, seed=seed).train()
     recipe: Recipe = make_recipe(network)
     steps = recipe.steps if steps is None else steps
+    if not 1 <= steps <= MOST_STEPS:
+        raise ArgumentError(f"steps must be from 1 to {MOST_STEPS}", got=steps)
     identity = {"model": file.name, "steps": steps, "seed": seed}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        mean = _run(state_path, identity, network, recipe, steps, seed, resume, progress, save_every_s)
-    metric = _save_checkpoint(out, identity, network, recipe)
-    state_path.unlink(missing_ok=True)
+    with _alone(out):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            mean = _run(state_path, identity, network, recipe, steps, seed, resume, progress, save_every_s)
+        metric = _save_checkpoint(out, identity, network, recipe)
+        state_path.unlink(missing_ok=True)
     return Trained(out, steps, metric, mean)
 
 
@@ -132,9 +146,8 @@ def _run(
             try:
                 if progress is not None:
                     progress(step, steps, value)
-                if interrupted():
-                    raise KeyboardInterrupt
-            except KeyboardInterrupt:
+                interrupted.check()
+            except (KeyboardInterrupt, Stopped):
                 save(step)
                 raise
             if time.monotonic() - saved > save_every_s:
@@ -212,23 +225,43 @@ def orthogonalized(grad: Tensor, coefficients: tuple[float, float, float], steps
     return x.T if tall else x
 
 
+class Interruption:
+    """Whether a signal waits for the end of a step; see `interruptible`."""
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def __call__(self) -> bool:
+        """Whether one waits."""
+        return bool(self.asked)
+
+    def check(self) -> None:
+        """Raise the interruption that waits: `Stopped` in a process that ends by signals, else KeyboardInterrupt."""
+        if self.asked:
+            raise Stopped(self.asked[0]) if is_stopping() else KeyboardInterrupt
+
+
 @contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
-    """In the block Ctrl-C only makes the function that it yields true, so that a step is never left half done; a
-    second one interrupts at once. Outside of the main thread nothing changes."""
-    asked = []
+def interruptible() -> Iterator[Interruption]:
+    """In the block Ctrl-C, and what else `hwsim.guard.stopping` watches, only turns what it yields true, so that a
+    step is never left half done; a second one interrupts at once. Outside of the main thread nothing changes."""
+    found = Interruption()
 
     def note(number: int, frame: Any) -> None:
-        asked.append(number)
-        if len(asked) > 1:
+        found.asked.append(number)
+        if len(found.asked) > 1:
             raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield found
+        return
+    if is_stopping():
+        with held_back(found.asked):
+            yield found
         return
     before = signal.signal(signal.SIGINT, note)
     try:
-        yield lambda: bool(asked)
+        yield found
     finally:
         signal.signal(signal.SIGINT, before)
 
@@ -238,20 +271,20 @@ def _low_precision() -> Any:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place once the block is left without an error."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+def _alone(path: Path) -> Iterator[None]:
+    """Let no other process train into the same file while the block runs: the lock is on a file beside it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    except (OSError, RuntimeError) as error:  # torch.save reports a full disk as RuntimeError
-        raise StorageError(f"file must be writable, {error}", where=str(path)) from error
+        descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as refusal:
+        raise StorageError(f"folder must be writable, {refusal.strerror}", where=str(path.parent)) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise ArgumentError("nobody else may train into the file", got=str(path), where="out") from None
     finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def save_state(
@@ -262,7 +295,7 @@ def save_state(
     optimizers: Sequence[torch.optim.Optimizer],
     more: dict[str, Any] | None = None,
 ) -> None:
-    """Write an unfinished training, torch's random state included, and `more` of the caller's."""
+    """Write an unfinished training, torch's random state included, and `more` of the caller's, behind a SHA-256."""
     state = {
         "identity": identity,
         "step": step,
@@ -271,8 +304,9 @@ def save_state(
         "random": torch.get_rng_state(),
         "more": more or {},
     }
-    with replacing(path) as temporary:
-        torch.save(state, temporary)
+    held = io.BytesIO()
+    torch.save(state, held)
+    write_whole(path, hashlib.sha256(held.getbuffer()).hexdigest().encode() + held.getvalue())
 
 
 def restore(
@@ -281,14 +315,23 @@ def restore(
     """Load an unfinished training; returns the steps done, 0 if there is none, and what else was saved."""
     if not path.exists():
         return 0, {}
-    state = torch.load(path, weights_only=True)
-    if state["identity"] != identity:
-        raise ArgumentError(f"state to resume must belong to {identity}", got=state["identity"], where=str(path))
-    network.load_state_dict(state["model"])
-    for optimizer, stored in zip(optimizers, state["optimizers"], strict=True):
-        optimizer.load_state_dict(stored)
-    torch.set_rng_state(state["random"])
-    return int(state["step"]), state["more"]
+    data = read_bytes(path, "state to resume", StorageError, 1 << 40)
+    if hashlib.sha256(data[64:]).hexdigest().encode() != data[:64]:
+        raise StorageError("state to resume must be whole; remove it to begin again", where=str(path))
+    try:
+        state = torch.load(io.BytesIO(data[64:]), weights_only=True)
+        if state["identity"] != identity:
+            raise ArgumentError(f"state to resume must belong to {identity}", got=state["identity"], where=str(path))
+        network.load_state_dict(state["model"])
+        for optimizer, stored in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(stored)
+        torch.set_rng_state(state["random"])
+        return int(state["step"]), state["more"]
+    except (KeyError, TypeError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        if isinstance(error, ArgumentError):
+            raise
+        rule = f"state to resume must be of this model and recipe; remove it to begin again ({type(error).__name__})"
+        raise StorageError(rule, where=str(path)) from None
 
 
 def _save_checkpoint(path: Path, identity: dict[str, Any], network: nn.Module, recipe: Recipe) -> Any:
@@ -303,8 +346,7 @@ def _save_checkpoint(path: Path, identity: dict[str, Any], network: nn.Module, r
         "torch": torch.__version__.split("+")[0],
         "metric": json.dumps(metric),
     }
-    with replacing(path) as temporary:
-        temporary.write_bytes(_ordered(save(rounded, metadata=notes)))
+    write_whole(path, _ordered(save(rounded, metadata=notes)))
     return metric
 
 

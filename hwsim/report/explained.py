@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwsim.errors import StorageError
 from hwsim.report.words import significant
+from hwsim.storage import write_whole
 
 if TYPE_CHECKING:
     from hwsim.evaluation.explanation import Table
@@ -28,11 +28,4 @@ def write_explanation(tables: Sequence[Table], title: str, path: str | Path) -> 
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["figure"] = significant
-    page = Path(path)
-    try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        text = environment.get_template(_TEMPLATE.name).render(title=title, tables=tables)
-        page.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"the page must be writable ({error.strerror})", where=str(page)) from None
-    return page
+    return write_whole(path, environment.get_template(_TEMPLATE.name).render(title=title, tables=tables))

@@ -12,11 +12,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwsim.errors import ArgumentError, StorageError
+from hwsim.errors import ArgumentError
 from hwsim.report import figures
 from hwsim.report.data import page_data
 from hwsim.report.sections import SECTIONS
 from hwsim.report.words import short_name, significant
+from hwsim.storage import owned, write_whole
 
 if TYPE_CHECKING:
     from hwsim.search.study import Study
@@ -24,15 +25,17 @@ if TYPE_CHECKING:
 _TEMPLATES = Path(__file__).parent / "templates"
 
 
-def write_report(study: Study | str | Path, out: str | Path) -> Path:
+def write_report(study: Study | str | Path, out: str | Path, force: bool = False) -> Path:
     """Write ``report.html`` and its picture ``front.png`` into the folder `out`; return the page's path.
 
     Args:
         study: a study, or the folder of one (finished or not).
-        out: an existing folder, or one to make.
+        out: the study's folder, an empty one, or one to make.
+        force: also write into a folder that holds something else.
 
     Raises:
-        ArgumentError: the study has no feasible design, so there is nothing to show.
+        ArgumentError: the study has no feasible design, so there is nothing to show, or the folder holds something
+            else.
         StorageError: the folder cannot be written.
     """
     if isinstance(study, str | Path):
@@ -46,14 +49,9 @@ def write_report(study: Study | str | Path, out: str | Path) -> Path:
             f"a report needs at least one feasible design: {why_no_front(study)}",
             where=f"study {study.manifest['space']}",
         )
-    page = Path(out) / "report.html"
-    try:
-        page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(render(study), encoding="utf-8")
-        page.with_name("front.png").write_bytes(figures.overview(study))
-    except OSError as error:
-        raise StorageError(f"the report must be writable ({error.strerror})", where=str(page)) from None
-    return page
+    with owned(out, "study", force=force, beside=("report.html", "front.png")) as folder:
+        write_whole(folder / "front.png", figures.overview(study))
+        return write_whole(folder / "report.html", render(study))
 
 
 def render(study: Study) -> str:

@@ -6,13 +6,13 @@ again without computing anything.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwsim.errors import ArgumentError
 from hwsim.report.style import MUTED, PALETTE, colours, styled, to_svg
+from hwsim.storage import read_table, read_text, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,17 +48,16 @@ def draw(folder: str | Path) -> Path:
         for (table, panel), each in zip(panels, axes[0], strict=True):
             panel(each, _read(where / f"{table}.csv"))
         figure.tight_layout()
-        (where / FIGURE).write_text(to_svg(figure), encoding="utf-8")
+        write_whole(where / FIGURE, to_svg(figure))
     page = where / "study.md"
-    text = page.read_text(encoding="utf-8")
+    text = read_text(page, "page", ArgumentError)
     if FIGURE not in text:
-        page.write_text(text.replace("\n## Found", f"\n![]({FIGURE})\n\n## Found", 1), encoding="utf-8")
+        write_whole(page, text.replace("\n## Found", f"\n![]({FIGURE})\n\n## Found", 1))
     return where / FIGURE
 
 
 def _read(path: Path) -> list[Row]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return [row for _, row in read_table(path, "table", ArgumentError)]
 
 
 def _lines(axes: Axes, rows: Sequence[Row], by: str, x: str, y: str) -> None:

@@ -49,6 +49,7 @@ _SETTINGS: Any = {
     "xtick.minor.size": 0,
     "ytick.minor.size": 0,
     "legend.frameon": False,
+    "text.parse_math": False,  # names of layers are no formulas
     "svg.fonttype": "none",  # text stays text: searchable, and the file stays small
     "svg.hashsalt": "hwsim",  # the same study gives the same bytes
 }

@@ -11,6 +11,7 @@ from typing import Any
 
 from hwsim.errors import ArgumentError
 from hwsim.report.style import INK, PALETTE, styled, to_svg
+from hwsim.storage import write_whole
 
 FIGURE, PAGE = "curves.svg", "training.md"
 FLOAT32 = "float32"
@@ -33,8 +34,8 @@ def draw(folder: str | Path) -> Path:
     manifest = json.loads((where / "manifest.json").read_text(encoding="utf-8"))
     curves = _read(where / "losses.csv")
     last = _last(where / "summary.csv")
-    (where / FIGURE).write_text(_figure(curves, last), encoding="utf-8")
-    (where / PAGE).write_text(_page(manifest, last), encoding="utf-8")
+    write_whole(where / FIGURE, _figure(curves, last))
+    write_whole(where / PAGE, _page(manifest, last))
     return where / PAGE
 
 

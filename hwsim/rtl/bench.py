@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.errors import ArgumentError, StorageError
+from hwsim.errors import ArgumentError
 from hwsim.rtl.tools import simulate
 from hwsim.rtl.unit import Port, Unit, Values, fill
+from hwsim.storage import owned, write_whole
 
 _BENCH = """\
 // Self-checking bench of <TOP>: <N> golden vectors from the emulator, in <FILE>.
@@ -117,11 +118,14 @@ def run_rtl(unit: Unit, inputs: Values, outputs: Values | None = None) -> int:
     raise AssertionError(f"the bench of {unit.name} gave no verdict: {text[:500]}")
 
 
-def write_unit(unit: Unit, out_dir: str | Path, *, rows: int = 1000, seed: int = 0) -> Sequence[Path]:
+def write_unit(
+    unit: Unit, out_dir: str | Path, *, rows: int = 1000, seed: int = 0, force: bool = False
+) -> Sequence[Path]:
     """Write module, bench and vectors of `unit` into `out_dir`; returns the three paths.
 
     Raises:
-        ArgumentError: rows < 1. StorageError: the folder cannot be written.
+        ArgumentError: rows < 1, or the folder holds something else and `force` is false. StorageError: it cannot be
+            written.
     """
     if rows < 1:
         raise ArgumentError("rows must be at least 1", got=rows, where="rows")
@@ -131,11 +135,5 @@ def write_unit(unit: Unit, out_dir: str | Path, *, rows: int = 1000, seed: int =
         f"{unit.name}_tb.v": testbench(unit, rows),
         f"{unit.name}.hex": vector_file(unit, inputs, unit.golden(inputs)),
     }
-    folder = Path(out_dir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            (folder / name).write_text(text)
-    except OSError as reason:
-        raise StorageError("the folder must be writable", got=str(reason), where=str(folder)) from reason
-    return [folder / name for name in texts]
+    with owned(out_dir, "circuit", force=force) as folder:
+        return [write_whole(folder / name, text) for name, text in texts.items()]

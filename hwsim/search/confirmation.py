@@ -1,19 +1,23 @@
 """The front of a study in gates: what its fitted energies and areas are worth, design by design.
 
 Decides what is kept of it: ``gates.csv`` beside the study's tables, one line a design of the front, so that a report
-can be written again on a system without Yosys. A study that goes on loses it, as its front may be another one.
+can be written again on a system without Yosys. A study that goes on loses it, as its front may be another one. The
+last column is a CRC-32 of the cells before it.
 """
 
 from __future__ import annotations
 
-import csv
 import dataclasses
-from collections.abc import Iterable, Mapping
+import math
+import os
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwsim.errors import ArgumentError, StorageError, TraceError
+from hwsim.errors import ArgumentError, TraceError
 from hwsim.evaluation import Confirmation, Memo, Synthesis, confirm
+from hwsim.storage import Digits, read_table, table_text, write_whole
 
 if TYPE_CHECKING:
     from hwsim.search.explorer import Progress
@@ -22,6 +26,7 @@ if TYPE_CHECKING:
     from hwsim.trace import Trace
 
 GATES = "gates.csv"
+CHECK = "crc32"
 
 
 def confirm_front(
@@ -76,30 +81,43 @@ def write_confirmed(confirmed: Mapping[int, Confirmation], folder: Path) -> None
     if not confirmed:
         path.unlink(missing_ok=True)
         return
-    draft = path.with_suffix(".draft")
-    try:
-        with draft.open("w", newline="", encoding="utf-8") as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow(["number", *(field.name for field in dataclasses.fields(Confirmation))])
-            table.writerows([number, *dataclasses.astuple(one)] for number, one in confirmed.items())
-        draft.replace(path)
-    except OSError as error:
-        raise StorageError(f"the study's folder must be writable ({error.strerror})", where=str(path)) from None
+    rows = [[str(number), *map(_cell, dataclasses.astuple(one))] for number, one in confirmed.items()]
+    columns = ["number", *(field.name for field in dataclasses.fields(Confirmation)), CHECK]
+    write_whole(path, table_text(columns, ([*row, _check(row)] for row in rows)))
+
+
+def _cell(value: str | float) -> str:
+    return value if isinstance(value, str) else Digits(repr(float(value)))
+
+
+def _check(cells: Sequence[str]) -> str:
+    return f"{zlib.crc32(chr(0).join(cells).encode()):08x}"
 
 
 def read_confirmed(folder: Path) -> dict[int, Confirmation]:
     """What `write_confirmed` left in `folder`; nothing where it left nothing."""
     path = folder / GATES
-    if not path.is_file():
+    if not os.path.lexists(path):
         return {}
-    text = {field.name for field in dataclasses.fields(Confirmation) if field.type == "str"}
-    found = {}
-    with path.open(newline="", encoding="utf-8") as file:
-        for line, row in enumerate(csv.DictReader(file), 2):
-            try:
-                number = int(row.pop("number"))
-                values = {name: value if name in text else float(value) for name, value in row.items()}
-                found[number] = Confirmation(**values)  # type: ignore[arg-type]
-            except (KeyError, TypeError, ValueError):
-                raise TraceError("a line must be a confirmed design", got=dict(row), where=f"{path}:{line}") from None
+    found: dict[int, Confirmation] = {}
+    for line, row in read_table(path, "a table of confirmed designs", TraceError):
+        where = f"{path}:{line}"
+        check = row.pop(CHECK, None)  # files of earlier versions have none
+        if check is not None and check != _check(list(row.values())):
+            raise TraceError("a line must match its CRC-32", got=check, where=where)
+        try:
+            number = int(row.pop("number"))
+            values = {name: value if name in _TEXT else float(value) for name, value in row.items()}
+            one = Confirmation(**values)  # type: ignore[arg-type]
+        except (KeyError, TypeError, ValueError):
+            raise TraceError("a line must be a confirmed design", got=row, where=where) from None
+        measured = [float(value) for name, value in values.items() if name not in _TEXT]
+        if number < 0 or number in found:
+            raise TraceError("a design must be confirmed once", got=number, where=where)
+        if not all(value >= 0 and value < math.inf for value in measured if not (one.reason and math.isnan(value))):
+            raise TraceError("energies and areas must be numbers of at least zero", got=measured, where=where)
+        found[number] = one
     return found
+
+
+_TEXT = {field.name for field in dataclasses.fields(Confirmation) if field.type == "str"}

@@ -9,7 +9,7 @@ a trial, and a pickled sampler, which a killed process leaves one generation beh
 from __future__ import annotations
 
 import contextlib
-import json
+import math
 import platform
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -17,19 +17,31 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hwsim
-from hwsim.errors import ArgumentError, HwsimError, StorageError
+from hwsim.errors import ArgumentError, HwsimError, LostWorkers
 from hwsim.evaluation import Evaluator, Memo, Metric, Synthesis
 from hwsim.evaluation.objectives import measure
+from hwsim.jit import environment
 from hwsim.search.confirmation import confirm_front
 from hwsim.search.polish import Key, polish
 from hwsim.search.space import Design, DesignSpace, Value, load_space
-from hwsim.search.study import LOG, MANIFEST, Point, PointLog, Study
-from hwsim.search.workers import Pool, open_pool
+from hwsim.search.study import (
+    MANIFEST,
+    Point,
+    PointLog,
+    Study,
+    clear_study,
+    read_manifest,
+    write_manifest,
+)
+from hwsim.search.workers import Pool, open_pool, sources
+from hwsim.storage import owned, seed_checked
 from hwsim.trace import Trace, load_trace
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
 
+
+MOST_TRIALS = 10_000_000
 
 Progress = Callable[[int, int, str], None]
 """Called with (draws done, draws in all, what is under way)."""
@@ -45,6 +57,7 @@ class Explorer:
     known: dict[tuple[tuple[str, Value], ...], Point] = field(default_factory=dict)
     pool: Pool | None = None
     synthesis: Synthesis | None = None
+    claim: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @property
     def main(self) -> Evaluator:
@@ -63,9 +76,13 @@ class Explorer:
         evaluator = self.evaluators[design.model] if design.model else self.main
         try:
             result = evaluator(design.accelerator)
+        except LostWorkers:
+            raise
         except HwsimError as error:
             return Point(number, design.point, design.model, {}, reason=str(error))
         values = result.values()
+        if wrong := [name for name, value in values.items() if not math.isfinite(value)]:
+            return Point(number, design.point, design.model, {}, reason=f"{wrong[0]} must be finite")
         over = {}
         for limit in self.space.constraints:
             value = values[self.main.metric.name if limit.column == "accuracy" else limit.column]
@@ -172,6 +189,7 @@ def explore(
     dask: str | None = None,
     gates: bool = False,
     budget: int | None = None,
+    force: bool = False,
     progress: Progress = lambda done, total, note: None,
 ) -> Study:
     """Search a design space on captured models: NSGA-II draws, then the front is polished knob by knob.
@@ -192,15 +210,20 @@ def explore(
         dask: address of a Dask scheduler whose workers measure accuracy, in place of local processes.
         budget: most designs that polishing prices (`hwsim.search.polish`); the space's ``search.polish`` if None.
         gates: also price the front by its own circuits (`confirm_front`); minutes of Yosys the first time.
+        force: also write into a folder that holds something else, and replace a study that is there.
         progress: called after every draw, and then after every design of the front that is priced in gates.
 
     Raises:
-        ArgumentError: `out` holds a study and `resume` is false, or it is a study of something else;
-            nothing answers at `dask`.
+        ArgumentError: `out` holds a study and `resume` is false, or it is a study of something else, or no study, or
+            another process works in it; two traces are of models of one name; nothing answers at `dask`.
+        LostWorkers: the cluster answers no more; `resume` goes on from what is finished.
         MissingExtra: `dask` is given, and Dask is not installed.
     """
-    if trials < 1:
-        raise ArgumentError("trials must be at least 1", got=trials)
+    if not 1 <= trials <= MOST_TRIALS:
+        raise ArgumentError(f"trials must be at least 1 and at most {MOST_TRIALS}", got=trials)
+    if budget is not None and not 0 <= budget <= MOST_TRIALS:
+        raise ArgumentError(f"polish must be from 0 to {MOST_TRIALS} designs", got=budget)
+    seed_checked(seed)
     space = space if isinstance(space, DesignSpace) else load_space(space)
     given = [one if isinstance(one, Trace) else load_trace(one) for one in listed(trace)]
     if space.plans and not resume:
@@ -209,15 +232,16 @@ def explore(
 
         left, _ = space.without({one.name for one in given})
         if plans_of(left, space.plans) <= space.plans:
-            study = sweep(space, given, out, workers=workers, dask=dask, progress=progress)
+            study = sweep(space, given, out, workers=workers, dask=dask, force=force, progress=progress)
             if gates:
                 study = confirm_front(study, left, given, None, progress)
                 if out is not None:
                     study.write(Path(out))
             return study
-    explorer, opened, manifest = begin(space, given, trials, seed, out, resume)
+    explorer, opened, manifest = begin(space, given, trials, seed, out, resume, force)
     space, memo, folder = explorer.space, explorer.main.memo, None if out is None else Path(out)
     with (
+        explorer.claim,
         open_pool(workers, dask) as explorer.pool,
         Synthesis() if gates else contextlib.nullcontext() as explorer.synthesis,
     ):
@@ -242,17 +266,24 @@ def begin(
     seed: int,
     out: str | Path | None,
     resume: bool = False,
+    force: bool = False,
 ) -> tuple[Explorer, list[Trace], dict[str, Any]]:
-    """A search with its log open, its traces, and the manifest that stands in `out`; arguments as of `explore`."""
+    """A search with its log open, its traces, and the manifest that stands in `out`; arguments as of `explore`.
+
+    The folder is the search's alone until `Explorer.claim` is closed.
+    """
+    seed_checked(seed)
     space = space if isinstance(space, DesignSpace) else load_space(space)
     opened = [one if isinstance(one, Trace) else load_trace(one) for one in listed(trace)]
     memo = Memo()
     evaluators = open_evaluators(space, opened, memo)
     space, dropped = space.without(set(evaluators))
     explorer = Explorer(space, evaluators)
-    manifest = _manifest(explorer, opened, trials, seed, dropped)
+    manifest = manifest_of(explorer, opened, trials, seed, dropped)
     if out is not None:
-        explorer.log = PointLog(_prepare(Path(out), manifest, resume))
+        folder = explorer.claim.enter_context(owned(out, "study", force=force, beside=("traces",)))
+        prepare(folder, manifest, resume, force)
+        explorer.log = PointLog(folder)
         explorer.known = {point.point: point for point in explorer.log.read()}
     return explorer, opened, manifest
 
@@ -264,16 +295,20 @@ def listed(traces: Trace | str | Path | Iterable[Trace | str | Path]) -> list[Tr
 
 def open_evaluators(space: DesignSpace, traces: Iterable[Trace], memo: Memo | None = None) -> dict[str, Evaluator]:
     """An evaluator for each trace, by its model, of the fidelities that a space asks for."""
-    memo = memo or Memo()
+    traces, memo = list(traces), memo or Memo()
+    names = [one.name for one in traces]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ArgumentError("traces must be of models of different names", got=twice, where="trace")
     return {
         one.name: Evaluator(one, space.accuracy, space.energy, space.metric_options, memo, space.noise_seed)
         for one in traces
     }
 
 
-def _manifest(
+def manifest_of(
     explorer: Explorer, traces: Sequence[Trace], trials: int, seed: int, dropped: list[str]
 ) -> dict[str, Any]:
+    """What a study says of itself: the space, its tables and limits, the goals, the traces and their digests."""
     space = explorer.space
     return {
         "space": space.name,
@@ -303,40 +338,47 @@ def _manifest(
         "trials": trials,
         "seed": seed,
         "hwsim": hwsim.__version__,
+        "sources": sources(),
+        "environment": environment(),
         "python": platform.python_version(),
         "finished": False,
     }
 
 
-_SAME = ("space_digest", "seed")
+_SAME = ("space_digest", "seed", "accuracy", "energy", "sampler", "sources", "environment")
 
 
-def _prepare(folder: Path, manifest: dict[str, Any], resume: bool) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / MANIFEST).is_file() and (folder / LOG).is_file():
-            if not resume:
-                raise ArgumentError(
-                    "the folder for a new study must not hold one; resume it, or choose another folder",
-                    got=str(folder),
-                    where="out",
-                )
-            before = json.loads((folder / MANIFEST).read_text())
-            for key in _SAME:
-                if before[key] != manifest[key]:
-                    raise ArgumentError(
-                        f"a study is resumed with the {key} it began with ({before[key]})",
-                        got=manifest[key],
-                        where=str(folder),
-                    )
-            digests = {name: trace["digest"] for name, trace in before["traces"].items()}
-            if digests != (now := {name: trace["digest"] for name, trace in manifest["traces"].items()}):
-                raise ArgumentError(
-                    f"a study is resumed on the traces it began with ({digests})", got=now, where=str(folder)
-                )
-        else:
-            (folder / LOG).touch()
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n")
-    except OSError as error:
-        raise StorageError(f"the study's folder must be writable ({error.strerror})", where=str(folder)) from None
-    return folder
+def prepare(folder: Path, manifest: dict[str, Any], resume: bool, force: bool) -> None:
+    """Make the folder a study that has begun: a new one, or the one that it holds where both are of one kind."""
+    if force and not resume:
+        clear_study(folder)
+    log = PointLog(folder)
+    if (folder / MANIFEST).is_file() and log.path.is_file() and log.path.stat().st_size:
+        if not resume:
+            raise ArgumentError(
+                "the folder for a new study must not hold one; resume it, or choose another folder",
+                got=str(folder),
+                where="out",
+            )
+        _check_same(read_manifest(folder), manifest, folder)
+    write_manifest(folder, manifest)
+
+
+def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+    """Refuse to go on with a study by other means than it began with, or with fewer draws than it was asked for."""
+    for key in _SAME:
+        if before.get(key) != now[key]:
+            raise ArgumentError(
+                f"a study is resumed with the {key} it began with ({before.get(key)})",
+                got=now[key],
+                where=str(folder),
+            )
+    if before.get("trials", 0) > now["trials"]:
+        raise ArgumentError(
+            f"a study is resumed with at least the trials it began with ({before['trials']})",
+            got=now["trials"],
+            where=str(folder),
+        )
+    old, new = ({name: trace.get("digest") for name, trace in one["traces"].items()} for one in (before, now))
+    if old != new:
+        raise ArgumentError(f"a study is resumed on the traces it began with ({old})", got=new, where=str(folder))

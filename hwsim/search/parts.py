@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import MissingExtra, StorageError, TraceError
+from hwsim.storage import Record, Rows, Text, Whole, checked, parse_json, read_bytes, write_whole
 
 if TYPE_CHECKING:
     from hwsim.search.space import Parameter, Value
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 PARTS = "parts.json"
 ROWS = 1 << 19
 """Designs of a part, at least; the last one has fewer."""
+
+_PARTS = Rows(Record({"name": Text(255), "rows": Whole(), "sha256": Text(64)}))
 
 INACTIVE = -1
 """Place of the value of a knob that a design does not have."""
@@ -98,7 +101,7 @@ class PartWriter:
             digest = _digest(path.with_suffix(".part"))
             path.with_suffix(".part").rename(path)
             self.parts.append({"name": name, "rows": self._rows, "sha256": digest})
-            (self.folder / PARTS).write_text(json.dumps(self.parts, indent=1) + "\n")
+            write_whole(self.folder / PARTS, json.dumps(self.parts, indent=1) + "\n")
         except OSError as error:
             raise StorageError(f"the sweep's folder must be writable ({error.strerror})", where=str(path)) from None
         self._held, self._rows = [], 0
@@ -112,9 +115,11 @@ def read_parts(folder: Path, columns: list[str] | None = None) -> Iterator[Any]:
     """
     import pyarrow.parquet as pq
 
-    for part in json.loads((folder / PARTS).read_text()):
+    index = folder / PARTS
+    parts = parse_json(read_bytes(index, "parts", TraceError), "parts", str(index), TraceError)
+    for part in checked(parts, _PARTS, "parts", str(index), TraceError):
         path = folder / part["name"]
-        if not path.is_file() or _digest(path) != part["sha256"]:
+        if Path(part["name"]).name != part["name"] or not path.is_file() or _digest(path) != part["sha256"]:
             raise TraceError("a part of a sweep must be what was written", got=part["name"], where=str(folder))
         yield pq.read_table(path, columns=columns)
 

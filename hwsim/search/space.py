@@ -16,7 +16,6 @@ import hashlib
 import json
 import math
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,8 +24,11 @@ from typing import Any, Literal
 from hwsim import workbench
 from hwsim.arch import Accelerator
 from hwsim.arch.places import line_of
+from hwsim.arch.tables import checked_name
 from hwsim.errors import DesignError, UnknownName
 from hwsim.evaluation.objectives import MEASURES, Limit, limit
+from hwsim.storage import Either, Flag, OneOf, Real, Record, Rows, Table, Text, Whole, checked, parse_toml, read_text
+from hwsim.storage.reading import LARGEST_TOML
 
 Value = str | int | float | bool
 
@@ -35,6 +37,48 @@ OBJECTIVES = ("accuracy", "energy", "area", "latency")
 _SPACE_KEYS = ("name", "title", "models", "objectives", "machine", "parameters", "options", "constraints", "search")
 _PARAMETER_KEYS = ("choice", "int", "float", "log", "step", "sets", "when")
 _SEARCH_KEYS = ("population", "accuracy", "energy", "metric", "polish", "plans", "noise_seed")
+
+MOST_VALUES = 4096
+"""Values that one parameter may take."""
+
+MOST_PARAMETERS = 200
+MOST_CONDITIONS = 100_000
+"""Combinations of the parameters that others depend on: the size of a space is found by walking them."""
+
+_ANY = Record({}, open=True)
+_VALUE = Either((Flag(), Whole(-(2**53)), Text(), Real()))
+_SHAPE = Record(
+    {"name": Text(), "machine": _ANY, "parameters": _ANY},
+    {
+        "title": Text(),
+        "models": Rows(Text()),
+        "objectives": Rows(Text(), least=1),
+        "options": Table(Table(_ANY)),
+        "constraints": _ANY,
+        "search": Record(
+            {},
+            {
+                "population": Whole(2, 100_000),
+                "accuracy": OneOf(("replay", "rerun")),
+                "energy": OneOf(("pann", "trace")),
+                "metric": Table(_VALUE),
+            },
+            open=True,
+        ),
+    },
+)
+_PARAMETER = Record(
+    {},
+    {
+        "choice": Rows(_VALUE, 1, MOST_VALUES),
+        "int": Rows(Whole(-(2**53)), 2, 2),
+        "float": Rows(Real(), 2, 2),
+        "log": Flag(),
+        "step": Real(1e-300),
+        "sets": Text(),
+        "when": Table(Either((Rows(_VALUE), _VALUE))),
+    },
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,11 +303,8 @@ def load_space(name_or_path: str | Path) -> DesignSpace:
     """Read a space by name (``dse/NAME.toml`` of the workbench) or by path; errors say what is wrong and in which
     line."""
     path = workbench.find("dse", name_or_path, ".toml")
-    try:
-        text = path.read_text(encoding="utf-8")
-        table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DesignError(f"a design space must be valid TOML ({error})", where=str(path)) from None
+    text = read_text(path, "a design space", DesignError, LARGEST_TOML)
+    table = parse_toml(text, "a design space", str(path), DesignError)
     try:
         return space_from_dict(table, where=path.stem)
     except (DesignError, UnknownName) as error:
@@ -292,11 +333,17 @@ def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
     for key in ("name", "machine", "parameters"):
         if key not in table:
             raise DesignError(f"a design space must have the key {key!r}", got=sorted(table), where=where)
+    checked(table, _SHAPE, "a design space", where, DesignError)
+    checked_name(table["name"], f"{where}: name")
     options = table.get("options", {})
     parameters = tuple(
         _parameter(name, entry, f"{where}: parameters.{name}") for name, entry in table["parameters"].items()
     )
     by_name = {parameter.name: parameter for parameter in parameters}
+    if len(parameters) > MOST_PARAMETERS:
+        raise DesignError(
+            f"a design space must have at most {MOST_PARAMETERS} parameters", got=len(parameters), where=where
+        )
     for parameter in parameters:
         for other, allowed in parameter.when:
             place = f"{where}: parameters.{parameter.name}.when"
@@ -304,6 +351,11 @@ def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
             for value in allowed:
                 if value not in by_name[other].values:
                     raise DesignError(f"{other} must be able to take the value", got=value, where=place)
+    leading = {other for parameter in parameters for other, _ in parameter.when}
+    if (ways := math.prod(len(by_name[name].values) for name in leading)) > MOST_CONDITIONS:
+        raise DesignError(
+            f"parameters that others depend on must combine in at most {MOST_CONDITIONS} ways", got=ways, where=where
+        )
     for name, entry in options.items():
         _known_keys({name: entry}, tuple(by_name), f"{where}: options")
         _known_keys(entry, tuple(str(value) for value in by_name[name].values), f"{where}: options.{name}")
@@ -348,6 +400,7 @@ def _parameter(name: str, entry: Any, where: str) -> Parameter:
     if not isinstance(entry, dict):
         raise DesignError("a parameter must be a table such as {choice = [8, 16]}", got=entry, where=where)
     _known_keys(entry, _PARAMETER_KEYS, where)
+    checked(entry, _PARAMETER, "a parameter", where, DesignError)
     kinds = [kind for kind in ("choice", "int", "float") if kind in entry]
     if len(kinds) != 1:
         raise DesignError("a parameter must have exactly one of choice, int, float", got=kinds, where=where)
@@ -374,13 +427,23 @@ def _range(kind: str, entry: Mapping[str, Any], where: str) -> tuple[Value, ...]
         if low <= 0:
             raise DesignError("a logarithmic range must start above 0", got=low, where=where)
         factor = entry.get("step", 2)
-        steps = math.floor(math.log(high / low, factor) + 1e-9)
+        if factor <= 1:
+            raise DesignError("the step of a logarithmic range must be a factor above 1", got=factor, where=where)
+        steps = _steps(math.log(high / low, factor), where)
         return tuple(type(low)(low * factor**step) for step in range(steps + 1))
     step = entry.get("step", 1 if kind == "int" else None)
+    if kind == "int" and not isinstance(step, int):
+        raise DesignError("the step of a whole range must be whole", got=step, where=where)
     if step is None or step <= 0:
         raise DesignError("a float range must have a step above 0", got=step, where=where)
-    steps = math.floor((high - low) / step + 1e-9)
+    steps = _steps((high - low) / step, where)
     return tuple(round(low + index * step, 12) for index in range(steps + 1))
+
+
+def _steps(spans: float, where: str) -> int:
+    if not spans < MOST_VALUES:
+        raise DesignError(f"a range must have at most {MOST_VALUES} values", got=math.floor(spans) + 1, where=where)
+    return math.floor(spans + 1e-9)
 
 
 def _budget(value: object, where: str) -> int:
@@ -405,7 +468,10 @@ def _known_keys(table: Mapping[str, Any], known: tuple[str, ...], where: str) ->
 def _assign(machine: dict[str, Any], path: str, value: Value) -> None:
     *parents, leaf = path.split(".")
     for parent in parents:
-        machine = machine.setdefault(parent, {})
+        below = machine.setdefault(parent, {})
+        if not isinstance(below, dict):
+            raise DesignError("a parameter must set a field of a table", got=path, where=parent)
+        machine = below
     machine[leaf] = value
 
 

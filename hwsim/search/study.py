@@ -1,19 +1,20 @@
 """A study: every evaluated point, its file, and its front.
 
-``points.jsonl`` grows by one line a point and is the only thing a running study needs; a torn last line (the process
-was killed in it) is dropped. A finished study may keep it as ``points.jsonl.gz``, a tenth of the size. Tables for
-people are written from it at the end: ``points.parquet`` (``points.csv`` without pyarrow), ``pareto.csv``,
-``manifest.json``, and ``gates.csv`` where the front was confirmed in gates.
+``points.jsonl`` grows by one line a point and is the only thing a running study needs; every line carries its
+checksum, and a torn last one (the process was killed in it) is dropped. A finished study may keep it as
+``points.jsonl.gz``, a tenth of the size. Tables for people are written from it at the end: ``points.parquet``
+(``points.csv`` without pyarrow), ``pareto.csv``, ``manifest.json``, and ``gates.csv`` where the front was confirmed
+in gates.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import gzip
 import importlib.util
 import itertools
-import json
 import os
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,12 +29,30 @@ from hwsim.search.confirmation import GATES, read_confirmed, write_confirmed
 from hwsim.search.pareto import front
 from hwsim.search.parts import clear_parts
 from hwsim.search.space import DesignSpace, Value, space_from_dict
+from hwsim.storage import (
+    Either,
+    Flag,
+    OneOf,
+    Real,
+    Record,
+    Rows,
+    Table,
+    Text,
+    Whole,
+    checked,
+    format_line,
+    parse_line,
+    read_bytes,
+    seal,
+    unseal,
+    without_formulas,
+    write_whole,
+)
+from hwsim.storage.lines import has_check
 from hwsim.trace import load_trace
 
 if TYPE_CHECKING:
     from hwsim.search.explorer import Explorer
-
-if TYPE_CHECKING:
     from hwsim.search.limits import Where
     from hwsim.search.query import Answer
     from hwsim.search.thinning import Alike
@@ -41,6 +60,42 @@ if TYPE_CHECKING:
 LOG = "points.jsonl"
 PACKED = "points.jsonl.gz"
 MANIFEST = "manifest.json"
+LARGEST_LOG = 1 << 30
+
+_VALUE = Either((Flag(), Whole(-(2**53)), Text(), Real()))
+_NUMBERS = Table(Real())
+_OR_NONE = Either((OneOf((None,)), Text(1 << 16)))
+_POINT = Record(
+    {
+        "number": Whole(), "point": Table(_VALUE), "model": _OR_NONE, "values": _NUMBERS, "violations": _NUMBERS,
+        "detail": Record(
+            {},
+            {
+                "numerics": Text(1 << 16), "array": Text(), "sqnr_db": _NUMBERS, "energy_pj": Table(Real(0.0)),
+                "area_um2": Table(Real(0.0)),
+                "causes": Record({"energy_pj": Table(_NUMBERS), "area_um2": Table(_NUMBERS)}),
+                "sources": Table(Text(1 << 16)),
+            },
+            open=True,
+        ),
+        "reason": _OR_NONE,
+    }
+)  # fmt: skip
+_NEVER_BELOW_ZERO = ("_uj", "_mm2", "_ms", "_mw", "_pj", "_ns", "_um2")
+_MANIFEST = Record(
+    {
+        "space": Text(), "objectives": Rows(Text(), 1), "goals": Table(OneOf(("min", "max"))),
+    },
+    {
+        "title": Text(), "space_digest": Text(64), "metric": Text(), "trials": Whole(), "seed": Whole(),
+        "finished": Flag(), "parameters": Table(Rows(_VALUE)), "constraints": Rows(Text()),
+        "left_out": Rows(Text()), "traces": Table(Record({}, open=True)), "certificate": Record({}, open=True),
+        "sources": Text(), "environment": Text(),
+        "baseline": Table(Either((OneOf((None,)), Real()))), "sampler": Text(), "accuracy": Text(), "energy": Text(),
+        "hwsim": Text(), "python": Text(), "space_size": Whole(0, 2**2000), "designs": Whole(),
+    },
+    open=True,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,17 +122,34 @@ class Point:
 
     def to_json(self) -> str:
         """One line of the log."""
-        return json.dumps(
+        return format_line(
             {
                 "number": self.number, "point": dict(self.point), "model": self.model, "values": dict(self.values),
                 "violations": dict(self.violations), "detail": dict(self.detail), "reason": self.reason,
             }
-        )  # fmt: skip
+        ).decode()[:-1]  # fmt: skip
 
     @classmethod
-    def from_json(cls, line: str) -> Point:
-        """Read one line of the log."""
-        record = json.loads(line)
+    def from_json(cls, line: str, where: str = "points", needed: bool = True) -> Point:
+        """Read one line of the log; `needed` says whether it must have a checksum.
+
+        Raises:
+            TraceError: it is no point, or a bit of it changed.
+        """
+        what = "a line of a study's log"
+        entry = parse_line(line.encode(), where, TraceError, needed=needed, what=what)
+        record = checked(entry, _POINT, what, where, TraceError)
+        for name, value in record["values"].items():
+            if name.endswith(_NEVER_BELOW_ZERO) and value < 0:
+                raise TraceError(f"{name} of a point must not be below zero", got=value, where=where)
+        if (record["reason"] is None) != bool(record["values"]):
+            raise TraceError(
+                "a point must have values, or a reason why it has none", got=record["reason"], where=where
+            )
+        detail = record["detail"]
+        for name, parts in detail.get("causes", {}).items():
+            if set(parts) != set(detail.get(name, ())):
+                raise TraceError(f"every part of {name} must have its causes", got=sorted(parts), where=where)
         return cls(**(record | {"point": tuple(record["point"].items())}))
 
 
@@ -91,22 +163,28 @@ class PointLog:
         """All whole lines; a torn last line is cut off the file. Without a log, those of the packed one."""
         if not self.path.exists():
             packed = self.path.with_name(PACKED)
-            return self._points(gzip.decompress(packed.read_bytes())) if packed.exists() else []
-        text = self.path.read_bytes()
+            return self._points(_unpacked(packed)) if os.path.lexists(packed) else []
+        text = read_bytes(self.path, "the log of points", TraceError)
         whole = text.rfind(b"\n") + 1
         if whole < len(text):
-            os.truncate(self.path, whole)
+            with contextlib.suppress(OSError):  # of somebody else, or on a disk that is read only
+                os.truncate(self.path, whole)
         return self._points(text[:whole])
 
     def _points(self, text: bytes) -> list[Point]:
-        points = []
-        for number, line in enumerate(text.decode().splitlines(), 1):
-            try:
-                points.append(Point.from_json(line))
-            except (ValueError, TypeError, KeyError):
-                raise TraceError(
-                    "a line of a study's log must be a point", got=line[:60], where=f"{self.path}:{number}"
-                ) from None
+        points: list[Point] = []
+        numbers: set[int] = set()
+        designs: set[object] = set()
+        lines = text.split(b"\n")[:-1]
+        needed = any(map(has_check, lines))  # logs of earlier versions have none
+        for number, line in enumerate(lines, 1):
+            where = f"{self.path}:{number}"
+            point = Point.from_json(line.decode("utf-8", errors="replace"), where, needed)
+            if point.number in numbers or point.point in designs:
+                raise TraceError("a design must stand once in a study's log", got=point.number, where=where)
+            numbers.add(point.number)
+            designs.add(point.point)
+            points.append(point)
         return points
 
     def append(self, point: Point) -> None:
@@ -264,9 +342,9 @@ class Study:
                 for column in table.columns:  # a parameter may mix numbers and names; parquet columns may not
                     if table[column].dtype == object:
                         table[column] = table[column].map(lambda value: None if value is None else str(value))
-                table.to_parquet(folder / "points.parquet", index=False)
+                write_whole(folder / "points.parquet", table.to_parquet(index=False))
             else:
-                table.to_csv(folder / "points.csv", index=False)
+                write_whole(folder / "points.csv", _plain(table).to_csv(index=False))
             if self.pareto:
                 pareto = table.set_index("number", drop=False).loc[[point.number for point in self.pareto]]
                 chances = self.chances()
@@ -275,13 +353,25 @@ class Study:
                     gates = [self.confirmed[number] for number in pareto["number"]]
                     pareto["gates_energy_uj"] = [one.gates_pj * 1e-6 for one in gates]
                     pareto["synthesized_area_mm2"] = [one.synthesized_um2 * 1e-6 for one in gates]
-                pareto.to_csv(folder / "pareto.csv", index=False)
+                write_whole(folder / "pareto.csv", _plain(pareto).to_csv(index=False))
             else:
                 (folder / "pareto.csv").unlink(missing_ok=True)
             write_confirmed(self.confirmed, folder)
-            (folder / MANIFEST).write_text(json.dumps(self.manifest, indent=1) + "\n")
+            write_manifest(folder, self.manifest)
         except OSError as error:
             raise StorageError(f"the study's folder must be writable ({error.strerror})", where=str(folder)) from None
+
+
+def _unpacked(path: Path) -> bytes:
+    data = read_bytes(path, "the packed log", TraceError)
+    unpacker = zlib.decompressobj(wbits=31)
+    try:
+        text = unpacker.decompress(data, LARGEST_LOG)
+    except zlib.error as error:
+        raise TraceError(f"the packed log must be whole ({error})", where=str(path)) from None
+    if not unpacker.eof:
+        raise TraceError(f"the packed log must be whole, of at most {LARGEST_LOG} bytes", where=str(path))
+    return text
 
 
 def breakdown(point: Point, what: Literal["energy_pj", "area_um2"]) -> Breakdown:
@@ -304,7 +394,42 @@ def clear_study(folder: str | Path) -> None:
 def load_study(folder: str | Path) -> Study:
     """Read a study that `explore` left in `folder`, finished or not."""
     folder = Path(folder)
-    if not (folder / MANIFEST).is_file():
+    if not os.path.lexists(folder / MANIFEST):
         raise TraceError(f"a study's folder must hold {MANIFEST}", got=str(folder))
-    manifest = json.loads((folder / MANIFEST).read_text())
-    return Study(tuple(PointLog(folder).read()), manifest, read_confirmed(folder))
+    manifest = read_manifest(folder)
+    points, confirmed = tuple(PointLog(folder).read()), read_confirmed(folder)
+    study = Study(points, manifest, confirmed)
+    for point in points:
+        if missing := [name for name in study.objectives if point.reason is None and name not in point.values]:
+            where = f"{folder / LOG}: design {point.number}"
+            raise TraceError("a point must have the objectives of its study", got=missing, where=where)
+    if confirmed and (missing_gates := {point.number for point in study.pareto} - set(confirmed)):
+        where = str(folder / GATES)
+        raise TraceError("every design of the front must be confirmed", got=sorted(missing_gates), where=where)
+    return study
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a study; `TraceError` names what is wrong with it."""
+    path = folder / MANIFEST
+    manifest = unseal(read_bytes(path, "manifest", TraceError, 1 << 26), "manifest", str(path), TraceError)
+    checked(manifest, _MANIFEST, "manifest of a study", str(path), TraceError)
+    if missing := [name for name in manifest["objectives"] if name not in manifest["goals"]]:
+        raise TraceError("every objective must have a goal", got=missing, where=str(path))
+    return manifest
+
+
+def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """The whole file or none, closed by its checksum."""
+    write_whole(folder / MANIFEST, seal(manifest))
+
+
+def _plain(table: Any) -> Any:
+    """A copy of a DataFrame whose text no spreadsheet takes for a formula."""
+    import pandas as pd
+
+    copy = table.copy()
+    for column in copy.columns:
+        if not pd.api.types.is_numeric_dtype(copy[column]):
+            copy[column] = copy[column].map(without_formulas)
+    return copy.rename(columns=without_formulas)

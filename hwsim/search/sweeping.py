@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.errors import HwsimError
+from hwsim.errors import HwsimError, LostWorkers
 from hwsim.evaluation import Evaluator, Metric
 from hwsim.evaluation.columns import Checked, ColumnPricer
 from hwsim.evaluation.machine_columns import CLOCK, MEMORY, OK, PLAN, Columns
@@ -27,7 +27,7 @@ from hwsim.evaluation.measures import decide_elsewhere
 from hwsim.evaluation.objectives import MEASURES, measure
 from hwsim.evaluation.pricing import additions_by_place, decided, judge, plan_key
 from hwsim.search.coarsening import coarsened, kept_values
-from hwsim.search.explorer import Explorer, _manifest, _prepare, listed, open_evaluators
+from hwsim.search.explorer import Explorer, listed, manifest_of, open_evaluators, prepare
 from hwsim.search.halves import Block, Half, Part, trials
 from hwsim.search.parts import PartWriter, read_parts
 from hwsim.search.polish import Certificate
@@ -35,6 +35,7 @@ from hwsim.search.running import RunningFront, beaten
 from hwsim.search.space import DesignSpace, load_space
 from hwsim.search.study import Point, PointLog, Study
 from hwsim.search.workers import Pool, open_pool
+from hwsim.storage import owned
 from hwsim.timing.planning import Decision, carry_out
 from hwsim.trace import Trace, load_trace
 
@@ -172,15 +173,21 @@ class Sweeper:
             halves.append((half, self.evaluators[half.model] if half.model else self.main))
         if self.pool is not None:
             for evaluator in self.evaluators.values():
-                with contextlib.suppress(HwsimError):
-                    policies = [half.base.policy for half, own in halves if own is evaluator]
+                policies = [half.base.policy for half, own in halves if own is evaluator]
+                try:
                     evaluator.prepare(policies, self.pool.submit)
+                except LostWorkers:
+                    raise
+                except HwsimError:
+                    continue
         first = 0
         for half, evaluator in halves:
             pricer = next(self._pricers[name] for name, one in self.evaluators.items() if one is evaluator)
             try:
                 accuracy = evaluator.accuracy(half.base.policy)
                 additions = evaluator.additions_by_record(half.base.policy)
+            except LostWorkers:
+                raise
             except HwsimError:
                 self._refuse(Block(None, np.arange(half.size)), half, first)
             else:
@@ -190,7 +197,7 @@ class Sweeper:
     def _ahead(self) -> Iterator[_Asked]:
         """Blocks with their decisions, which workers make before they are needed."""
         waiting = deque[_Asked]()
-        depth = AHEAD * getattr(self.pool, "_max_workers", 1) if self.pool is not None else 0
+        depth = AHEAD * self.pool.size if self.pool is not None else 0
         for trial in self._trials:
             for block in trial.half.blocks():
                 waiting.append(self._ask(trial, block))
@@ -234,8 +241,12 @@ class Sweeper:
             return None
         counted = None
         if asked.decision is not None:
-            with contextlib.suppress(HwsimError):
+            try:
                 counted = asked.trial.pricer.count(_result(asked.decision), machines.machine(0))
+            except LostWorkers:
+                raise
+            except HwsimError:
+                counted = None
         return asked.trial.pricer.price(machines, asked.checked, counted)
 
     def _take(self, trial: _Trial, block: Block, columns: Columns | None) -> None:
@@ -301,6 +312,7 @@ def sweep(
     points: int | None = None,
     workers: int = 1,
     dask: str | None = None,
+    force: bool = False,
     progress: Progress = lambda done, total, note: None,
 ) -> Study:
     """Price every design of a space; the study's points are the front, exact.
@@ -313,6 +325,7 @@ def sweep(
         points: most designs: a larger space is swept on a coarser grid (`coarsened`). None sweeps all.
         workers: processes that measure accuracies and decide plans side by side.
         dask: address of a Dask scheduler in place of local processes.
+        force: also write into a folder that holds something else, and replace a study that is there.
         progress: called after every block with designs done, designs in all, and a note.
 
     Returns:
@@ -320,7 +333,8 @@ def sweep(
         first of the space stands for all.
 
     Raises:
-        ArgumentError: `out` holds a study, nothing answers at `dask`, or `points` is below 1.
+        ArgumentError: `out` holds a study or something else, or another process works in it, nothing answers
+            at `dask`, or `points` is below 1.
         MissingExtra: `out` is given and pyarrow is not installed, or `dask` is and Dask is not.
     """
     space = space if isinstance(space, DesignSpace) else load_space(space)
@@ -329,13 +343,29 @@ def sweep(
     space, dropped = space.without(set(evaluators))
     grid = space if points is None else coarsened(space, points)
     sweeper = Sweeper(grid, evaluators)
-    manifest = _manifest(Explorer(grid, evaluators), opened, grid.size, 0, dropped)
+    manifest = manifest_of(Explorer(grid, evaluators), opened, grid.size, 0, dropped)
     manifest |= {"sampler": "sweep", "coarsened": kept_values(space, grid)}
-    folder = None if out is None else _prepare(Path(out), manifest, resume=False)
-    if folder is not None:
-        sweeper.writer = PartWriter(folder, grid.parameters)
+    with contextlib.ExitStack() as stack:
+        folder = None
+        if out is not None:
+            folder = stack.enter_context(owned(out, "study", force=force, beside=("traces",)))
+            prepare(folder, manifest, False, force)
+            sweeper.writer = PartWriter(folder, grid.parameters)
+        return _swept(sweeper, space, grid, manifest, folder, (workers, dask), progress)
+
+
+def _swept(
+    sweeper: Sweeper,
+    space: DesignSpace,
+    grid: DesignSpace,
+    manifest: dict[str, Any],
+    folder: Path | None,
+    where: tuple[int, str | None],
+    progress: Progress,
+) -> Study:
+    """The sweep itself, in a folder that is this process's alone."""
     began = time.monotonic()
-    with open_pool(workers, dask) as sweeper.pool:
+    with open_pool(*where) as sweeper.pool:
         sweeper.run(progress)
     points_of = [sweeper.point(int(number)) for number in np.sort(sweeper.front.numbers)]
     facts = {

@@ -10,6 +10,7 @@ import importlib
 from pathlib import Path
 
 from hwsim.errors import UnknownName
+from hwsim.storage import owned
 
 NAMES = {
     "pann": "hwsim.studies.pann",
@@ -25,20 +26,24 @@ NAMES = {
 __all__ = ["NAMES", "run"]
 
 
-def run(name: str, out: str | Path, *, quick: bool = False) -> Path:
+def run(name: str, out: str | Path, *, quick: bool = False, force: bool = False) -> Path:
     """Compute the study `name` and write its page and its tables into the folder `out`; returns the page's path.
 
     Args:
         name: one of `NAMES`.
         out: folder, made if absent; ``study.md`` and a CSV for each table.
         quick: a small grid and short streams, to see that it runs; the numbers are no result.
+        force: also write into a folder that holds something else.
 
     Raises:
-        UnknownName: another name. MissingExtra: Yosys or torch is not installed.
+        UnknownName: another name. ArgumentError: the folder holds something else.
+        MissingExtra: Yosys or torch is not installed.
     """
     if name not in NAMES:
         raise UnknownName("study", name, NAMES)
     from hwsim.studies.page import write
 
     module = importlib.import_module(NAMES[name])
-    return write(module.study(module.QUICK if quick else module.FULL), out)
+    with owned(out, "replication", force=force):  # before the work
+        pass
+    return write(module.study(module.QUICK if quick else module.FULL), out, force)

@@ -6,15 +6,14 @@ operands matter because they are neither uniform nor independent: many are zero,
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwsim import workbench
+from hwsim.guard import temporary_folder
 from hwsim.quant.clipping import least_error_clip
 from hwsim.trace import Gemm, load_trace
 
@@ -73,8 +72,8 @@ def captured(model: str, endings: tuple[str, ...], phase: str = "forward", rows:
 
     from hwsim.nn import capture
 
-    with tempfile.TemporaryDirectory(prefix="hwsim-study-") as folder:
-        trace = capture(model, Path(folder) / "trace", backward=phase != "forward", max_rows=rows)
+    with temporary_folder("hwsim-study-") as folder:
+        trace = capture(model, folder / "trace", backward=phase != "forward", max_rows=rows)
         found = [gemm for gemm in trace.gemms() if gemm.phase == phase and gemm.layer.endswith(endings)]
         return [
             replace(

@@ -7,12 +7,12 @@ deserves and enough to compare two runs; the page shows three.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from hwsim.storage import Digits, owned, table_text, write_whole
 
 Value = str | int | float | bool | None
 
@@ -73,24 +73,21 @@ class Study:
     tables: tuple[Table, ...]
 
 
-def write(study: Study, out: str | Path) -> Path:
+def write(study: Study, out: str | Path, force: bool = False) -> Path:
     """Write ``study.md`` and the tables into the folder `out`; returns the page's path."""
-    folder = Path(out)
-    folder.mkdir(parents=True, exist_ok=True)
-    for table in study.tables:
-        (folder / f"{table.name}.csv").write_text(as_csv(table), encoding="utf-8")
-    page = folder / "study.md"
-    page.write_text(as_markdown(study), encoding="utf-8")
-    return page
+    with owned(out, "replication", force=force) as folder:
+        for table in study.tables:
+            write_whole(folder / f"{table.name}.csv", as_csv(table))
+        return write_whole(folder / "study.md", as_markdown(study))
 
 
 def as_csv(table: Table) -> str:
     """The table's text, one header line."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(table.columns)
-    writer.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in table.rows)
-    return buffer.getvalue()
+    return table_text(table.columns, ([_cell(value) for value in row] for row in table.rows))
+
+
+def _cell(value: Value) -> Value:
+    return Digits(f"{value:.6g}") if isinstance(value, float) else value
 
 
 def as_markdown(study: Study) -> str:

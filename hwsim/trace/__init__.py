@@ -4,7 +4,6 @@
 """
 
 from hwsim.trace.export import export
-from hwsim.trace.files import holds_trace
 from hwsim.trace.gemm import PHASES, ROLES, Gemm, GemmShape, Operand, Phase, Role, Workload
 from hwsim.trace.graph import Access, Graph, Operator, Tensor, Window
 from hwsim.trace.reader import Trace, load_trace
@@ -27,6 +26,5 @@ __all__ = [
     "Window",
     "Workload",
     "export",
-    "holds_trace",
     "load_trace",
 ]

@@ -28,12 +28,16 @@ def export(trace: Trace, path: str | Path) -> Path:
         StorageError: the file cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    if path.exists() and not path.is_file():
+        raise StorageError("file to write must be a regular one", where=str(path))
+    temporary = path.with_name(f".hwsim-{os.getpid()}-export")
     try:
         with temporary.open("xb") as file:
             file.write(_header(trace))
             for _, _, raw in trace.raw_operands():
                 file.write(raw.data)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
         raise StorageError(f"file must be writable, {error.strerror}", where=str(path)) from error

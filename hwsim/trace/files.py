@@ -1,10 +1,13 @@
 """The files of a trace: append-only segments of raw operands, and an index that says what is whole.
 
-A folder holds ``manifest.json`` (where the numbers come from), ``graph.json`` (the operators of the first step, with
-the CRC-32 that the manifest holds), ``seg-00000.bin`` (operands, little-endian, each at a
+A folder holds ``manifest.json`` (where the numbers come from, closed by its CRC-32), ``graph.json`` (the operators of
+the first step, with the CRC-32 that the manifest holds), ``seg-00000.bin`` (operands, little-endian, each at a
 multiple of 64 bytes) and ``seg-00000.jsonl`` (one line a product, written after its operands, with a CRC-32 of every
 operand and of the line itself). A process that dies loses the product in flight and nothing before it: what has no
 whole line does not exist. Reading maps the segments into memory.
+
+A trace that takes the place of another in its folder has another prefix before the names of its files; the manifest
+says which, and is written last, so that either trace is whole at every moment.
 
 HDF5 and Parquet were rejected, as a killed writer leaves a file that no one can read; Zarr is three to seven times
 slower; safetensors wants its header before its data, so it is an export (`hwsim.trace.export`).
@@ -12,9 +15,6 @@ slower; safetensors wants its header before its data, so it is an export (`hwsim
 
 from __future__ import annotations
 
-import json
-import os
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import ArgumentError, StorageError, TraceError
+from hwsim.storage import (
+    Either,
+    Flag,
+    OneOf,
+    Record,
+    Rows,
+    Text,
+    Whole,
+    checked,
+    parse_line,
+    read_bytes,
+    seal,
+    unseal,
+    write_whole,
+)
 from hwsim.trace.gemm import PHASES, ROLES
 
 SCHEMA = 2
@@ -40,14 +55,9 @@ DTYPES: dict[str, np.dtype[Any]] = {
 }
 
 
-def holds_trace(path: str | Path) -> bool:
-    """Whether the folder `path` holds a trace, finished or not."""
-    return (Path(path) / MANIFEST).is_file()
-
-
-def segment_name(segment: int, suffix: str) -> str:
+def segment_name(segment: int, suffix: str, prefix: str = "") -> str:
     """The file of a segment, ``bin`` or ``jsonl``."""
-    return f"seg-{segment:05d}.{suffix}"
+    return f"{prefix}seg-{segment:05d}.{suffix}"
 
 
 def widen(raw: NDArray[Any], dtype: str) -> NDArray[np.float32]:
@@ -75,56 +85,72 @@ def narrow(values: NDArray[np.float32], dtype: str) -> NDArray[Any]:
     return raw
 
 
-def format_line(entry: Mapping[str, Any]) -> bytes:
-    """A line of the index, closed by its own CRC-32."""
-    line = json.dumps(entry, separators=(",", ":"))
-    return f"{line[:-1]},{_check(line)}\n".encode()
+_NAME = Text(4096)
+_COUNT = Whole(1, 2**48)
+_OPERAND = Record(
+    {
+        "segment": Whole(0, 99_999), "offset": Whole(0, 2**48), "dtype": OneOf(tuple(DTYPES)),
+        "shape": Rows(Whole(1, 2**40), 3, 3), "crc32": Whole(0, 2**32 - 1), "role": OneOf(ROLES),
+        "rows_total": _COUNT,
+    }
+)  # fmt: skip
+_ENTRY = Record(
+    {
+        "record": Whole(0, 2**32), "layer": _NAME, "op": _NAME, "phase": OneOf(PHASES), "step": Whole(0, 2**40),
+        "batch": _COUNT, "m": _COUNT, "n": _COUNT, "k": _COUNT, "a": _OPERAND, "b": _OPERAND,
+    },
+    {"groups": _COUNT},
+)  # fmt: skip
+_HASH = Text(64)
+_MANIFEST = Record(
+    {"schema": OneOf(READABLE), "complete": Flag()},
+    {
+        "model": _NAME, "weights": _HASH, "backward": Flag(),
+        "model_spec": Either((OneOf((None,)), _NAME)),
+        "max_rows": Either((OneOf((None,)), Whole(1))), "seed": Whole(0, 2**63), "batches": Whole(1),
+        "records": Whole(0, 2**32), "graph": _HASH, "causal": Rows(Whole(0, 2**32)),
+        "prefix": OneOf(("", "a-", "b-")),
+    },
+    open=True,
+)  # fmt: skip
 
 
-def parse_line(line: bytes, where: str) -> dict[str, Any]:
-    """What `format_line` wrote; `TraceError` if a bit of it changed."""
-    text = line.decode("utf-8", errors="replace")
-    body, _, check = text.rpartition(",")
-    if check != _check(body + "}"):
-        raise TraceError("line must match its CRC-32", where=where)
-    entry: dict[str, Any] = json.loads(body + "}")
-    if entry["phase"] not in PHASES or any(entry[side]["role"] not in ROLES for side in ("a", "b")):
-        raise TraceError("phase and roles must be known ones, the trace is of a later version", where=where)
+def parse_entry(line: bytes, where: str) -> dict[str, Any]:
+    """A line of the index; `TraceError` if a bit of it changed, or it is no product."""
+    entry: dict[str, Any] = checked(parse_line(line, where, TraceError), _ENTRY, "line", where, TraceError)
+    batch, groups = entry["batch"], entry.get("groups", 1)
+    if batch % groups:
+        raise TraceError("groups must divide the batch", got=groups, where=where)
+    for side, rows in (("a", "m"), ("b", "n")):
+        held = entry[side]
+        first, second, k = held["shape"]
+        if k != entry["k"] or second > entry[rows] or first > batch or held["offset"] % ALIGNMENT:
+            rule = (
+                f"operand {side} must be of at most {batch} x {entry[rows]} rows of {entry['k']}, at a multiple of 64"
+            )
+            raise TraceError(rule, got=(held["shape"], held["offset"]), where=where)
+        if held["rows_total"] < first * second or held["rows_total"] > batch * entry[rows]:
+            raise TraceError(f"rows_total of operand {side} must fit its shape", got=held["rows_total"], where=where)
+    if entry["b"]["shape"][0] not in (1, entry["a"]["shape"][0]):
+        raise TraceError("operand b must have one batch or those of a", got=entry["b"]["shape"], where=where)
     return entry
-
-
-def _check(line: str) -> str:
-    return f'"crc32":"{zlib.crc32(line.encode()):08x}"}}'
 
 
 def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
     """The whole file or none."""
-    write_whole(folder / MANIFEST, (json.dumps(manifest, indent=1) + "\n").encode())
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """The whole file or none."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise refused(path, error) from error
+    write_whole(folder / MANIFEST, seal(manifest))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """What `write_manifest` wrote, of this schema."""
     path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise TraceError(f"folder of a trace must hold {MANIFEST}", where=str(folder)) from error
-    except (OSError, ValueError) as error:
-        raise TraceError(f"manifest must be JSON, {error}", where=str(path)) from error
-    if not isinstance(manifest, dict) or manifest.get("schema") not in READABLE:
-        found = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
-        raise TraceError(f"schema must be one of {', '.join(map(str, READABLE))}", got=found, where=str(path))
+    if not path.exists():
+        raise TraceError(f"folder of a trace must hold {MANIFEST}", where=str(folder))
+    manifest = unseal(read_bytes(path, "manifest", TraceError, 1 << 26), "manifest", str(path), TraceError)
+    if manifest.get("schema") not in READABLE:
+        rule = f"schema must be one of {', '.join(map(str, READABLE))}"
+        raise TraceError(rule, got=manifest.get("schema"), where=str(path))
+    checked(manifest, _MANIFEST, "manifest", str(path), TraceError)
     return manifest
 
 

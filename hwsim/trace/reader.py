@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
+import os
 import warnings
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import ArgumentError, TraceError
-from hwsim.trace.files import DTYPES, GRAPH, parse_line, read_manifest, segment_name, widen
+from hwsim.storage import read_bytes
+from hwsim.trace.files import DTYPES, GRAPH, parse_entry, read_manifest, segment_name, widen
 from hwsim.trace.gemm import PHASES, Gemm, GemmShape, Operand, Phase, Workload
 from hwsim.trace.graph import Graph
 from hwsim.trace.graph_file import read_graph
@@ -33,6 +36,7 @@ class Trace:
     def __init__(self, path: Path, manifest: dict[str, Any], entries: list[dict[str, Any]], torn: str) -> None:
         self.path, self.manifest, self.torn = path, manifest, torn
         self._entries = entries
+        self.prefix = str(manifest.get("prefix", ""))
         self._causal = frozenset(manifest.get("causal", ()))
         self._maps: dict[int, NDArray[np.uint8]] = {}
         self._checked: set[tuple[int, int]] = set()
@@ -75,16 +79,13 @@ class Trace:
         Raises:
             TraceError: the file is not what was written.
         """
-        check, path = self.manifest.get("graph"), self.path / GRAPH
+        check, path = self.manifest.get("graph"), self.path / (self.prefix + GRAPH)
         if check is None:
             return None
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise TraceError(f"graph must be readable, {error}", where=str(path)) from error
+        data = read_bytes(path, "graph", TraceError)
         if f"{zlib.crc32(data):08x}" != check:
             raise TraceError(f"CRC-32 of the graph must be {check}", got=f"{zlib.crc32(data):08x}", where=str(path))
-        return read_graph(data)
+        return read_graph(data, str(path))
 
     def _shape(self, entry: dict[str, Any]) -> GemmShape:
         fields = {name: entry[name] for name in ("layer", "op", "phase", "batch", "m", "n", "k")}
@@ -151,13 +152,15 @@ class Trace:
     def _raw(self, record: int, held: dict[str, Any]) -> NDArray[Any]:
         segment, offset, shape = held["segment"], held["offset"], tuple(held["shape"])
         dtype = DTYPES[held["dtype"]]
-        path = self.path / segment_name(segment, "bin")
+        path = self.path / segment_name(segment, "bin", self.prefix)
         if segment not in self._maps:
+            if path.exists() and not path.is_file():
+                raise TraceError("segment must be a regular file", where=str(path))
             try:
                 self._maps[segment] = np.memmap(path, np.uint8, "r")
             except (OSError, ValueError) as error:  # ValueError: an empty file
                 raise TraceError(f"segment must be readable, {error}", where=str(path)) from error
-        end = offset + dtype.itemsize * int(np.prod(shape))
+        end = offset + dtype.itemsize * math.prod(shape)
         data = self._maps[segment][offset:end]
         if data.size < end - offset:
             raise TraceError(
@@ -186,17 +189,18 @@ def load_trace(path: str | Path) -> Trace:
     from hwsim.workbench import find
 
     folder = Path(path)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # also where the name is none
         try:
             folder = find("traces", path)
-        except ArgumentError as error:
+        except (ArgumentError, OSError) as error:
             raise TraceError("folder of a trace must exist", where=str(path)) from error
     manifest = read_manifest(folder)
     entries: list[dict[str, Any]] = []
     torn = ""
-    indices = sorted(folder.glob("seg-*.jsonl"))
+    prefix = str(manifest.get("prefix", ""))
+    indices = sorted(folder.glob(f"{prefix}seg-*.jsonl"))
     for place, index in enumerate(indices):
-        torn = _read_index(index, place, entries, last=place == len(indices) - 1)
+        torn = _read_index(index, segment_name(place, "jsonl", prefix), entries, last=place == len(indices) - 1)
     wanted = manifest.get("records")
     if manifest["complete"] and (torn or wanted != len(entries)):
         raise TraceError(f"trace must hold {wanted} products", got=len(entries), where=str(folder))
@@ -206,14 +210,14 @@ def load_trace(path: str | Path) -> Trace:
     return Trace(folder, manifest, entries, torn)
 
 
-def _read_index(path: Path, segment: int, entries: list[dict[str, Any]], *, last: bool) -> str:
+def _read_index(path: Path, name: str, entries: list[dict[str, Any]], *, last: bool) -> str:
     """Append the entries of one index file; returns what is torn at its end, which only the last file may be."""
-    if path.name != segment_name(segment, "jsonl"):
-        raise TraceError(f"segment must be {segment_name(segment, 'jsonl')}", got=path.name, where=str(path.parent))
-    text = path.read_bytes()
+    if path.name != name:
+        raise TraceError(f"segment must be {name}", got=path.name, where=str(path.parent))
+    text = read_bytes(path, "index", TraceError)
     *lines, rest = text.split(b"\n")
     for number, line in enumerate(lines, start=1):
-        entry = parse_line(line, f"{path}:{number}")
+        entry = parse_entry(line, f"{path}:{number}")
         if entry["record"] != len(entries):
             raise TraceError(f"record must be {len(entries)}", got=entry["record"], where=f"{path}:{number}")
         entries.append(entry)

@@ -13,7 +13,6 @@ import importlib.metadata
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from numpy.typing import NDArray
 
 from hwsim.errors import ArgumentError, MissingExtra
 from hwsim.formats import Rounding
+from hwsim.guard import temporary_folder
 from hwsim.verify.subject import Subject
 
 PATTERNS = 1 << 32
@@ -139,9 +139,9 @@ class HostHeaders:
         if compiler is None:
             raise MissingExtra("g++", install="the package g++ of your system")
         functions = "".join(_function(index, conversion) for index, conversion in enumerate(CONVERSIONS))
-        with tempfile.TemporaryDirectory() as folder:
-            source, library = Path(folder) / "host.cpp", Path(folder) / "host.so"
-            source.write_text(_PRELUDE + functions)
+        with temporary_folder("hwsim-host-") as folder:
+            source, library = folder / "host.cpp", folder / "host.so"
+            source.write_text(_PRELUDE + functions, encoding="utf-8")
             command = [compiler, "-O2", "-shared", "-fPIC", f"-I{include}", "-o", str(library), str(source)]
             ran = subprocess.run(command, capture_output=True, text=True, check=False)
             if ran.returncode:

@@ -7,8 +7,11 @@ date. The sets of F. A. Khattak and M. Mikaitis (north-numerical-computing/MATLA
 
 from __future__ import annotations
 
+import io
 import json
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +22,7 @@ from numpy.typing import NDArray
 
 from hwsim import formats
 from hwsim.errors import ArgumentError
+from hwsim.storage import Either, Record, Rows, Text, checked, parse_json, read_bytes
 from hwsim.verify.cuda import get
 from hwsim.verify.operands import Batch, words
 from hwsim.verify.subject import Subject
@@ -108,23 +112,37 @@ def _operand(operand: str | tuple[str, str]) -> str:
     return operand if isinstance(operand, str) else "*".join(operand)
 
 
+_ORIGIN = Record(
+    dict.fromkeys(("kernel", "arch", "out", "gpu", "target", "driver", "compiler", "date"), Text())
+    | {"operand": Either((Text(), Rows(Text(), 2, 2))), "opcodes": Rows(Text())}
+)
+_DAMAGE = (
+    OSError, ValueError, EOFError, LookupError, AttributeError, RuntimeError, SyntaxError, TypeError, OverflowError,
+    MemoryError, struct.error, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
+"""What NumPy raises at a damaged archive, or at a header that is no literal of Python."""
+
+
 def load(path: Path) -> Recording | Elementwise:
     """Read a recording of ours or one of the repacked sets.
 
     Raises:
         ArgumentError: the file is no recording.
     """
+    raw = io.BytesIO(read_bytes(path, "a recording", ArgumentError))
     try:
-        with np.load(path, allow_pickle=False) as data:
+        with np.load(raw, allow_pickle=False) as data:
             arrays = {name: data[name] for name in data.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ArgumentError("a recording must be an npz file", got=str(error), where=str(path)) from None
+    except _DAMAGE as error:
+        got = f"{type(error).__name__}: {error}"
+        raise ArgumentError("a recording must be an npz file", got=got, where=str(path)) from None
     words_too = {"x", "y", "z", "d", "origin"} <= set(arrays)
     if not words_too and not {"a", "b", "c", "d"} <= set(arrays):
         raise ArgumentError("a recording must hold a, b, c, d or x, y, z, d", got=sorted(arrays), where=str(path))
     if "origin" not in arrays:
         return _leeds(path, arrays)
-    fields = json.loads(str(arrays["origin"]))
+    fields = parse_json(str(arrays["origin"]), "origin", str(path), ArgumentError)
+    checked(fields, _ORIGIN, "origin", str(path), ArgumentError)
     operand = fields["operand"]
     fields["operand"] = operand if isinstance(operand, str) else tuple(operand)
     fields["opcodes"] = tuple(fields["opcodes"])

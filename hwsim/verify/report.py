@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hwsim.errors import StorageError
+from hwsim.storage import owned, write_whole
 from hwsim.verify.table import Table
 
 CLAIMS = (  # what, words of the operation or the oracle that belong to it
@@ -39,17 +39,13 @@ def claims(table: Table) -> str:
     return "\n".join(lines)
 
 
-def write(table: Table, folder: Path) -> list[Path]:
+def write(table: Table, folder: Path, force: bool = False) -> list[Path]:
     """``verify.json`` and ``verify.md`` in `folder`.
 
     Raises:
-        StorageError: the folder cannot be written.
+        ArgumentError: the folder holds something else and `force` is false.
+        StorageError: it cannot be written.
     """
-    paths = [folder / "verify.json", folder / "verify.md"]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        paths[0].write_text(table.to_json(), encoding="utf-8")
-        paths[1].write_text(f"{table.to_markdown()}\n## Claims\n\n{claims(table)}\n", encoding="utf-8")
-    except OSError as error:
-        raise StorageError("the report must be writable", got=str(error), where=str(folder)) from None
-    return paths
+    with owned(folder, "verification", force=force):
+        page = f"{table.to_markdown()}\n## Claims\n\n{claims(table)}\n"
+        return [write_whole(folder / "verify.json", table.to_json()), write_whole(folder / "verify.md", page)]

@@ -5,19 +5,25 @@ A file is data: every key must be known, so that a number which nothing reads is
 
 from __future__ import annotations
 
-import json
-import tomllib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from hwsim.errors import ArgumentError, UnknownName
+from hwsim.storage import parse_json, parse_toml, read_text
 
 Kind = Literal["decoder", "vit", "bert", "whisper", "resnet", "recurrent"]
 Activation = Literal["gelu", "silu", "relu2"]
 
 DATA = Path(__file__).parent / "data"
+
+MOST = 1 << 24
+"""The largest number of a model: of elements of a row, layers, experts."""
+
+LARGEST = 1 << 20
+"""Bytes of a model's file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,17 +199,17 @@ def load_model(model: str | Path) -> ModelConfig:
         ArgumentError: a key is missing, unknown, or of another type.
     """
     path = DATA / f"{model}.toml"
-    if not path.is_file():
+    if str(model) not in names():
         path = Path(model)
-    if not path.is_file():
-        raise UnknownName("model", str(model), names())
-    text = path.read_text(encoding="utf-8")
+        if not os.path.exists(path):  # also where the name is none
+            raise UnknownName("model", str(model), names())
+    text = read_text(path, "a model", ArgumentError, LARGEST)
     if path.suffix == ".json":
-        return from_hugging_face(json.loads(text), path.stem if path.stem != "config" else path.parent.name)
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ArgumentError(f"must be TOML, {error}", where=str(model)) from error
+        config = parse_json(text, "a model", str(model), ArgumentError)
+        if not isinstance(config, dict):
+            raise ArgumentError("must be a table", got=config, where=str(model))
+        return from_hugging_face(config, path.stem if path.stem != "config" else path.parent.name)
+    table = parse_toml(text, "a model", str(model), ArgumentError)
     made: ModelConfig = _read(ModelConfig, {"name": path.stem, **table}, str(model))
     return made
 
@@ -218,11 +224,17 @@ def _read(cls: Any, table: Mapping[str, Any], where: str) -> Any:
         if key not in known:
             raise UnknownName("key", key, known, where=where)
         if key in _PARTS and cls is ModelConfig:
+            if not isinstance(value, dict):
+                raise ArgumentError("must be a table", got=value, where=f"{where}.{key}")
             given[key] = _read(_PARTS[key], value, f"{where}.{key}")
         elif key == "options":
+            if not isinstance(value, dict):
+                raise ArgumentError("must be a table", got=value, where=f"{where}.{key}")
             given[key] = tuple(value.items())
         elif hints[key] in (int, bool, str) and type(value) is not hints[key]:
             raise ArgumentError(f"must be a {hints[key].__name__}", got=value, where=f"{where}.{key}")
+        elif hints[key] is int and not 0 <= value <= MOST:
+            raise ArgumentError(f"must lie in 0..{MOST}", got=value, where=f"{where}.{key}")
     try:
         return cls(**given)
     except TypeError as error:
@@ -247,18 +259,20 @@ def from_hugging_face(config: Mapping[str, Any], name: str) -> ModelConfig:
         value = config.get(key, default)
         if value is None:
             raise ArgumentError("lacks a key", got=key, where=name)
-        return int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST:
+            raise ArgumentError(f"must be a whole number in 0..{MOST}", got=value, where=f"{name}.{key}")
+        return value
 
     width, heads = number("hidden_size"), number("num_attention_heads")
     windowed = config.get("use_sliding_window", family in ("mistral", "mixtral"))
     attention = Attention(
         heads=heads,
         kv_heads=number("num_key_value_heads", heads),
-        head=number("head_dim", width // heads),
+        head=number("head_dim", width // max(1, heads)),
         bias=family == "qwen2" or bool(config.get("attention_bias", False)),
         out_bias=family != "qwen2" and bool(config.get("attention_bias", False)),
         qk_norm=family in ("qwen3", "qwen3_moe"),
-        window=int(config.get("sliding_window") or 0) if windowed else 0,
+        window=number("sliding_window", 0) if windowed and config.get("sliding_window") else 0,
     )
     experts = None
     if family == "mixtral":

@@ -427,10 +427,11 @@ def test_a_new_trace_replaces_the_old_one_when_it_is_whole(tmp_path):
     new = capture(nn.Linear(3, 4), out, [torch.randn(2, 3)])
     assert new.digest != old
     assert sorted(path.name for path in tmp_path.rglob("*")) == [
-        "graph.json",
+        ".hwsim",
+        "a-graph.json",
+        "a-seg-00000.bin",
+        "a-seg-00000.jsonl",
         "manifest.json",
-        "seg-00000.bin",
-        "seg-00000.jsonl",
         "t",
     ]
 
@@ -461,7 +462,7 @@ def test_mistakes_are_one_line(tmp_path):
     with pytest.raises(CaptureError, match=r"float32, bfloat16 or float16, got 'torch\.float64'"):
         capture(nn.Linear(3, 4).double(), tmp_path / "v", [torch.randn(2, 3).double()])
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="file must be writable"):
+    with pytest.raises(StorageError, match="folder must be writable"):
         capture(linear, tmp_path / "file" / "t", [torch.randn(2, 3)])
     with torch.no_grad():
         linear.weight[1, 2] = float("nan")

@@ -83,7 +83,7 @@ def test_an_interrupted_comparison_ends_in_the_same_bits(model, tmp_path):
 
 def test_runs_of_a_seed_share_weights_and_batches_and_dropout(model, tmp_path):
     found = compare(model, ["mxfp8", recipes.get("mxfp8").keeping(recipes.Selection(names=("*",)), name="nothing")],
-                    tmp_path, seeds=[3, 4], steps=6)  # fmt: skip
+                    tmp_path / "out", seeds=[3, 4], steps=6)  # fmt: skip
     for seed in (3, 4):
         assert found.losses["nothing", seed] == found.losses["float32", seed]
         assert found.losses["mxfp8", seed] != found.losses["float32", seed]
@@ -94,8 +94,8 @@ def test_runs_of_a_seed_share_weights_and_batches_and_dropout(model, tmp_path):
 
 
 def test_the_noise_floor_and_the_cost_are_those_of_the_table(model, tmp_path):
-    found = compare(model, ["mxfp8"], tmp_path, seeds=3)
-    with (tmp_path / "losses.csv").open(newline="") as file:
+    found = compare(model, ["mxfp8"], tmp_path / "out", seeds=3)
+    with (tmp_path / "out" / "losses.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * 3 * 24
     last = {}
@@ -107,18 +107,18 @@ def test_the_noise_floor_and_the_cost_are_those_of_the_table(model, tmp_path):
     gaps = [mean["mxfp8", seed] - mean["float32", seed] for seed in range(3)]
     assert found.noise_floor == pytest.approx(statistics.stdev(floats))
     assert found.cost("mxfp8") == pytest.approx((sum(gaps) / 3, statistics.stdev(gaps) / math.sqrt(3)))
-    page = draw(tmp_path).read_text()
+    page = draw(tmp_path / "out").read_text()
     assert f"{found.noise_floor:.4f} nats" in page
     assert f"{found.cost('mxfp8')[0]:+.4f}" in page
     assert "arXiv 2506.08027" in page
-    assert "float32" in (tmp_path / "curves.svg").read_text()
+    assert "float32" in (tmp_path / "out" / "curves.svg").read_text()
 
 
 def test_a_comparison_of_other_arguments_is_not_continued(model, tmp_path):
-    compare(model, ["mxfp8"], tmp_path, seeds=1, steps=2)
+    compare(model, ["mxfp8"], tmp_path / "out", seeds=1, steps=2)
     with pytest.raises(ArgumentError, match="steps must be that of the folder, 2, got 3"):
-        compare(model, ["mxfp8"], tmp_path, seeds=1, steps=3)
-    assert len(compare(model, ["mxfp8"], tmp_path, seeds=1, steps=3, resume=False).losses["mxfp8", 0]) == 3
+        compare(model, ["mxfp8"], tmp_path / "out", seeds=1, steps=3)
+    assert len(compare(model, ["mxfp8"], tmp_path / "out", seeds=1, steps=3, resume=False).losses["mxfp8", 0]) == 3
     with pytest.raises(ArgumentError, match="recipes must differ, and float32 always runs"):
         compare(model, ["mxfp8", "mxfp8"], tmp_path)
     with pytest.raises(ArgumentError, match="there must be a recipe and a seed"):

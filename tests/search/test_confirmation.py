@@ -85,5 +85,5 @@ def test_a_spoilt_file_is_named(tmp_path):
     write_confirmed({7: _record()}, tmp_path)
     text = (tmp_path / GATES).read_text()
     (tmp_path / GATES).write_text(text.replace("2.5", "two"))
-    with pytest.raises(TraceError, match=r"gates\.csv:2: a line must be a confirmed design"):
+    with pytest.raises(TraceError, match=r"gates\.csv:2: a line must match its CRC-32"):
         read_confirmed(tmp_path)

@@ -55,7 +55,7 @@ def test_a_spoilt_line_is_named(study, tmp_path):
     PointLog(tmp_path).append(study.points[0])
     with (tmp_path / LOG).open("a") as log:
         log.write('{"number": 1}\n')
-    with pytest.raises(TraceError, match=r"points\.jsonl:2: a line of a study's log must be a point, got"):
+    with pytest.raises(TraceError, match=r"points\.jsonl:2: a line of a study's log must match its CRC-32"):
         PointLog(tmp_path).read()
 
 

@@ -88,5 +88,5 @@ def test_without_dask_the_message_says_what_to_install(monkeypatch):
 
 
 def test_there_is_at_least_one_worker():
-    with pytest.raises(ArgumentError, match="workers must be at least 1, got 0"), open_pool(0):
+    with pytest.raises(ArgumentError, match="workers must be at least 1 and at most 1024, got 0"), open_pool(0):
         pass

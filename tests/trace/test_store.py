@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from hwsim.errors import ArgumentError, StorageError, TraceError, UnknownName
+from hwsim.storage import seal
 from hwsim.trace import Gemm, GemmShape, Operand, TraceWriter, export, load_trace
 
 
@@ -210,7 +211,7 @@ def test_a_torn_line_is_skipped_at_every_length(tmp_path):
     path = tmp_path / "t"
     write(path, [product(0), product(1)])
     manifest = json.loads((path / "manifest.json").read_text())
-    (path / "manifest.json").write_text(json.dumps(manifest | {"complete": False}))
+    (path / "manifest.json").write_bytes(seal(manifest | {"complete": False}))
     index = path / "seg-00000.jsonl"
     first, second = index.read_bytes().splitlines(keepends=True)
     for length in range(1, len(second), 7):
@@ -276,7 +277,7 @@ def test_a_full_disk_is_one_line_and_loses_nothing(tmp_path):
 
 def test_a_place_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match=r"file/t: file must be writable, Not a directory$"):
+    with pytest.raises(StorageError, match=r"file/t: folder must be writable, Not a directory$"):
         TraceWriter(tmp_path / "file" / "t", {})
 
 

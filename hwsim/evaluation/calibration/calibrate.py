@@ -37,6 +37,7 @@ from hwsim.gates.liberty import DEFAULT_LIBERTY
 from hwsim.gates.simulator import Delay
 from hwsim.gates.synthesis import library_of, module_area_um2, synth, synth_all
 from hwsim.rtl.tools import yosys_version
+from hwsim.storage import owned, write_whole
 from hwsim.trace import Gemm, load_trace
 
 SILENT: Callable[[str], None] = lambda line: None  # noqa: E731
@@ -230,6 +231,7 @@ def write(
     node_nm: int = 45,
     progress: Callable[[str], None] = SILENT,
     unit: str | None = None,
+    force: bool = False,
 ) -> Path:
     """Calibrate on a trace in both delay models, and write the two tables and the report into `out`.
 
@@ -242,21 +244,22 @@ def write(
         unit: a family of the catalogue, or ``path/to/file.py:Class`` of a user's unit, to fit alone; its coefficients
             and those of the shared blocks are then in the tables, and nothing else.
 
+        force: also write into a folder that holds something else.
+
     Returns:
         The report's path.
 
     Raises:
-        MissingExtra: Yosys is not installed. ToolError: it refused a circuit.
+        ArgumentError: the folder holds something else. MissingExtra: Yosys is not installed. ToolError: it refused a
+            circuit.
     """
     recorded = load_trace(trace)
     gemms = list(recorded.gemms("forward"))
-    out.mkdir(parents=True, exist_ok=True)
     families = None if unit is None else [unit_family(unit)]
-    made = calibrate(gemms, recorded.name, liberty, node_nm, progress, families)
-    for one in made:
-        (out / f"{liberty.stem}{DELAYS[one.delay]}.csv").write_text(csv_text(one), encoding="utf-8")
-    report = out / "calibration.md"
-    # a family alone lacks the blocks that its whole units share with others
-    errors = {} if families else unit_errors(load_coefficients(out / f"{liberty.stem}.csv"), liberty)
-    report.write_text(report_text(made, errors), encoding="utf-8")
-    return report
+    with owned(out, "calibration", force=force) as folder:
+        made = calibrate(gemms, recorded.name, liberty, node_nm, progress, families)
+        for one in made:
+            write_whole(folder / f"{liberty.stem}{DELAYS[one.delay]}.csv", csv_text(one))
+        # a family alone lacks the blocks that its whole units share with others
+        errors = {} if families else unit_errors(load_coefficients(folder / f"{liberty.stem}.csv"), liberty)
+        return write_whole(folder / "calibration.md", report_text(made, errors))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
+from hwsim.guard import temporary_folder
 from hwsim.rtl.tools.process import TIMEOUT_S, find_tool, run
 
 
@@ -44,17 +43,16 @@ def count_toggles(
 
 def _simulate(verilog: str, testbench: str, files: Mapping[str, str], timeout_s: float) -> tuple[str, str]:
     iverilog, vvp = find_tool("iverilog"), find_tool("vvp")
-    with tempfile.TemporaryDirectory(prefix="hwsim-icarus-") as folder:
-        here = Path(folder)
-        (here / "design.v").write_text(verilog)
-        (here / "testbench.v").write_text(testbench)
+    with temporary_folder("hwsim-icarus-") as here:
+        (here / "design.v").write_text(verilog, encoding="utf-8")
+        (here / "testbench.v").write_text(testbench, encoding="utf-8")
         for name, text in files.items():
-            (here / name).write_text(text)
+            (here / name).write_text(text, encoding="utf-8")
         compiled = [iverilog, "-g2005", "-o", "simulation.vvp", "design.v", "testbench.v"]
         run(compiled, cwd=here, timeout_s=timeout_s)
         stdout = run([vvp, "-n", "simulation.vvp"], cwd=here, timeout_s=timeout_s)
         dump = here / "dump.vcd"
-        return stdout, dump.read_text() if dump.exists() else ""
+        return stdout, dump.read_text(encoding="utf-8", errors="replace") if dump.exists() else ""
 
 
 def _vcd_toggles(vcd: str) -> dict[str, int]:

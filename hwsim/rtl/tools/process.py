@@ -1,6 +1,7 @@
 """System tools as processes: found on PATH, run in one folder, ended with all their children.
 
-Each call has a time limit that also ends a tool's own children, and its temporary files lie in its folder.
+Each call has a time limit that also ends a tool's own children, and its temporary files lie in its folder. However
+this process ends, its tools end with it (`hwsim.guard`).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import subprocess
 from pathlib import Path
 
 from hwsim.errors import HwsimError, MissingExtra
+from hwsim.guard import watched_group
 
 TIMEOUT_S = 300.0
 NICENESS = 10
@@ -47,9 +49,20 @@ def run(command: list[str], *, cwd: Path, timeout_s: float, stderr: int = subpro
     What the tool leaves behind when it is ended lies in `cwd`, which is removed.
     """
     environment = os.environ | {"TMPDIR": str(cwd)}
-    with subprocess.Popen(
-        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True, start_new_session=True
-    ) as process:
+    with (
+        subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        ) as process,  # fmt: skip
+        watched_group(process.pid),
+    ):
         _RUNNING.add(process.pid)
         with contextlib.suppress(OSError):  # tools often run beside a search, which is what somebody waits for
             os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
@@ -63,6 +76,9 @@ def run(command: list[str], *, cwd: Path, timeout_s: float, stderr: int = subpro
             raise
         finally:
             _RUNNING.discard(process.pid)
+    if process.returncode < 0:
+        rule = f"must end by itself, it was ended by {signal.Signals(-process.returncode).name}"
+        raise ToolError(rule, where=_name(command))
     if process.returncode:
         raise ToolError(_first_error(stdout, complaints or "", process.returncode), where=_name(command))
     return stdout

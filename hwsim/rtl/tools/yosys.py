@@ -15,7 +15,6 @@ import functools
 import json
 import re
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from hwsim.errors import ArgumentError
+from hwsim.guard import temporary_folder
 from hwsim.rtl.tools.process import NAMES, TIMEOUT_S, ToolError, find_tool, run
 
 
@@ -90,18 +90,17 @@ def synthesize(
     if not library.is_file():
         raise ArgumentError("liberty must be a file", got=str(liberty), where="liberty")
     start = time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="hwsim-synth-") as folder:
-        here = Path(folder)
-        (here / "design.v").write_text(verilog)
+    with temporary_folder("hwsim-synth-") as here:
+        (here / "design.v").write_text(verilog, encoding="utf-8")
         (here / "cells.lib").symlink_to(library)
-        (here / "synth.ys").write_text(synth_script(top, keep_modules, fast))
+        (here / "synth.ys").write_text(synth_script(top, keep_modules, fast), encoding="utf-8")
         try:
             run([yosys, "-q", "-s", "synth.ys"], cwd=here, timeout_s=timeout_s)
         except ToolError as refusal:
             if "ABC" not in refusal.rule:
                 raise
             raise ToolError(_abc_complaint(here, refusal), where=f"{NAMES['yosys-abc']}: {library.name}") from None
-        netlist = json.loads((here / "netlist.json").read_text())["modules"][top]
+        netlist = json.loads((here / "netlist.json").read_bytes())["modules"][top]
     wall_s = time.perf_counter() - start
     facts = _cell_facts(library, library.stat().st_mtime_ns)
     counts: dict[str, int] = {}
@@ -171,7 +170,7 @@ def _abc_complaint(here: Path, refusal: ToolError) -> str:
 @functools.lru_cache(maxsize=8)
 def _cell_facts(library: Path, modified_ns: int) -> dict[str, tuple[float, bool]]:
     """Area and whether it stores a bit, of every cell of a Liberty file (`modified_ns` only keys the cache)."""
-    text = re.sub(r"/\*.*?\*/", " ", library.read_text(errors="replace"), flags=re.DOTALL)
+    text = re.sub(r"/\*.*?\*/", " ", library.read_text(encoding="utf-8", errors="replace"), flags=re.DOTALL)
     parts = re.split(r'\bcell\s*\(\s*"?([^")\s]+)"?\s*\)\s*\{', text)[1:]
     facts = {}
     for name, body in zip(parts[::2], parts[1::2], strict=True):

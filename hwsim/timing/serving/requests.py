@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import ArgumentError
+from hwsim.storage import read_table
 
 NS = 1_000_000_000
+MOST_S = 1e9
+MOST_TOKENS = 1 << 24
 COLUMNS = ("arrival_s", "input_toks", "output_toks")
 
 
@@ -60,18 +63,18 @@ class Requests:
         Raises:
             ArgumentError: no such file, a column is missing, or a field is no number.
         """
-        if not Path(path).is_file():
+        if not os.path.exists(path):
             raise ArgumentError("file must exist", got=str(path), where="arrivals")
-        with open(path, newline="", encoding="utf-8") as file:
-            reader = csv.DictReader(file)
-            if missing := set(COLUMNS) - set(reader.fieldnames or ()):
-                raise ArgumentError("columns are missing", got=", ".join(sorted(missing)), where=str(path))
-            found: list[tuple[float, int, int]] = []
-            for number, row in enumerate(reader, start=2):
-                try:
-                    found.append((float(row[COLUMNS[0]]), int(row[COLUMNS[1]]), int(row[COLUMNS[2]])))
-                except (TypeError, ValueError) as error:
-                    raise ArgumentError("must be numbers", got=row, where=f"{path}:{number}") from error
+        found: list[tuple[float, int, int]] = []
+        for number, row in read_table(path, "arrivals", ArgumentError, columns=COLUMNS):
+            try:
+                one = float(row[COLUMNS[0]]), int(row[COLUMNS[1]]), int(row[COLUMNS[2]])
+            except (TypeError, ValueError) as error:
+                raise ArgumentError("must be numbers", got=row, where=f"{path}:{number}") from error
+            if not abs(one[0]) <= MOST_S or max(abs(one[1]), abs(one[2])) > MOST_TOKENS:
+                rule = f"arrivals must lie within {MOST_S:g} s, and tokens within {MOST_TOKENS}"
+                raise ArgumentError(rule, got=row, where=f"{path}:{number}")
+            found.append(one)
         return cls.of(*zip(*found, strict=True)) if found else cls.of([], [], [])
 
     @classmethod
