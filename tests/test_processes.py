@@ -130,7 +130,7 @@ def test_a_search_takes_its_workers_with_it(problem, tmp_path, number, status):
         last = [line for line in told.splitlines() if not line.startswith("exploring")]
         assert last == [
             f"hwsim: stopped by {number.name}; what is finished is kept, and the same command "
-            "(explore: with --resume) goes on"
+            "(explore, sweep: with --resume) goes on"
         ]
     assert list((tmp_path / "tmp").iterdir()) == []
 

@@ -68,7 +68,9 @@ def _complain(message: str) -> None:
 
 
 def _stopped(reason: Stopped) -> int:
-    _complain(f"stopped by {reason}; what is finished is kept, and the same command (explore: with --resume) goes on")
+    _complain(
+        f"stopped by {reason}; what is finished is kept, and the same command (explore, sweep: with --resume) goes on"
+    )
     return reason.status
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from hwsim.cli.app import Force, Out, Seed, app
 from hwsim.cli.serving import Chips, LinkName, Statistics, evaluate_model, show_phase
 from hwsim.cli.terminal import progress, show_evaluation, show_study
+
+if TYPE_CHECKING:
+    from hwsim.search import Study
 
 AccuracyKind = Literal["replay", "rerun"]
 EnergyKind = Literal["pann", "trace", "gates"]
@@ -131,6 +134,7 @@ def sweep(
         int | None, typer.Option(help="most designs: a larger space is swept on a coarser grid")
     ] = None,
     keep: Annotated[list[str] | None, typer.Option("--keep", help="KNOB=VALUE: hold a knob at one value")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on with the sweep in the folder")] = False,
     force: Annotated[bool, typer.Option("--force", help="replace what is in the folder")] = False,
     workers: Annotated[int, typer.Option(help="processes that measure accuracies and decide plans")] = 1,
     dask: Annotated[str | None, typer.Option(help="address of a Dask scheduler that does so instead")] = None,
@@ -146,8 +150,13 @@ def sweep(
     traces = trace or _traces_of(loaded.models, out, loaded.name, fresh=force)
     with progress("sweeping") as advance:
         study = hwsim.sweep(
-            loaded, traces, out, points=points, workers=workers, dask=dask, force=force, progress=advance
-        )
+            loaded, traces, out, points=points, workers=workers, dask=dask, force=force, resume=resume,
+            progress=advance,
+        )  # fmt: skip
+    _show_sweep(study, out)
+
+
+def _show_sweep(study: Study, out: Path) -> None:
     facts = study.manifest
     if study.points:
         show_study(study)
@@ -164,6 +173,44 @@ def sweep(
         f"{known['two_knob']} of {known['designs']} on the front hold against every design "
         + ("of the space" if known["exhaustive"] else "of the grid, one and two knobs away among them")
     )
+
+
+@app.command()
+def worker(
+    space: Annotated[str, typer.Argument(help="a design space of the workbench (edge-lm), or a TOML file")],
+    shard: Annotated[str, typer.Option(help="K/N: the K-th of N shards, counted from 1")],
+    trace: Annotated[list[Path], typer.Option(help="folder of a trace; repeat for several models")],
+    out: Out = Path("reports/sweep"),
+    points: Annotated[
+        int | None, typer.Option(help="most designs: a larger space is swept on a coarser grid")
+    ] = None,
+    keep: Annotated[list[str] | None, typer.Option("--keep", help="KNOB=VALUE: hold a knob at one value")] = None,
+    force: Annotated[bool, typer.Option("--force", help="price the shard anew")] = False,
+    workers: Annotated[int, typer.Option(help="processes that measure accuracies and decide plans")] = 1,
+) -> None:
+    """Price one shard of a sweep, one job of an array; started again, it goes on. Then: hwsim merge."""
+    from hwsim.search import load_space, work
+
+    loaded = load_space(space).held(dict(_held(one) for one in keep or ()))
+    with progress(f"shard {shard}") as advance:
+        folder = work(loaded, trace, shard, out, points, workers, force, advance)
+    typer.echo(f"shard {shard} is finished: {folder}")
+
+
+@app.command()
+def merge(
+    folder: Annotated[Path, typer.Argument(help="the folder that was given to hwsim worker")],
+    trace: Annotated[
+        list[Path] | None, typer.Option(help="where a trace is now; where the shards found it without")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="replace a study that is in the folder")] = False,
+) -> None:
+    """Join the shards of a sweep: the table and the front are what one process would have left."""
+    from hwsim.search import merge as join
+
+    with progress("joining") as advance:
+        study = join(folder, trace, force, advance)
+    _show_sweep(study, folder)
 
 
 def _held(text: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from hwsim.search.explorer import explore
 from hwsim.search.freezing import freeze
 from hwsim.search.pareto import front
 from hwsim.search.query import Answer, query
+from hwsim.search.shards import merge, work
 from hwsim.search.space import Design, DesignSpace, Parameter, load_space, space_from_dict
 from hwsim.search.study import Point, Study, clear_study, load_study
 from hwsim.search.sweeping import sweep
@@ -34,9 +35,11 @@ __all__ = [
     "front",
     "load_space",
     "load_study",
+    "merge",
     "query",
     "space_from_dict",
     "sweep",
     "thinned",
     "with_baselines",
+    "work",
 ]

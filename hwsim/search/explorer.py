@@ -22,6 +22,7 @@ from hwsim.evaluation import Evaluator, Memo, Metric, Synthesis
 from hwsim.evaluation.objectives import measure
 from hwsim.jit import environment
 from hwsim.search.confirmation import confirm_front
+from hwsim.search.parts import whole_parts
 from hwsim.search.polish import Key, polish
 from hwsim.search.space import Design, DesignSpace, Value, load_space
 from hwsim.search.study import (
@@ -226,13 +227,15 @@ def explore(
     seed_checked(seed)
     space = space if isinstance(space, DesignSpace) else load_space(space)
     given = [one if isinstance(one, Trace) else load_trace(one) for one in listed(trace)]
-    if space.plans and not resume:
+    if space.plans:
         from hwsim.search.coarsening import plans_of
         from hwsim.search.sweeping import sweep
 
         left, _ = space.without({one.name for one in given})
         if plans_of(left, space.plans) <= space.plans:
-            study = sweep(space, given, out, workers=workers, dask=dask, force=force, progress=progress)
+            study = sweep(
+                space, given, out, workers=workers, dask=dask, force=force, resume=resume, progress=progress
+            )
             if gates:
                 study = confirm_front(study, left, given, None, progress)
                 if out is not None:
@@ -352,8 +355,7 @@ def prepare(folder: Path, manifest: dict[str, Any], resume: bool, force: bool) -
     """Make the folder a study that has begun: a new one, or the one that it holds where both are of one kind."""
     if force and not resume:
         clear_study(folder)
-    log = PointLog(folder)
-    if (folder / MANIFEST).is_file() and log.path.is_file() and log.path.stat().st_size:
+    if begun(folder):
         if not resume:
             raise ArgumentError(
                 "the folder for a new study must not hold one; resume it, or choose another folder",
@@ -362,6 +364,12 @@ def prepare(folder: Path, manifest: dict[str, Any], resume: bool, force: bool) -
             )
         _check_same(read_manifest(folder), manifest, folder)
     write_manifest(folder, manifest)
+
+
+def begun(folder: Path) -> bool:
+    """Whether a folder holds a study with designs, finished or not."""
+    log = PointLog(folder).path
+    return (folder / MANIFEST).is_file() and bool((log.is_file() and log.stat().st_size) or whole_parts(folder))
 
 
 def _check_same(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:

@@ -8,9 +8,10 @@ themselves stand once a part), why it has no values, and what it was judged by.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,8 @@ ROWS = 1 << 19
 
 _PARTS = Rows(Record({"name": Text(255), "rows": Whole(), "sha256": Text(64)}))
 
+_NAMES = "points-[0-9][0-9][0-9][0-9][0-9]"
+
 INACTIVE = -1
 """Place of the value of a knob that a design does not have."""
 
@@ -37,23 +40,25 @@ class PartWriter:
     """Appends designs to the parts in a folder, bounded by `ROWS` and one block in memory.
 
     Args:
-        folder: an existing one; parts of an earlier sweep in it are removed.
+        folder: an existing one.
         parameters: knobs, in the order of the space.
+        keep: go on behind the parts in the folder that are whole; else parts of an earlier sweep are removed.
 
     Raises:
         MissingExtra: pyarrow is not installed.
     """
 
-    def __init__(self, folder: Path, parameters: tuple[Parameter, ...]) -> None:
+    def __init__(self, folder: Path, parameters: tuple[Parameter, ...], keep: bool = False) -> None:
         try:
             import pyarrow  # noqa: F401
         except ImportError:
             raise MissingExtra("pyarrow", install="pip install 'hwsim[parquet]'", where="sweep.out") from None
         self.folder, self.parameters = folder, parameters
-        clear_parts(folder)
         self._held: list[dict[str, NDArray[Any]]] = []
         self._rows = 0
-        self.parts: list[dict[str, Any]] = []
+        self.parts: list[dict[str, Any]] = whole_parts(folder) if keep else []
+        clear_parts(folder, {part["name"] for part in self.parts})
+        self._note()
 
     def append(
         self, numbers: NDArray[np.int64], places: Mapping[str, NDArray[np.int16]], status: NDArray[np.int8],
@@ -100,11 +105,14 @@ class PartWriter:
                 os.fsync(file.fileno())
             digest = _digest(path.with_suffix(".part"))
             path.with_suffix(".part").rename(path)
-            self.parts.append({"name": name, "rows": self._rows, "sha256": digest})
-            write_whole(self.folder / PARTS, json.dumps(self.parts, indent=1) + "\n")
         except OSError as error:
             raise StorageError(f"the sweep's folder must be writable ({error.strerror})", where=str(path)) from None
+        self.parts.append({"name": name, "rows": self._rows, "sha256": digest})
+        self._note()
         self._held, self._rows = [], 0
+
+    def _note(self) -> None:
+        write_whole(self.folder / PARTS, json.dumps(self.parts, indent=1) + "\n")
 
 
 def read_parts(folder: Path, columns: list[str] | None = None) -> Iterator[Any]:
@@ -115,19 +123,50 @@ def read_parts(folder: Path, columns: list[str] | None = None) -> Iterator[Any]:
     """
     import pyarrow.parquet as pq
 
+    for part in _listed(folder):
+        if not _is_whole(folder, part):
+            raise TraceError("a part of a sweep must be what was written", got=part["name"], where=str(folder))
+        yield pq.read_table(folder / part["name"], columns=columns)
+
+
+def whole_parts(folder: Path) -> list[dict[str, Any]]:
+    """Parts in `folder` up to the first that is missing or changed; none where no sweep began."""
+    if not (folder / PARTS).is_file():
+        return []
+    return list(itertools.takewhile(lambda part: _is_whole(folder, part), _listed(folder)))
+
+
+def clear_parts(folder: Path, kept: Collection[str] = ()) -> None:
+    """Remove the parts in `folder` but for those of some names, and halves of them; other files stay."""
+    for path in (*folder.glob(f"{_NAMES}.parquet"), *folder.glob(f"{_NAMES}.part")):
+        if path.name not in kept:
+            path.unlink(missing_ok=True)
+    if not kept:
+        (folder / PARTS).unlink(missing_ok=True)
+
+
+def columns_of(table: Any, parameters: tuple[Parameter, ...]) -> dict[str, NDArray[Any]]:
+    """A table as `PartWriter.append` takes it: arrays by column, those of knobs as places of their values."""
+    import pyarrow.compute as pc
+
+    found = {name: table[name].combine_chunks() for name in table.column_names}
+    for knob in parameters:
+        column = pc.cast(found[knob.name], _values(knob.values).type)
+        found[knob.name] = pc.fill_null(pc.index_in(column, value_set=_values(knob.values)), INACTIVE)
+    arrays: dict[str, NDArray[Any]] = {name: column.to_numpy(zero_copy_only=False) for name, column in found.items()}
+    return arrays | {knob.name: arrays[knob.name].astype(np.int16) for knob in parameters}
+
+
+def _listed(folder: Path) -> list[dict[str, Any]]:
     index = folder / PARTS
     parts = parse_json(read_bytes(index, "parts", TraceError), "parts", str(index), TraceError)
-    for part in checked(parts, _PARTS, "parts", str(index), TraceError):
-        path = folder / part["name"]
-        if Path(part["name"]).name != part["name"] or not path.is_file() or _digest(path) != part["sha256"]:
-            raise TraceError("a part of a sweep must be what was written", got=part["name"], where=str(folder))
-        yield pq.read_table(path, columns=columns)
+    found: list[dict[str, Any]] = checked(parts, _PARTS, "parts", str(index), TraceError)
+    return found
 
 
-def clear_parts(folder: Path) -> None:
-    """Remove the parts in `folder`; other files stay."""
-    for path in (*folder.glob("points-[0-9][0-9][0-9][0-9][0-9].parquet"), folder / PARTS):
-        path.unlink(missing_ok=True)
+def _is_whole(folder: Path, part: Mapping[str, Any]) -> bool:
+    path = folder / part["name"]
+    return Path(part["name"]).name == part["name"] and path.is_file() and _digest(path) == part["sha256"]
 
 
 def _values(values: tuple[Value, ...]) -> Any:

@@ -15,7 +15,7 @@ import importlib.util
 import itertools
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -186,6 +186,10 @@ class PointLog:
             designs.add(point.point)
             points.append(point)
         return points
+
+    def rewrite(self, points: Iterable[Point]) -> None:
+        """Put these points in the place of all."""
+        write_whole(self.path, "".join(f"{point.to_json()}\n" for point in points))
 
     def append(self, point: Point) -> None:
         """Add one point; on return it is with the operating system, so that a killed process does not lose it."""

@@ -3,12 +3,18 @@
 Accuracies and toggles are measured once a trial, plans decided once a block (`hwsim.search.halves`), side by side
 where there are workers; all else is columns. Memory holds the front, a few blocks and one part of the table.
 
+Designs come in an order that the space alone decides, so that a sweep can go on where it was interrupted, or be one
+of several shards (`hwsim.search.shards`).
+
 A space that is too large is swept on a coarser grid (`hwsim.search.coarsening`).
 """
 
 from __future__ import annotations
 
+import bisect
 import contextlib
+import math
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -76,8 +82,16 @@ class _Trial:
     evaluator: Evaluator
     pricer: ColumnPricer
     first: int
-    accuracy: float
-    additions: dict[int, float]
+    accuracy: float = math.nan
+    additions: dict[int, float] = field(default_factory=dict)
+    refused: bool = False
+
+    def blocks(self) -> Iterator[tuple[int, Block]]:
+        """Every design once, each block with its place in the order of the sweep."""
+        place = self.first
+        for block in [Block(None, np.arange(self.half.size))] if self.refused else self.half.blocks():
+            yield place, block
+            place += len(block.numbers)
 
     def key(self, judging: Accelerator) -> tuple[object, ...]:
         """What a decision of this trial depends on (`plan_key`), the model included."""
@@ -103,12 +117,16 @@ class Sweeper:
         evaluators: by model; the first serves designs that name none.
         pool: where plans are decided, None for this process.
         writer: of the table, or None.
+        low: blocks that begin before this place in the order of the sweep are left out.
+        high: and those that begin there or behind.
     """
 
     space: DesignSpace
     evaluators: dict[str, Evaluator]
     pool: Pool | None = None
     writer: PartWriter | None = None
+    low: int = 0
+    high: int = sys.maxsize
     counts: dict[int, int] = field(default_factory=lambda: dict.fromkeys(STATUS, 0))
     plans: int = 0
     feasible: int = 0
@@ -120,7 +138,15 @@ class Sweeper:
         self._decisions: dict[tuple[object, ...], Decision | HwsimError | Job] = {}
         self._pricers = {name: ColumnPricer(one) for name, one in self.evaluators.items()}
         self._values: dict[int, dict[str, float]] = {}
-        self._trials: list[_Trial] = []
+        self.halves: list[Half] = []  # one a trial
+        self.firsts: list[int] = []  # and the number of its first design
+        self._trials: dict[int, _Trial] = {}
+        self._stored: tuple[int, int] = (0, 0)
+        first = 0
+        for trial in trials(self.space):
+            self.halves.append(Half(self.space, trial, self._known))
+            self.firsts.append(first)
+            first += self.halves[-1].size
 
     @property
     def main(self) -> Evaluator:
@@ -128,15 +154,44 @@ class Sweeper:
         return next(iter(self.evaluators.values()))
 
     def run(self, progress: Progress) -> None:
-        """Price every design of the space."""
-        total, done = self.space.size, 0
-        self._measure()
+        """Price every design of the space, or of the span that is asked for, less what is stored."""
+        total, done = min(self.high, self.space.size) - self.low, sum(self.counts.values())
         for asked in self._ahead():
             self._take(asked.trial, asked.block, self._columns(asked))
             done += len(asked.block.numbers)
-            progress(done, total, f"{self.plans} plans, {len(self.front.numbers)} on the front")
+            progress(min(done, total), total, f"{self.plans} plans, {len(self.front.numbers)} on the front")
         if self.writer is not None:
             self.writer.flush()
+
+    def restore(self, tables: Iterable[Any]) -> None:
+        """Take designs that a table holds as priced, and go on behind them.
+
+        Args:
+            tables: parts of the table in the order of this sweep (`read_parts`), all columns or those of `judged_by`.
+        """
+        for table in tables:
+            numbers, status = table["number"].to_numpy(), table["status"].to_numpy()
+            costs, kept = judged(self, table)
+            self.front.add(costs[kept], numbers[kept])
+            self.feasible += len(kept)
+            for one, count in zip(*np.unique(status, return_counts=True), strict=True):
+                self.counts[int(one)] += int(count)
+            begin = self.firsts[bisect.bisect_right(self.firsts, numbers[-1]) - 1]
+            before = self._stored[1] if self._stored[0] == begin else 0
+            self._stored = begin, before + int((numbers >= begin).sum())
+
+    def recall(self) -> None:
+        """Price members of the front again that came from a table, which holds less than a point does."""
+        missing = np.array([one for one in self.front.numbers if int(one) not in self._values], np.int64)
+        of_trial = np.searchsorted(self.firsts, missing, side="right") - 1
+        for trial in self._opened(np.unique(of_trial).tolist()):
+            numbers = missing[of_trial == self.firsts.index(trial.first)] - trial.first
+            for block in trial.half.block(numbers):
+                asked = self._ask(trial, block)
+                columns = self._columns(asked)
+                assert columns is not None
+                for place, number in enumerate(block.numbers + trial.first):
+                    self._values[int(number)] = _every_value(self.main.metric, columns, trial.accuracy, place)
 
     def point(self, number: int) -> Point:
         """A member of the front, without details."""
@@ -165,41 +220,51 @@ class Sweeper:
         result = trial.evaluator(machine)
         return replace(point, values=result.values(), detail=result.detail())
 
-    def _measure(self) -> None:
-        """Trials with their accuracies, and toggles, measured side by side."""
-        halves: list[tuple[Half, Evaluator]] = []
-        for trial in trials(self.space):
-            half = Half(self.space, trial, self._known)
-            halves.append((half, self.evaluators[half.model] if half.model else self.main))
+    def _opened(self, places: Iterable[int]) -> list[_Trial]:
+        """Trials by their places, with their accuracies, and toggles, measured side by side."""
+        places = list(places)
+        fresh = [place for place in places if self.firsts[place] not in self._trials]
+        own = [self.evaluators[half.model] if half.model else self.main for half in self.halves]
         if self.pool is not None:
             for evaluator in self.evaluators.values():
-                policies = [half.base.policy for half, own in halves if own is evaluator]
                 try:
+                    policies = [self.halves[place].base.policy for place in fresh if own[place] is evaluator]
                     evaluator.prepare(policies, self.pool.submit)
                 except LostWorkers:
                     raise
                 except HwsimError:
                     continue
-        first = 0
-        for half, evaluator in halves:
+        for place in fresh:
+            half, evaluator = self.halves[place], own[place]
             pricer = next(self._pricers[name] for name, one in self.evaluators.items() if one is evaluator)
+            trial = _Trial(half, evaluator, pricer, self.firsts[place])
             try:
-                accuracy = evaluator.accuracy(half.base.policy)
-                additions = evaluator.additions_by_record(half.base.policy)
+                trial.accuracy = evaluator.accuracy(half.base.policy)
+                trial.additions = evaluator.additions_by_record(half.base.policy)
             except LostWorkers:
                 raise
             except HwsimError:
-                self._refuse(Block(None, np.arange(half.size)), half, first)
-            else:
-                self._trials.append(_Trial(half, evaluator, pricer, first, accuracy, additions))
-            first += half.size
+                trial.refused = True
+            self._trials[trial.first] = trial
+        return [self._trials[self.firsts[place]] for place in places]
 
     def _ahead(self) -> Iterator[_Asked]:
         """Blocks with their decisions, which workers make before they are needed."""
         waiting = deque[_Asked]()
         depth = AHEAD * self.pool.size if self.pool is not None else 0
-        for trial in self._trials:
-            for block in trial.half.blocks():
+        begin, stored = self._stored
+        wanted = [
+            place
+            for place, (first, half) in enumerate(zip(self.firsts, self.halves, strict=True))
+            if first >= begin and first + half.size > self.low and first < self.high
+        ]
+        for trial in self._opened(wanted):
+            for place, block in trial.blocks():
+                if not self.low <= place < self.high:
+                    continue
+                if stored > 0:
+                    stored -= len(block.numbers)
+                    continue
                 waiting.append(self._ask(trial, block))
                 if len(waiting) > depth:
                     yield waiting.popleft()
@@ -302,7 +367,7 @@ class Sweeper:
         }
 
     def _trial_of(self, number: int) -> _Trial:
-        return max((one for one in self._trials if one.first <= number), key=lambda one: one.first)
+        return self._trials[self.firsts[bisect.bisect_right(self.firsts, number) - 1]]
 
 
 def sweep(
@@ -313,6 +378,7 @@ def sweep(
     workers: int = 1,
     dask: str | None = None,
     force: bool = False,
+    resume: bool = False,
     progress: Progress = lambda done, total, note: None,
 ) -> Study:
     """Price every design of a space; the study's points are the front, exact.
@@ -326,6 +392,7 @@ def sweep(
         workers: processes that measure accuracies and decide plans side by side.
         dask: address of a Dask scheduler in place of local processes.
         force: also write into a folder that holds something else, and replace a study that is there.
+        resume: go on with the sweep in `out`, if there is one: parts of the table that are whole are kept.
         progress: called after every block with designs done, designs in all, and a note.
 
     Returns:
@@ -333,53 +400,58 @@ def sweep(
         first of the space stands for all.
 
     Raises:
-        ArgumentError: `out` holds a study or something else, or another process works in it, nothing answers
-            at `dask`, or `points` is below 1.
+        ArgumentError: `out` holds a study and `resume` is false, or it is of something else, or no study, or another
+            process works in it; nothing answers at `dask`; or `points` is below 1.
         MissingExtra: `out` is given and pyarrow is not installed, or `dask` is and Dask is not.
     """
+    sweeper, manifest = begin_sweep(space, traces, points)
+    with contextlib.ExitStack() as stack:
+        folder = None
+        if out is not None:
+            folder = stack.enter_context(owned(out, "study", force=force, beside=("traces", "shards")))
+            open_table(sweeper, folder, manifest, resume, force)
+        began = time.monotonic()
+        with open_pool(workers, dask) as sweeper.pool:
+            sweeper.run(progress)
+            return finish(sweeper, manifest, folder, began)
+
+
+def begin_sweep(
+    space: str | Path | DesignSpace,
+    traces: Trace | str | Path | Iterable[Trace | str | Path],
+    points: int | None = None,
+) -> tuple[Sweeper, dict[str, Any]]:
+    """A sweep that has priced nothing, and what it says of itself; arguments as of `sweep`."""
     space = space if isinstance(space, DesignSpace) else load_space(space)
     opened = [one if isinstance(one, Trace) else load_trace(one) for one in listed(traces)]
     evaluators = open_evaluators(space, opened)
     space, dropped = space.without(set(evaluators))
     grid = space if points is None else coarsened(space, points)
-    sweeper = Sweeper(grid, evaluators)
     manifest = manifest_of(Explorer(grid, evaluators), opened, grid.size, 0, dropped)
-    manifest |= {"sampler": "sweep", "coarsened": kept_values(space, grid)}
-    with contextlib.ExitStack() as stack:
-        folder = None
-        if out is not None:
-            folder = stack.enter_context(owned(out, "study", force=force, beside=("traces",)))
-            prepare(folder, manifest, False, force)
-            sweeper.writer = PartWriter(folder, grid.parameters)
-        return _swept(sweeper, space, grid, manifest, folder, (workers, dask), progress)
+    return Sweeper(grid, evaluators), manifest | {"sampler": "sweep", "coarsened": kept_values(space, grid)}
 
 
-def _swept(
-    sweeper: Sweeper,
-    space: DesignSpace,
-    grid: DesignSpace,
-    manifest: dict[str, Any],
-    folder: Path | None,
-    where: tuple[int, str | None],
-    progress: Progress,
-) -> Study:
-    """The sweep itself, in a folder that is this process's alone."""
-    began = time.monotonic()
-    with open_pool(*where) as sweeper.pool:
-        sweeper.run(progress)
-    points_of = [sweeper.point(int(number)) for number in np.sort(sweeper.front.numbers)]
+def open_table(sweeper: Sweeper, folder: Path, manifest: dict[str, Any], resume: bool, force: bool) -> None:
+    """Give a sweep its table in a folder that is this process's alone: a new one, or what an earlier one wrote."""
+    prepare(folder, manifest, resume, force)
+    sweeper.writer = PartWriter(folder, sweeper.space.parameters, keep=resume)
+    sweeper.restore(read_parts(folder, judged_by(sweeper)))
+
+
+def finish(sweeper: Sweeper, manifest: dict[str, Any], folder: Path | None, began: float) -> Study:
+    """The study of a sweep that is through, written where it has a folder; `began` as `time.monotonic` counts."""
+    sweeper.recall()
+    points = [sweeper.point(int(number)) for number in np.sort(sweeper.front.numbers)]
+    certificate = certify(sweeper, folder, not manifest["coarsened"])
     facts = {
-        "finished": True, "designs": grid.size, "plans": sweeper.plans, "feasible": sweeper.feasible,
+        "finished": True, "designs": sweeper.space.size, "plans": sweeper.plans, "feasible": sweeper.feasible,
         "seconds": round(time.monotonic() - began, 3),
         "status": {STATUS[status]: count for status, count in sweeper.counts.items() if count},
-        "certificate": certify(sweeper, folder, grid is space or grid == space).to_dict(),
+        "certificate": certificate.to_dict(),
     }  # fmt: skip
-    points_of = _with_details(sweeper, points_of)
-    study = Study(tuple(points_of), manifest | facts)
+    study = Study(tuple(_with_details(sweeper, points)), manifest | facts)
     if folder is not None:
-        log = PointLog(folder)
-        for point in study.points:
-            log.append(point)
+        PointLog(folder).rewrite(study.points)
         study.write(folder)
     return study
 
@@ -427,15 +499,8 @@ def certify(sweeper: Sweeper, folder: Path | None, whole: bool) -> Certificate:
     beat a member."""
     front, beaten_ones = sweeper.front, np.zeros(len(sweeper.front.numbers), np.bool_)
     if folder is not None:
-        names = list(sweeper.goals)
-        signs = np.array([-1.0 if goal == "max" else 1.0 for goal in sweeper.goals.values()])
-        for table in read_parts(folder, ["number", "status", *names, *_read_limits(sweeper)]):
-            costs = np.stack([table[name].to_numpy() for name in names], axis=1) * signs
-            kept = table["status"].to_numpy() == OK
-            for limit in sweeper.space.constraints:
-                column = table[sweeper.main.metric.name if limit.column == "accuracy" else limit.column].to_numpy()
-                kept = kept & (column >= (-np.inf if limit.least is None else limit.least))
-                kept = kept & (column <= (np.inf if limit.most is None else limit.most))
+        for table in read_parts(folder, judged_by(sweeper)):
+            costs, kept = judged(sweeper, table)
             beaten_ones |= beaten(
                 front.costs, front.numbers, np.ascontiguousarray(costs[kept]), table["number"].to_numpy()[kept]
             )
@@ -443,10 +508,24 @@ def certify(sweeper: Sweeper, folder: Path | None, whole: bool) -> Certificate:
     return Certificate(len(front.numbers), proven, whole, 0, two_knob=proven)
 
 
-def _read_limits(sweeper: Sweeper) -> list[str]:
+def judged(sweeper: Sweeper, table: Any) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Costs of designs of a table, smaller is better, float64 ``[designs, objectives]``, and places of those that
+    have them and keep every limit."""
+    signs = np.array([-1.0 if goal == "max" else 1.0 for goal in sweeper.goals.values()])
+    costs = np.stack([table[name].to_numpy() for name in sweeper.goals], axis=1) * signs
+    kept = table["status"].to_numpy() == OK
+    for limit in sweeper.space.constraints:
+        column = table[sweeper.main.metric.name if limit.column == "accuracy" else limit.column].to_numpy()
+        kept = kept & (column >= (-np.inf if limit.least is None else limit.least))
+        kept = kept & (column <= (np.inf if limit.most is None else limit.most))
+    return costs, np.flatnonzero(kept & ~np.isnan(costs).any(axis=1))
+
+
+def judged_by(sweeper: Sweeper) -> list[str]:
+    """Columns of the table that `judged` reads."""
     metric = sweeper.main.metric.name
-    return [one for one in (metric if each == "accuracy" else each for each in _limited(sweeper.space))
-            if one not in sweeper.goals]  # fmt: skip
+    limits = (metric if each == "accuracy" else each for each in _limited(sweeper.space))
+    return [*dict.fromkeys(("number", "status", *sweeper.goals, *limits))]
 
 
 def _with_details(sweeper: Sweeper, points: list[Point]) -> list[Point]:

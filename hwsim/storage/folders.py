@@ -24,6 +24,7 @@ MARKER = ".hwsim"
 KINDS = {
     "trace": "a trace",
     "study": "a study",
+    "shard": "a shard of a sweep",
     "replication": "a study of a claim",
     "comparison": "a comparison of recipes",
     "calibration": "a calibration",
