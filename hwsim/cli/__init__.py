@@ -16,6 +16,7 @@ import warnings
 import typer
 
 from hwsim.cli import models, designs, ask, serving, explain, files, circuits, verify, catalogue, caches  # isort: skip  # noqa: F401 - their commands register themselves, in this order
+from hwsim import cache
 from hwsim.cli.app import app
 from hwsim.errors import HwsimError, Stopped
 from hwsim.guard import stopping
@@ -24,6 +25,8 @@ from hwsim.guard import stopping
 def main() -> None:
     """Run the command line and leave with its exit status."""
     os.environ.setdefault("GOMP_SPINCOUNT", "0")  # torch's idle threads would keep the cores that kernels wait for
+    if (kept := cache.root()) is not None:  # torch makes a folder below TMPDIR when it trains, and leaves it there
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(kept / "torch"))
     codecs.register_error("hwsim", _spelled)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -166,7 +166,7 @@ def _listed(folder: Path) -> list[dict[str, Any]]:
 
 def _is_whole(folder: Path, part: Mapping[str, Any]) -> bool:
     path = folder / part["name"]
-    return Path(part["name"]).name == part["name"] and path.is_file() and _digest(path) == part["sha256"]
+    return bool(Path(part["name"]).name == part["name"] and path.is_file() and _digest(path) == part["sha256"])
 
 
 def _values(values: tuple[Value, ...]) -> Any:

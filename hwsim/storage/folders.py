@@ -8,6 +8,7 @@ process loses them when it closes any other handle of the file.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import json
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from hwsim.errors import ArgumentError, HwsimError, StorageError
 from hwsim.storage.reading import parse_json, read_bytes
+from hwsim.storage.writing import DRAFT
 
 MARKER = ".hwsim"
 
@@ -121,6 +123,9 @@ def _claim(folder: Path, kind: str, force: bool, beside: tuple[str, ...], where:
         except BaseException:
             os.close(descriptor)
             raise
+        for draft in folder.glob(f"{DRAFT}*-*"):  # of a process that was killed: nobody else writes here
+            with contextlib.suppress(OSError):
+                draft.unlink()
     except ValueError as problem:
         if isinstance(problem, HwsimError):
             raise

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from hwsim.errors import StorageError
 from hwsim.storage.reading import file_kind
+
+DRAFT = ".hwsim-"
+"""How the names of files begin that are about to take the place of another."""
 
 _count = itertools.count()
 
@@ -31,12 +36,17 @@ def write_whole(path: str | Path, data: bytes | str) -> Path:
         target = given.resolve()
         if target.exists() and not stat.S_ISREG(mode := target.stat().st_mode):
             raise StorageError("file to write must be a regular one", got=file_kind(mode), where=str(given))
-        draft = target.with_name(f".hwsim-{os.getpid()}-{next(_count)}")
+        draft = target.with_name(f"{DRAFT}{os.getpid()}-{next(_count)}")
         try:
-            with draft.open("xb") as file:
+            with _begun(draft) as file:
                 file.write(raw)
                 file.flush()
                 os.fsync(file.fileno())
+                if not os.path.lexists(draft):
+                    number = (
+                        file.fileno()
+                    )  # as folder of an absolute path it only has Python call linkat, which follows
+                    os.link(f"/proc/self/fd/{number}", draft, src_dir_fd=number, follow_symlinks=True)
             os.replace(draft, target)
         except BaseException:
             with contextlib.suppress(OSError):
@@ -50,6 +60,21 @@ def write_whole(path: str | Path, data: bytes | str) -> Path:
     except OSError as refusal:
         raise StorageError(f"file must be writable, {refusal.strerror}", where=str(given)) from refusal
     return given
+
+
+def _begun(draft: Path) -> BinaryIO:
+    """A new file to write: one without a name, so that nothing stays of a process that is killed while it writes;
+    where the file system has none, the draft itself."""
+    try:
+        descriptor = os.open(draft.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o666)
+    except OSError as refusal:
+        if refusal.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
+            raise
+    else:
+        if os.path.exists(f"/proc/self/fd/{descriptor}"):
+            return os.fdopen(descriptor, "wb")
+        os.close(descriptor)
+    return draft.open("xb")
 
 
 def _settle(folder: Path) -> None:

@@ -1,0 +1,195 @@
+"""Killed at random moments, every command ends where an undisturbed one ends, and leaves nothing behind.
+
+The fast tests kill a few times, the slow ones twenty times a kind (``pytest -m slow tests/test_kills.py``).
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+import hwsim
+from hwsim.rtl.tools import available
+
+from .killing import SIGNALS, Scene, kill_rounds, tree
+from .test_processes import MODEL, SPACE
+
+ROOT = Path(hwsim.__file__).parent.parent
+
+TRAINED = """
+import torch
+from hwsim.nn import Recipe
+def build(checkpoint=True, seed=0):
+    torch.manual_seed(seed)
+    return torch.nn.Linear(8, 8)
+def batch(step, seed):
+    return torch.randn(4, 8, generator=torch.Generator().manual_seed(1000 * seed + step))
+def loss(model, x):
+    return (model(x) - x).square().mean()
+def recipe(model):
+    return Recipe(steps=900, batch=batch, loss=loss, rate=lambda done: 1 - done,
+                  optimizers=[torch.optim.AdamW(model.parameters(), lr=0.05)],
+                  metric=lambda model: float(model.weight.detach().trace()))
+"""
+SWEPT = (
+    SPACE.replace("[parameters]", '[parameters]\nclock = { choice = [0.3, 0.4, 0.5], sets = "technology.clock_ghz" }')
+    .replace('technology = { clock_ghz = 0.5, node_nm = 16 }', 'technology = { clock_ghz = 0.5, node_nm = 16 }\n'
+             'objective = "time"')
+)  # fmt: skip
+EXPLORE = ("explore", "space.toml", "--trace", "trace", "--trials", "12", "--no-gates", "--out", "run")
+COMMANDS = {
+    "capture": ("capture", "model.py:build", "--out", "run"),
+    "explore": EXPLORE,
+    "explore, two workers": (*EXPLORE, "--workers", "2"),
+    "sweep": ("sweep", "swept.toml", "--trace", "trace", "--out", "run"),
+    "train": ("train", "trained.py", "--out", "run/trained.safetensors"),
+    "synth": ("synth", "mul_u2x2_array"),
+    "calibrate": ("calibrate", "trace", "--unit", "truncated.py:Truncated", "--out", "run"),
+}
+GOES_ON = {"explore": ("--resume",), "explore, two workers": ("--resume",), "sweep": ("--resume",)}
+LEFT_OUT = ("manifest.json", "report.html")  # seconds, and the time of day
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """The folder with a model, its trace and two spaces."""
+    made = Scene(tmp_path)
+    (tmp_path / "model.py").write_text(MODEL.format(folder=str(tmp_path), act="pass"))
+    (tmp_path / "trained.py").write_text(TRAINED)
+    (tmp_path / "space.toml").write_text(SPACE)
+    (tmp_path / "swept.toml").write_text(SWEPT)
+    for path in (ROOT / "docs").glob("truncated.*"):
+        shutil.copy(path, tmp_path)
+    made.run("capture", "model.py:build", "--out", "trace")
+    return made
+
+
+def _made(scene, kind):
+    """What a kind of command leaves, as bytes by name; a half-written file would be one more."""
+    if kind == "synth":
+        return tree(scene.folder / "cache" / "synth")
+    found = tree(scene.folder / "run")
+    return {name: data for name, data in found.items() if Path(name).name not in LEFT_OUT}
+
+
+def _clear(scene):
+    shutil.rmtree(scene.folder / "run", ignore_errors=True)
+    (scene.folder / "run").mkdir()
+
+
+def _kinds(fast):
+    slow = [pytest.param(kind, 20, marks=pytest.mark.slow, id=f"{kind}, 20 rounds") for kind in COMMANDS]
+    return [*(pytest.param(kind, rounds, id=kind) for kind, rounds in fast.items()), *slow]
+
+
+@pytest.mark.parametrize(("kind", "rounds"), _kinds({"capture": 2, "sweep": 2}))
+def test_a_killed_command_ends_where_an_undisturbed_one_does(scene, kind, rounds):
+    if kind in ("synth", "calibrate") and not available("yosys", "yosys-abc"):
+        pytest.skip("needs Yosys (apt install yosys)")
+    _clear(scene)
+    counts = kill_rounds(
+        scene, COMMANDS[kind], lambda: _made(scene, kind), lambda: _clear(scene), rounds, GOES_ON.get(kind, ())
+    )
+    print(f"{kind}: {counts}")
+    assert sum(counts.values()) == rounds
+
+
+@pytest.mark.slow
+def test_two_shard_workers_killed_at_random_moments_give_the_undivided_sweep(scene):
+    rounds = 20
+    given = ("swept.toml", "--trace", "trace", "--out")
+    scene.run("sweep", *given, "whole")
+    expected = {Path(name).name: data for name, data in tree(scene.folder / "whole").items()}
+    commands = [("worker", *given, "run", "--shard", shard) for shard in ("1/2", "2/2")]
+    scene.forget()
+    began = time.monotonic()
+    scene.run(*commands[0])
+    takes, chosen = time.monotonic() - began, random.Random(1)
+    shutil.rmtree(scene.folder / "run")
+    ends = killed = 0
+    for turn in range(rounds + 1):
+        both = [scene.start(*command) for command in commands]
+        if turn < rounds:
+            time.sleep(1.5 * takes * chosen.uniform(0.1, 1.0))
+            for one in chosen.sample(both, chosen.choice((1, 1, 2))):
+                one.send_signal(chosen.choice(SIGNALS))
+        told = [one.communicate(timeout=300)[1] for one in both]
+        assert "Traceback" not in "".join(told)
+        assert scene.left() == []
+        killed += sum(one.returncode != 0 for one in both)
+        if all(one.returncode == 0 for one in both):
+            scene.run("merge", "run")
+            found = {
+                Path(name).name: data for name, data in tree(scene.folder / "run").items() if "shards" not in name
+            }
+            assert {name for name in expected if expected[name] != found[name]} <= set(LEFT_OUT)
+            assert set(found) == set(expected)
+            ends += 1
+            shutil.rmtree(scene.folder / "run")
+            scene.forget()
+    print(f"shards: {killed} workers killed in {rounds} rounds, {ends} whole sweeps")
+    assert ends >= 1
+
+
+@pytest.mark.parametrize(("kind", "rounds"), _kinds({}))
+def test_two_at_once_end_as_one(scene, kind, rounds):
+    """The second is refused or waits; afterwards the folder holds what one leaves."""
+    command, again = COMMANDS[kind], GOES_ON.get(kind, ())
+    if kind == "calibrate" and not available("yosys", "yosys-abc"):
+        pytest.skip("needs Yosys (apt install yosys)")
+    rounds = rounds // 5 if kind == "calibrate" else rounds
+    _clear(scene)
+    began = time.monotonic()
+    scene.run(*command)
+    takes, expected, chosen = time.monotonic() - began, _made(scene, kind), random.Random(2)
+    refused = 0
+    for _ in range(rounds):
+        _clear(scene)
+        scene.forget()
+        first = scene.start(*command, *again)
+        time.sleep(chosen.uniform(0.0, takes))
+        second = scene.start(*command, *again)
+        told = [one.communicate(timeout=600)[1] for one in (first, second)]
+        for one, text in zip((first, second), told, strict=True):
+            assert one.returncode in (0, 2), text
+            assert one.returncode == 0 or "nobody else may" in text, text
+            refused += one.returncode == 2
+        assert 0 in (first.returncode, second.returncode)
+        assert _made(scene, kind) == expected
+        assert scene.left() == []
+    print(f"{kind}: {refused} of {rounds} second ones refused")
+
+
+@pytest.mark.parametrize(("kind", "rounds"), _kinds({"capture": 2}))
+def test_a_full_disk_is_one_line_and_costs_nothing(scene, kind, rounds):
+    """No file may grow beyond a random size, as on a disk that fills; with room again the command goes on."""
+    _clear(scene)
+    scene.run(*COMMANDS[kind])
+    expected, chosen, refused = _made(scene, kind), random.Random(3), 0
+    largest = max(len(data) for data in expected.values())
+    _clear(scene)
+    scene.forget()
+    fresh = True
+    for _ in range(rounds):
+        with scene.start(*COMMANDS[kind], *(() if fresh else GOES_ON.get(kind, ())),
+                         most_bytes=int(largest ** chosen.uniform(0.0, 1.05))) as process:  # fmt: skip
+            _, told = process.communicate(timeout=600)
+        assert process.returncode in (0, 2), told
+        assert "Traceback" not in told, told
+        assert process.returncode == 0 or told.count("hwsim: ") == 1, told
+        assert scene.left() == []
+        refused += process.returncode == 2
+        fresh = not any(path.name in ("points.jsonl", "parts.json") for path in (scene.folder / "run").iterdir())
+        if process.returncode == 0:
+            assert _made(scene, kind).keys() == expected.keys()
+            _clear(scene)
+            scene.forget()
+            fresh = True
+    scene.run(*COMMANDS[kind], *(() if fresh else GOES_ON.get(kind, ())))
+    assert _made(scene, kind) == expected
+    print(f"{kind}: {refused} of {rounds} runs found the disk full")
+    assert refused
