@@ -95,6 +95,9 @@ def temporary_folder(prefix: str) -> Iterator[Path]:
         _tell(b"-f" + name)
 
 
+AGAIN_S = 0.02
+"""How soon a signal comes again that a finalizer has swallowed."""
+
 _waiting: list[list[int]] = []  # lists that a signal goes to, of the blocks that hold it back
 _watching = 0
 
@@ -120,9 +123,18 @@ def held_back(asked: list[int]) -> Iterator[None]:
 def stopping() -> Iterator[None]:
     """Turn SIGINT, SIGTERM and SIGHUP into `Stopped` while the block runs; a second one ends the process at once.
 
-    A signal that was ignored before stays ignored (``nohup``). Only the main thread may call this.
+    A signal that was ignored before stays ignored (``nohup``). One that comes while Python runs a finalizer, where an
+    exception goes no further, comes again shortly after. Only the main thread may call this.
     """
     seen: list[int] = []
+    told = sys.unraisablehook
+
+    def lost(what: sys.UnraisableHookArgs) -> None:
+        if not isinstance(what.exc_value, Stopped):
+            told(what)
+            return
+        number = seen.pop()
+        threading.Timer(AGAIN_S, os.kill, (os.getpid(), number)).start()
 
     def stop(number: int, frame: FrameType | None) -> None:
         if seen:
@@ -140,9 +152,11 @@ def stopping() -> Iterator[None]:
         if signal.getsignal(number) != signal.SIG_IGN:
             before[number] = signal.signal(number, stop)
     _watching += 1
+    sys.unraisablehook = lost
     try:
         yield
     finally:
         _watching -= 1
+        sys.unraisablehook = told
         for number, handler in before.items():
             signal.signal(number, handler)

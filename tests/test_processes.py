@@ -186,3 +186,29 @@ def test_a_synthesis_takes_its_tool_and_its_folder_with_it(tmp_path, number, sta
     while list((tmp_path / "tmp").iterdir()) and time.monotonic() < end:
         time.sleep(0.05)
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+SWALLOWED = """
+import os, signal, time
+from hwsim.errors import Stopped
+from hwsim.guard import stopping
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000):  # the exception comes here, where Python only prints it
+            pass
+try:
+    with stopping():
+        Last()
+        time.sleep(60)
+except Stopped as reason:
+    print("stopped", reason.status)
+"""
+
+
+def test_a_signal_in_a_finalizer_is_not_lost():
+    environment = os.environ | {"PYTHONPATH": str(Path(hwsim.__file__).parent.parent)}
+    found = subprocess.run(
+        [sys.executable, "-c", SWALLOWED], capture_output=True, text=True, timeout=30, check=True, env=environment
+    )
+    assert (found.stdout, found.stderr) == ("stopped 143\n", "")
