@@ -110,7 +110,7 @@ def kill_rounds(
         clear: removes what the command makes.
         rounds: how often.
         again: what is added to the command from the second round on.
-        seed: of signals and moments.
+        seed: of the moments; the signals take turns.
 
     Returns:
         How many rounds each signal ended, and how many had come to their end (``finished``).
@@ -127,8 +127,8 @@ def kill_rounds(
     clear()
     scene.forget()
     chosen, counts, fresh = random.Random(seed), {one.name: 0 for one in SIGNALS} | {"finished": 0}, True
-    for _ in range(rounds):
-        number = chosen.choice(SIGNALS)
+    for turn in range(rounds):
+        number = SIGNALS[turn % len(SIGNALS)]
         with scene.start(*command, *(() if fresh else again)) as process:
             try:
                 process.wait(takes * chosen.uniform(0.02, 1.0))

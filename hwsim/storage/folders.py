@@ -33,6 +33,7 @@ KINDS = {
     "verification": "a verification",
     "recordings": "recordings of a device",
     "circuit": "a circuit",
+    "export": "an export",
 }
 """Kinds of folders, in words."""
 
