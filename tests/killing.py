@@ -71,11 +71,12 @@ class Scene:
     def left(self, seconds: float = 30.0) -> list[str]:
         """Processes and temporary files that are there after some seconds, the sooner the better."""
         end = time.monotonic() + seconds
-        while (found := [*self._processes(), *map(str, (self.folder / "tmp").iterdir())]) and time.monotonic() < end:
+        while (found := [*self.processes(), *map(str, (self.folder / "tmp").iterdir())]) and time.monotonic() < end:
             time.sleep(0.1)
         return found
 
-    def _processes(self) -> list[str]:
+    def processes(self) -> list[str]:
+        """Command lines of all that carries the mark."""
         found = []
         for path in Path("/proc").glob("[0-9]*"):
             try:

@@ -11,10 +11,12 @@ ends them, and end when it is gone, however it went.
 from __future__ import annotations
 
 import contextlib
+import logging
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -266,13 +268,29 @@ def _cluster(address: str) -> Iterator[Pool]:
         raise ArgumentError(
             f"a Dask scheduler must answer at the address ({type(error).__name__})", got=address, where="dask"
         ) from None
+    for name in list(logging.root.manager.loggerDict):  # a lost connection is told once, and by us
+        if name.partition(".")[0] in ("distributed", "tornado"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
     with client:
-        own, others = sources(), client.run(sources)
+        own, others = sources(), _sources_of(client, address)
         if not others:
             raise ArgumentError("a Dask scheduler must have workers", got=address, where="dask")
         if wrong := [worker for worker, found in others.items() if found != own]:
             raise ArgumentError(f"workers must run these sources ({own})", got=wrong, where=f"dask {address}")
         yield _DaskPool(client, address, len(others))
+
+
+def _sources_of(client: Any, address: str) -> dict[str, str]:
+    """What each worker runs; one that has just died is asked for until the scheduler knows."""
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            found: dict[str, str] = client.run(sources)
+            return found
+        except (OSError, RuntimeError, TimeoutError, CancelledError) as error:
+            if not left:
+                raise _lost(address, error) from None
+            time.sleep(1.0)
+    raise AssertionError
 
 
 def sources() -> str:
