@@ -123,10 +123,10 @@ def merge(
     if traces is None:
         traces = [facts["path"] for facts in first["traces"].values()]
     sweeper, manifest = begin_sweep(space_from_dict(first["space_tables"], where=str(shards[0] / MANIFEST)), traces)
-    manifest |= {"coarsened": first["coarsened"], "left_out": first["left_out"]}
+    manifest |= {"coarsened": first["coarsened"], "left_out": first["left_out"], "shards": len(shards)}
     _check_alike(manifest, "this process", first, shards[0])
     with owned(out, "study", force=force, beside=("traces", SHARDS)) as folder:
-        if begun(folder) and read_manifest(folder)["finished"] and not force:
+        if not force and begun(folder) and not _is_half_joined(folder):
             raise ArgumentError(
                 "the folder for a new study must not hold one; force it", got=str(folder), where="out"
             )
@@ -137,6 +137,12 @@ def merge(
         sweeper.restore(read_parts(folder))
         sweeper.plans = sum(read_manifest(one)["plans"] for one in shards)
         return finish(sweeper, manifest, folder, began)
+
+
+def _is_half_joined(folder: Path) -> bool:
+    """Whether the folder holds what an interrupted `merge` left, which nobody misses."""
+    manifest = read_manifest(folder)
+    return "shards" in manifest and not manifest["finished"]
 
 
 def _finished(out: Path) -> list[Path]:

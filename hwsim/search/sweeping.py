@@ -33,7 +33,7 @@ from hwsim.evaluation.measures import decide_elsewhere
 from hwsim.evaluation.objectives import MEASURES, measure
 from hwsim.evaluation.pricing import additions_by_place, decided, judge, plan_key
 from hwsim.search.coarsening import coarsened, kept_values
-from hwsim.search.explorer import Explorer, listed, manifest_of, open_evaluators, prepare
+from hwsim.search.explorer import Explorer, begun, listed, manifest_of, open_evaluators, prepare
 from hwsim.search.halves import Block, Half, Part, trials
 from hwsim.search.parts import PartWriter, read_parts
 from hwsim.search.polish import Certificate
@@ -433,8 +433,9 @@ def begin_sweep(
 
 def open_table(sweeper: Sweeper, folder: Path, manifest: dict[str, Any], resume: bool, force: bool) -> None:
     """Give a sweep its table in a folder that is this process's alone: a new one, or what an earlier one wrote."""
+    goes_on = resume and begun(folder)
     prepare(folder, manifest, resume, force)
-    sweeper.writer = PartWriter(folder, sweeper.space.parameters, keep=resume)
+    sweeper.writer = PartWriter(folder, sweeper.space.parameters, keep=goes_on)
     sweeper.restore(read_parts(folder, judged_by(sweeper)))
 
 

@@ -13,6 +13,7 @@ from hwsim.cli import app
 from hwsim.errors import ArgumentError, TraceError
 from hwsim.search import load_study, merge, space_from_dict, sweep, work
 from hwsim.search.parts import read_parts
+from hwsim.search.study import read_manifest, write_manifest
 
 from .conftest import SPACE
 
@@ -53,7 +54,7 @@ def undivided(tiny_trace, tmp_path, parts_of_thirty):
     return space, tmp_path / "whole"
 
 
-@pytest.mark.parametrize("count", [1, 3, 11])
+@pytest.mark.parametrize("count", [1, 3, pytest.param(11, marks=pytest.mark.slow)])
 def test_joined_shards_are_the_undivided_sweep(undivided, tiny_trace, tmp_path, count):
     space, whole = undivided
     for which in reversed(range(1, count + 1)) if count < 9 else range(1, count + 1):
@@ -107,6 +108,18 @@ def test_a_part_that_changed_is_made_again_and_what_follows_it(undivided, tiny_t
     assert _kept(whole) == before
 
 
+def test_parts_without_a_manifest_are_not_taken_for_ours(undivided, tiny_trace):
+    space, whole = undivided
+    before = _kept(whole)
+    parts = json.loads((whole / "parts.json").read_text())
+    (whole / "manifest.json").unlink()
+    (whole / "parts.json").write_text(json.dumps(parts[:1]))
+    written = (whole / parts[0]["name"]).stat().st_mtime_ns
+    sweep(space, tiny_trace, whole, resume=True, force=True)
+    assert _kept(whole) == before
+    assert (whole / parts[0]["name"]).stat().st_mtime_ns != written  # made again
+
+
 def test_a_sweep_that_began_is_not_overwritten(undivided, tiny_trace, small):
     space, whole = undivided
     (whole / "points.jsonl").unlink()  # as if it had been interrupted before its end
@@ -151,6 +164,12 @@ def test_what_is_no_whole_division_is_refused(tiny_trace, tmp_path, small, parts
     merge(tmp_path)
     with pytest.raises(ArgumentError, match="the folder for a new study must not hold one; force it"):
         merge(tmp_path)
+    manifest = read_manifest(tmp_path)
+    write_manifest(tmp_path, manifest | {"finished": False})  # as a merge leaves it that is interrupted
+    merge(tmp_path)
+    write_manifest(tmp_path, {key: manifest[key] for key in manifest if key != "shards"} | {"finished": False})
+    with pytest.raises(ArgumentError, match="the folder for a new study must not hold one; force it"):
+        merge(tmp_path)  # a sweep's own folder
     work(space, tiny_trace, "1/3", tmp_path)
     with pytest.raises(ArgumentError, match="the folder must hold the shards of one division"):
         merge(tmp_path, force=True)
