@@ -51,6 +51,7 @@ class Cluster:
                 time.sleep(0.1)
         for name in ("worker a", "worker b"):
             if name not in self.running or self.running[name].poll() is not None:
+                self._close(name)
                 self._start(name, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name[-1])
         from distributed import Client
 
@@ -63,10 +64,14 @@ class Cluster:
 
     def end(self) -> None:
         """End all three."""
-        for process in self.running.values():
+        for name in list(self.running):
+            self._close(name)
+
+    def _close(self, name: str) -> None:
+        process = self.running.pop(name, None)
+        if process is not None:
             process.kill()
-            process.communicate(timeout=30)
-        self.running.clear()
+            process.communicate(timeout=60)
 
 
 @contextlib.contextmanager
