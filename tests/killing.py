@@ -59,7 +59,7 @@ class Scene:
         }  # fmt: skip
         return subprocess.Popen(
             arguments, cwd=self.folder, env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=_heed,
         )  # fmt: skip
 
     def run(self, *command: str) -> None:
@@ -85,6 +85,11 @@ class Scene:
             except OSError:
                 continue
         return found
+
+
+def _heed() -> None:
+    """Heed SIGINT also where this process was started to ignore it, as a shell does with what it puts behind."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def tree(*paths: Path) -> dict[str, bytes]:
