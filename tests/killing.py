@@ -62,11 +62,12 @@ class Scene:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=_heed,
         )  # fmt: skip
 
-    def run(self, *command: str) -> None:
-        """Run a command of hwsim to its end."""
+    def run(self, *command: str) -> str:
+        """Run a command of hwsim to its end; what it printed."""
         with self.start(*command) as process:
-            _, told = process.communicate(timeout=900)
+            printed, told = process.communicate(timeout=900)
         assert process.returncode == 0, told
+        return printed
 
     def left(self, seconds: float = 30.0) -> list[str]:
         """Processes and temporary files that are there after some seconds, the sooner the better."""

@@ -52,11 +52,11 @@ class Cluster:
         for name in ("worker a", "worker b"):
             if name not in self.running or self.running[name].poll() is not None:
                 self._close(name)
-                self._start(name, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name[-1])
+                self._start(name, "--nthreads", "1", "--no-nanny", "--no-dashboard")
         from distributed import Client
 
         with Client(self.address, timeout="60s", set_as_default=False) as client:
-            client.wait_for_workers(2, timeout=120)
+            client.wait_for_workers(2, timeout=300)
 
     def _start(self, name: str, *options: str) -> None:
         module = f"distributed.cli.dask_{name.partition(' ')[0]}"
