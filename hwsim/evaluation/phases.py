@@ -106,9 +106,10 @@ def evaluate_phase(
     phase: Phase = "decode",
     batch: int = 1,
     context: int = 1024,
-    statistics: Trace | None = None,
+    statistics: Trace | Evaluator | None = None,
     chips: int = 1,
     link: Link | None = None,
+    share: float = 1.0,
 ) -> Phased:
     """Price a phase of a decoder.
 
@@ -118,26 +119,31 @@ def evaluate_phase(
         phase: prefill of `context` tokens, or one token of decode behind `context` - 1.
         batch: sequences.
         context: tokens of each in the cache after the step.
-        statistics: a trace whose flips stand for those of the model.
+        statistics: a trace whose flips stand for those of the model, or its evaluator, which knows what it counted.
         chips: tensor parallel ones; each layer adds their results by ring all-reduces.
         link: between them; needed where there are several.
+        share: part of the channels that chips add up; the others stay private to each (CAAT-Net).
 
     Raises:
-        ArgumentError: another phase, or several chips without a link.
+        ArgumentError: another phase, several chips without a link, or a share that is no part.
         HwsimError: the machine cannot run a part, or chips do not divide the model.
     """
     if phase not in ("prefill", "decode"):
         raise ArgumentError("phase must be prefill or decode", got=phase)
     if chips > 1 and link is None:
         raise ArgumentError("several chips need a link", got=chips, where="evaluate_phase.chips")
+    if not 0 <= share <= 1:
+        raise ArgumentError("share must be a part of the channels", got=share, where="evaluate_phase.share")
     step = Step(batch, context if phase == "prefill" else 1, context)
     held = sharded(model, chips)
-    works, lender = folded(held, step), None if statistics is None else Evaluator(statistics)
+    works = folded(held, step)
+    lender = statistics if statistics is None or isinstance(statistics, Evaluator) else Evaluator(statistics)
     parts = tuple((evaluate_workload(work, machine, lender), count) for work, count in works)
     exchanged = 0.0
     if link is not None:
         times = sum(2 if kind == "T" else 1 for kind in model.blocks)
-        exchanged = times * all_reduce("ring", chips, step.rows * model.width * machine.output_bits / 8, link)
+        size = step.rows * round(share * model.width) * machine.output_bits / 8
+        exchanged = times * all_reduce("ring", chips, size, link)
     notes = list(dict.fromkeys(one.borrowed for one, _ in parts if one.borrowed))
     if chips > 1:
         notes.append("energy of links and of waiting for them is not counted")
