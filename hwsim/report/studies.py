@@ -271,6 +271,19 @@ def _recurrent_rows(axes: Axes, rows: Sequence[Row]) -> None:
     axes.legend(fontsize=8)
 
 
+def _measured_factors(axes: Axes, rows: Sequence[Row]) -> None:
+    seen = [row for row in rows if row["ours ÷ published"]]
+    for tier, colour in colours(("A", "B", "C")).items():
+        own = [row for row in seen if row["tier"] == tier]
+        axes.plot([int(row["row"]) for row in own], [float(row["ours ÷ published"]) for row in own], "o",
+                  markersize=4, color=colour, label=f"tier {tier}")  # fmt: skip
+    for factor in (1 / 1.35, 1 / 1.2, 1, 1.2, 1.35):
+        axes.axhline(factor, color=MUTED, linewidth=1, linestyle="-" if factor == 1 else ":")
+    axes.set(xlabel="row of the table", ylabel="ours over published", yscale="log")
+    axes.set_title("Published times and rates beside the roofline")
+    axes.legend(fontsize=8)
+
+
 _PANELS: dict[str, tuple[tuple[str, Callable[[Any, Sequence[Row]], None]], ...]] = {
     "pann": (("accuracy", _pann_accuracy), ("add_only", _pann_energy)),
     "ternary_lut": tuple(("best", _area_over_tree(activation)) for activation in _BASELINES),
@@ -279,6 +292,7 @@ _PANELS: dict[str, tuple[tuple[str, Callable[[Any, Sequence[Row]], None]], ...]]
     "caat": (("times", _caat_times), ("costs", _caat_costs)),
     "dropcompute": (("curve", _drop_curve), ("costs", _drop_costs)),
     "recurrent": (("tiling", _recurrent_rows),),
+    "measured": (("measured", _measured_factors),),
     "fp4_training": (("costs", _training_costs),),
     "decode": (("decode", _decode_energy),),
     "muon": (("spectra", _muon_cosines), ("last", _muon_last)),

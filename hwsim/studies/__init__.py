@@ -21,6 +21,7 @@ NAMES = {
     "dropcompute": "hwsim.studies.dropcompute",
     "caat": "hwsim.studies.caat",
     "recurrent": "hwsim.studies.recurrent",
+    "measured": "hwsim.studies.measured",
     "muon": "hwsim.studies.muon",
     "fp4_training": "hwsim.studies.fp4_training",
     "lottery": "hwsim.studies.lottery",
