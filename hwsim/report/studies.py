@@ -285,14 +285,14 @@ def _measured_factors(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 _PANELS: dict[str, tuple[tuple[str, Callable[[Any, Sequence[Row]], None]], ...]] = {
-    "pann": (("accuracy", _pann_accuracy), ("add_only", _pann_energy)),
-    "ternary_lut": tuple(("best", _area_over_tree(activation)) for activation in _BASELINES),
-    "luq": (("claims", _luq_ratios),),
-    "chips": (("summary", _chip_ratios),),
     "caat": (("times", _caat_times), ("costs", _caat_costs)),
     "dropcompute": (("curve", _drop_curve), ("costs", _drop_costs)),
     "recurrent": (("tiling", _recurrent_rows),),
     "measured": (("measured", _measured_factors),),
+    "pann": (("accuracy", _pann_accuracy), ("add_only", _pann_energy)),
+    "ternary_lut": tuple(("best", _area_over_tree(activation)) for activation in _BASELINES),
+    "luq": (("claims", _luq_ratios),),
+    "chips": (("summary", _chip_ratios),),
     "fp4_training": (("costs", _training_costs),),
     "decode": (("decode", _decode_energy),),
     "muon": (("spectra", _muon_cosines), ("last", _muon_last)),
