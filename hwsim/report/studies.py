@@ -204,12 +204,11 @@ def _decode_energy(axes: Axes, rows: Sequence[Row]) -> None:
     """Energy a token over that of INT8 of the same model and batch, arithmetics in the order of the study."""
     own = [row for row in rows if row["sized by"] == "products"]
     names = list(dict.fromkeys(row["arithmetic"] for row in own))
-    series = list(dict.fromkeys((row["model"], row["batch"]) for row in own))
-    for (model, batch), colour in colours(series).items():
-        values = {row["arithmetic"]: float(row["µJ/token"]) for row in own
-                  if (row["model"], row["batch"]) == (model, batch)}  # fmt: skip
+    series = {f"{row['model']}, {row['batch']}": (row["model"], row["batch"]) for row in own}
+    for (label, chosen), colour in zip(series.items(), colours(list(series)).values(), strict=True):
+        values = {row["arithmetic"]: float(row["µJ/token"]) for row in own if (row["model"], row["batch"]) == chosen}
         axes.plot(range(len(names)), [values[name] / values["int8"] for name in names], marker="o", markersize=4,
-                  color=colour, label=f"{model}, {batch}")  # fmt: skip
+                  color=colour, label=label)  # fmt: skip
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
     axes.set(ylabel="energy a token, INT8 = 1")
     axes.set_ylim(bottom=0)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
 
+from hwsim.evaluation.phases import Phase
 from hwsim.studies.page import Study, Table, Value, percent
 from hwsim.timing.clusters.collectives import LINKS
 
@@ -87,7 +88,11 @@ def _times(grid: Grid) -> Table:
 
     model, machine = load_model(grid.model), load_accelerator("hbm-int8")
     rows: list[tuple[Value, ...]] = []
-    for phase, batch, context in (("prefill", 1, grid.prompt), ("decode", grid.batch, grid.context)):
+    phases: tuple[tuple[Phase, int, int], ...] = (
+        ("prefill", 1, grid.prompt),
+        ("decode", grid.batch, grid.context),
+    )
+    for phase, batch, context in phases:
         for chips in grid.chips:
             for name, link in LINKS.items():
                 all_added = None
@@ -100,7 +105,7 @@ def _times(grid: Grid) -> Table:
                         context,
                         chips=chips,
                         link=link,
-                        share=share,  # type: ignore[arg-type]
+                        share=share,
                     )
                     all_added = all_added or found
                     tokens = batch * (context if phase == "prefill" else 1)

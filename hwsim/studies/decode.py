@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import isqrt
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from hwsim.errors import DesignError
@@ -276,7 +277,7 @@ def _winners(table: Table) -> Table:
             ("not retrained", [row for row in own if row["arithmetic"] != TERNARY]),
             ("small loss", [row for row in own if row["arithmetic"] != TERNARY and row["loss"] <= LOSS]),
         ):
-            best = {name: pick(some, key=lambda row, name=name: row[name]) for name, pick in MEASURES.items()}
+            best = {name: pick(some, key=itemgetter(name)) for name, pick in MEASURES.items()}
             least = best["µJ/token"]
             saved = int8["µJ/token"] - least["µJ/token"]
             shares = [(int8[part] - least[part]) / saved if saved else None for part in PARTS]

@@ -24,7 +24,7 @@ def chain_tokens(accepted: float, drafts: int) -> float:
     """
     if not 0 <= accepted <= 1 or drafts < 0:
         raise ArgumentError("must be a probability and a number of proposals", got=(accepted, drafts))
-    return sum(accepted**k for k in range(drafts + 1))
+    return float(sum(accepted**k for k in range(drafts + 1)))
 
 
 def chain_speed_up(
