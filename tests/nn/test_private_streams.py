@@ -82,3 +82,19 @@ def test_a_dropped_micro_batch_is_not_seen():
     counts[1] = False
     with pytest.raises(ArgumentError, match="each step must have a micro-batch"):
         train_dropping(small, counts, 0)
+
+
+def test_products_of_ranks_are_emulated(gpt, tokens):
+    """NVFP4 on two ranks moves the logits as much as on the network itself: about a tenth, as blocks of E2M1 do."""
+    from hwsim.arch import load_accelerator
+    from hwsim.nn import emulate
+
+    machine, found = load_accelerator("edge-nvfp4"), []
+    with torch.no_grad():
+        for net in (gpt, PrivateStreams(gpt, 2, 1.0)):
+            exact = net(tokens)
+            with emulate(net, machine):
+                low = net(tokens)
+            found.append(float((low - exact).norm() / exact.norm()))
+    assert 0.05 < found[0] < 0.2
+    assert found[1] == pytest.approx(found[0], rel=0.2)
