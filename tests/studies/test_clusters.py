@@ -47,7 +47,8 @@ def test_dropcompute_from_end_to_end(tmp_path):
     assert float(own["speed-up"]) == pytest.approx(float(own["speed-up by formula"]), rel=0.01)
     for row in rows(folder, "curve"):
         assert float(row["finish"]) > 0
-        assert float(row["kept"]) == pytest.approx(float(row["kept by formula"]), abs=3e-3)
+        # 2,560 drawn workers, whose kept parts deviate by at most 0.15: four standard errors
+        assert float(row["kept"]) == pytest.approx(float(row["kept by formula"]), abs=4 * 0.15 / 2560**0.5)
     runs = rows(folder, "runs")
     for row in runs:
         assert 2 < float(row["loss"]) < 5.6

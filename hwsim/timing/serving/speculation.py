@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import accumulate
 from math import prod
-from operator import mul
 
 from hwsim.errors import ArgumentError
 
@@ -62,7 +61,7 @@ def tree_tokens(widths: Sequence[int], ranked: Sequence[float]) -> float:
     """
     if not all(1 <= width <= len(ranked) for width in widths) or min(ranked) < 0 or sum(ranked) > 1 + 1e-12:
         raise ArgumentError("must have a probability for each child", got=(tuple(widths), tuple(ranked)))
-    return 1 + sum(accumulate((sum(ranked[:width]) for width in widths), mul))
+    return 1 + sum(accumulate([float(sum(ranked[:width])) for width in widths], lambda so, far: so * far))
 
 
 def tree_nodes(widths: Sequence[int]) -> int:
