@@ -14,7 +14,8 @@ cuda: Any = numba_cuda  # it has no types; the simulator replaces this global in
 
 THREADS = 64
 
-numba.config.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # the simulator's too; a check may be small
+settings: Any = numba.config
+settings.CUDA_LOW_OCCUPANCY_WARNINGS = 0  # the simulator's too; a check may be small
 
 
 @cache
