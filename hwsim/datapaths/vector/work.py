@@ -72,29 +72,63 @@ def requantize(scheme: Scheme) -> Operator:
     return operator("quantize", "mxfp8")
 
 
+@lru_cache(maxsize=16)
+def rotate(size: int) -> Operator:
+    """The operator that turns tiles of `size` float32 numbers in front of their quantization."""
+    return operator("rotate", f"fp32.{size}")
+
+
+def delay_bits(rotation: int | None, lanes: int) -> int:
+    """Flip-flops of the delay lines of a rotation's network, of all lanes together.
+
+    Lanes hold neighbours (of a number of lanes that is no power of two, the next smaller one), so that butterflies
+    over nearer ones need no memory; a stage that reaches beyond holds the words between its two operands.
+    """
+    return 0 if rotation is None else 32 * max(0, rotation - _tile(lanes))
+
+
+def delay_edges(rotation: int | None, lanes: int) -> int:
+    """Clock edges of flip-flops of the delay lines for one element: a word in each stage that has one."""
+    return 0 if rotation is None else 32 * max(0, rotation.bit_length() - _tile(lanes).bit_length())
+
+
+def _tile(lanes: int) -> int:
+    return 1 << lanes.bit_length() - 1
+
+
 @lru_cache(maxsize=64)
-def lane_circuits(precision: str, softmax: str, schemes: tuple[Scheme, ...]) -> tuple[str, ...]:
-    """Circuits of one lane: every one that its operators use, once, and those of the requantisation of `schemes`."""
+def lane_circuits(
+    precision: str, softmax: str, schemes: tuple[Scheme, ...], rotation: int | None = None
+) -> Mapping[str, int]:
+    """Circuits of one lane and how many of each: every one that its operators use, once, those of the requantisation
+    of `schemes`, and a network of its own for tiles of `rotation`, an adder for each stage of butterflies."""
     uses: dict[str, None] = {}
     for kind in LANE:
         wanted = softmax if kind == "softmax" and softmax != "exact" else PRECISIONS[precision]
         uses.update(dict.fromkeys(recipe(kind, wanted).uses(64, 64)))
     for scheme in schemes:
         uses.update(dict.fromkeys(requantize(scheme).uses))
-    return tuple(uses)
+    copies = dict.fromkeys(uses, 1)
+    if rotation is not None:
+        for name, count in rotate(rotation).uses.items():
+            copies[name] = copies.get(name, 0) + round(count)
+    return copies
 
 
 @lru_cache(maxsize=64)
-def lane_area_um2(precision: str, softmax: str, schemes: tuple[Scheme, ...]) -> Quantity:
+def lane_area_um2(precision: str, softmax: str, schemes: tuple[Scheme, ...], rotation: int | None = None) -> Quantity:
     """Area of one lane at 45 nm, its pipeline's registers not included."""
-    areas = [unit_price(name).area for name in lane_circuits(precision, softmax, schemes)]
+    circuits = lane_circuits(precision, softmax, schemes, rotation)
+    areas = [unit_price(name).area.scaled(copies) for name, copies in circuits.items()]
     return total(areas, f"a lane of {len(areas)} circuits, {precision}, softmax {softmax}")
 
 
 @lru_cache(maxsize=512)
-def lane_depth(precision: str, softmax: str, schemes: tuple[Scheme, ...], stages: int) -> Quantity:
+def lane_depth(
+    precision: str, softmax: str, schemes: tuple[Scheme, ...], stages: int, rotation: int | None = None
+) -> Quantity:
     """FO4 of the longest stage of a lane whose circuits have `stages` stages each; registers stand between them."""
-    cuts = [depth(name, stages, DEPTHS).quantity for name in lane_circuits(precision, softmax, schemes)]
+    cuts = [depth(name, stages, DEPTHS).quantity for name in lane_circuits(precision, softmax, schemes, rotation)]
     return max(cuts, key=lambda one: one.value)
 
 
