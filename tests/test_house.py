@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hwsim"
 
 LAYERS = (
-    ("errors",), ("storage", "guard"), ("cache",), ("workbench", "jit"), ("formats",), ("quant",), ("trace",),
+    ("errors",), ("storage", "guard"), ("cache",), ("workbench", "jit"), ("content",), ("formats",), ("quant",), ("trace",),
     ("workloads",), ("rtl",), ("gates",), ("cost",), ("datapaths",), ("arch",), ("timing",), ("recipes",), ("nn",),
     ("evaluation",), ("search",), ("studies",), ("report",), ("verify",), ("testing",), ("cli",),
 )  # fmt: skip

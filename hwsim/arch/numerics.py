@@ -17,7 +17,6 @@ Order of operations of `Numerics.gemm`, each line in float32 with one rounding a
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim import content
 from hwsim.errors import ArgumentError, DesignError
 
 if TYPE_CHECKING:
@@ -102,9 +102,8 @@ class Numerics:
 
     @property
     def key(self) -> str:
-        """A name that two numerics share exactly if they give the same bits by construction."""
-        turned = [] if self.rotation is None else [repr(self.rotation)]
-        return "|".join((_scheme_key(self.activation), _scheme_key(self.weight), self.datapath.key, *turned))
+        """What two numerics share exactly if they give the same bits by construction (`hwsim.content`)."""
+        return content.key(self)
 
     @property
     def stochastic(self) -> bool:
@@ -318,12 +317,3 @@ def _epilogue(result: NDArray[np.float32], a: NDArray[np.float32], b: NDArray[np
         return result if alpha == 1 else result * alpha
     a_side = a if a.ndim == 0 else a[:, None]
     return (result * a_side) * b  # b of shape [N] lies along the columns
-
-
-def _scheme_key(scheme: Scheme) -> str:
-    """The scheme's name, with a digest of its facts where the catalogue has another scheme, or none, by that name."""
-    from hwsim import quant
-
-    if scheme.name in quant.names() and quant.get(scheme.name) == scheme:
-        return scheme.name
-    return f"{scheme.name}#{hashlib.sha256(repr(scheme).encode()).hexdigest()[:8]}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from hwsim import content
 from hwsim.arch.numerics import Numerics, Role
 from hwsim.errors import DesignError
 
@@ -38,7 +39,7 @@ class Policy:
         if not products.multiplies_activations:
             raise DesignError(
                 "must be given, or take activations on both ports: attention multiplies two activations",
-                got=products.key,
+                got=products.label,
                 where="numerics.attention",
             )
         sizes = sorted({one.rotation.size for one in self.numerics if one.rotation is not None})
@@ -59,10 +60,8 @@ class Policy:
 
     @property
     def key(self) -> str:
-        """A name that two policies share exactly if every layer computes the same bits."""
-        exceptions = [f"{pattern}={numerics.key if numerics else 'float32'}" for pattern, numerics in self.overrides]
-        attention = [f"attention={self.attention.key}"] if self.attention else []
-        return ";".join([self.default.key, *attention, *exceptions])
+        """What two policies share exactly if every layer computes the same bits (`hwsim.content`)."""
+        return content.key(self)
 
     @property
     def rotation(self) -> int | None:
