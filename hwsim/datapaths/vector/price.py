@@ -22,9 +22,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hwsim.cost.depths import depth
 from hwsim.cost.quantity import Quantity, total
-from hwsim.datapaths.vector.cost import DEPTHS, unit_price
+from hwsim.datapaths.vector.cost import unit_depth, unit_price
 from hwsim.datapaths.vector.operators import unroot
 from hwsim.errors import ArgumentError, UnknownName
 
@@ -102,9 +101,13 @@ def operator(
             raise ArgumentError(f"{name} must be at least 1", got=value, where=f"operator {kind}")
     if lane not in ("shared", "full"):
         raise ArgumentError("lane must be 'shared' or 'full'", got=lane, where=f"operator {kind}")
-    uses = recipe(kind, precision).uses(row, block)
+    return priced(kind, precision, recipe(kind, precision).uses(row, block), lane, stages)
+
+
+def priced(kind: str, precision: str, uses: Mapping[str, float], lane: Lane = "shared", stages: int = 1) -> Operator:
+    """An operator that uses circuits so many times for an element."""
     prices = {name: unit_price(name) for name in uses}
-    cuts = {name: depth(name, stages, DEPTHS) for name in uses}
+    cuts = {name: unit_depth(name, stages) for name in uses}
     copies = {name: math.ceil(count - 1e-9) if lane == "full" else 1 for name, count in uses.items()}
     source = " + ".join(f"{count:g} {name}" for name, count in uses.items()) or "no arithmetic"
 
