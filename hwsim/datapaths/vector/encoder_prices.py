@@ -10,7 +10,7 @@ percentile of the errors on those is the error of what the fit prices.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 
@@ -162,7 +162,7 @@ def write(progress: Callable[[str], None] = lambda line: None) -> None:
     made = {}
     for encoder in samples():
         progress(encoder.name)
-        made[encoder.name] = measured(encoder.unit(), lambda rng, steps, one=encoder: stream(one, rng, steps))
+        made[encoder.name] = measured(encoder.unit(), partial(stream, encoder))
     by = "python -m hwsim.datapaths.vector.encoder_prices"
     ENCODERS.write_text(csv_text(made, by), encoding="utf-8")
     tool = next(iter(made.values())).source.partition(", ")[2]

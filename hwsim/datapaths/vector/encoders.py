@@ -182,11 +182,11 @@ class Encoder:
             code = np.where((field > 1) & (e > 0), self.largest, code)
         code = np.where((e == 0) | (m == 0), 0, code)
         if not self.signed:
-            return code.astype(np.uint64)
+            return np.asarray(code, np.uint64)
         sign = word >> 31 & 1
         if self.form.is_integer:
-            return (np.where(sign == 1, -code, code) & (1 << self.form.bits) - 1).astype(np.uint64)
-        return (code | sign << self.form.bits - 1).astype(np.uint64)
+            return np.asarray(np.where(sign == 1, -code, code) & (1 << self.form.bits) - 1, np.uint64)
+        return np.asarray(code | sign << self.form.bits - 1, np.uint64)
 
     def _divisor(self, count: int, codes: Words | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Significand, its leading bit at `divisor_mantissa`, and exponent of that bit."""
