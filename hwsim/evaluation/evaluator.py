@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from hwsim import workbench
 from hwsim.errors import ArgumentError, DesignError, HwsimError, LostTask, LostWorkers, TraceError
-from hwsim.evaluation import in_gates, measures, steps
+from hwsim.evaluation import measures, steps
 from hwsim.evaluation.accuracy import SQNR, Measured, Metric, mean_sqnr_db
 from hwsim.evaluation.energy import Counted
 from hwsim.evaluation.memo import Memo
@@ -21,6 +21,7 @@ from hwsim.evaluation.model_sources import identity
 from hwsim.evaluation.pricing import Priced, forward_work, price
 from hwsim.evaluation.records import Evaluation
 from hwsim.evaluation.steps import Step, operands_of
+from hwsim.evaluation.synthesis import areas
 from hwsim.trace import Workload
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ class Evaluator:
     def price(self, accelerator: Accelerator) -> Priced:
         """Plan, energy and area, without any accuracy; raises as a whole evaluation does."""
         counted = self.counted(accelerator.policy, accelerator.array.dataflow.order)
-        logic = in_gates.areas(accelerator) if self.energy_kind == "gates" else None
+        logic = areas(accelerator) if self.energy_kind == "gates" else None
         return price(self.work, accelerator, counted, self.energy_kind, logic, self._plans.pop(accelerator, None))
 
     def counted(self, policy: Policy, order: Dataflow) -> dict[int, Counted]:

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwsim.errors import HwsimError
+from hwsim.evaluation.evaluator import Evaluator
 from hwsim.evaluation.synthesis import Synthesis
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
     from hwsim.cost import Breakdown
-    from hwsim.cost.gates import Logic
-    from hwsim.datapaths.base import Datapath
     from hwsim.evaluation.memo import Memo
     from hwsim.trace import Trace
 
@@ -81,7 +80,6 @@ def confirm(
         synthesis: one that is under way already.
     """
     from hwsim import cost
-    from hwsim.evaluation.evaluator import Evaluator
 
     designs = list(designs)
     progress(0, len(designs), "synthesis")
@@ -122,11 +120,3 @@ LOGIC = ("products", "scaling", "alignment", "accumulation", "tables", "logic")
 
 def _logic(breakdown: Breakdown) -> float:
     return sum(part.value for name, part in breakdown.parts.items() if name in LOGIC)
-
-
-def areas(accelerator: Accelerator) -> dict[Datapath, Logic]:
-    """Synthesised area of every unit of a machine."""
-    from hwsim.datapaths.pricing import unit_logic
-
-    units = dict.fromkeys(numerics.datapath for numerics in accelerator.policy.numerics)
-    return {datapath: unit_logic(datapath) for datapath in units}
