@@ -15,7 +15,7 @@ import warnings
 
 import typer
 
-from hwsim.cli import models, designs, ask, serving, explain, files, circuits, verify, catalogue, caches  # isort: skip  # noqa: F401 - their commands register themselves, in this order
+from hwsim.cli import models, designs, ask, serving, explain, files, circuits, verify, catalogue, caches, doctor, new  # isort: skip  # noqa: F401 - their commands register themselves, in this order
 from hwsim.cli.app import app
 from hwsim.errors import HwsimError, Stopped
 from hwsim.guard import stopping
