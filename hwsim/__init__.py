@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hwsim.search import explore, load_study, sweep
     from hwsim.trace import load_trace
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 _HOME = {
     "quantize": "hwsim.quant",

@@ -1,7 +1,7 @@
 """Pages that run: their blocks are executed in the order of the page, in an empty folder, as a reader would.
 
-A block ``sh`` holds ``hwsim`` commands and ``cat > FILE <<'END'`` texts, a block ``python`` code that shares its names
-with those before it. A block ``text`` behind one of them is what it printed: all of it, or, where it has a line
+A block ``sh`` holds ``hwsim`` commands, or others of a shell; a block ``python`` code that shares its names with
+those before it. A block ``text`` behind one of them is what it printed: all of it, or, where it has a line
 ``...``, at least its other lines in their order. ``python tests/pages.py PAGE...`` writes whole ones anew.
 """
 
@@ -64,9 +64,9 @@ def run(page, folder):
 
 def _shell(text):
     printed = ""
-    for line in re.split(r"\n(?!\s|END)(?=[a-z#])", text.replace("\\\n", " ").strip("\n")) if "<<" not in text else [
-        text
-    ]:
+    for line in (
+        re.split(r"\n(?!\s|END)(?=[a-z#])", text.replace("\\\n", " ").strip("\n")) if "<<" not in text else [text]
+    ):
         words = line.strip()
         if not words or words.startswith("#"):
             continue

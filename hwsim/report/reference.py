@@ -1,6 +1,6 @@
 """The reference under ``docs/reference``: a page for each catalogue, written from its entries and nothing else.
 
-``python -m hwsim.report.reference docs/reference`` makes it anew; the tests compare the folder with what it would write.
+``python -m hwsim.report.reference docs/reference`` makes it anew; the tests compare it with what it would write.
 """
 
 from __future__ import annotations
