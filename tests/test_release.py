@@ -1,4 +1,4 @@
-"""What a release states: one version, types that a user's own checker sees, a citation, a notice of what is bundled."""
+"""What a release states: one version, types that a user's own checker sees, a citation, a notice of what is in it."""
 
 from __future__ import annotations
 
@@ -53,10 +53,15 @@ def test_the_notice_names_every_folder_of_data():
 @pytest.mark.slow  # mypy reads the whole package: a minute
 def test_a_users_type_checker_sees_the_types(tmp_path):
     (tmp_path / "mine.py").write_text(SCRIPT)
+    options = ["--strict", "--follow-imports=silent", "--cache-dir", str(tmp_path)]
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir", str(tmp_path), "mine.py"],
-        cwd=tmp_path, env={"PATH": "/usr/bin:/bin", "MYPYPATH": str(ROOT)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-m", "mypy", *options, "mine.py"],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", "MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     lines = done.stdout.splitlines()
     assert "untyped" not in done.stdout
     assert 'mine.py:7: note: Revealed type is "hwsim.evaluation.records.Evaluation"' in lines
