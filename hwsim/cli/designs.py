@@ -181,7 +181,10 @@ def _held(text: str) -> tuple[str, str]:
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(help="folder of a study, finished or not")]) -> None:
+def report(
+    folder: Annotated[Path, typer.Argument(help="folder of a study, finished or not")],
+    figures: Annotated[Path | None, typer.Option(help="folder for figures of a paper, SVG and PDF")] = None,
+) -> None:
     """Write report.html of a study again."""
     import hwsim
     from hwsim.search import load_study
@@ -192,6 +195,11 @@ def report(folder: Annotated[Path, typer.Argument(help="folder of a study, finis
         study.write(folder)
     page = hwsim.write_report(study, folder)
     give(_found(study, page))
+    if figures is not None:
+        from hwsim.report import write_figures
+
+        for path in write_figures(study, figures):
+            typer.echo(str(path))
     typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {page}")
 
 

@@ -40,7 +40,10 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
             "hwsim explore mine_space.toml --trace traces/mine --trials 12 --no-gates --out reports/mine",
         ),
     ),
-    "report": (("the page of a study, again", "hwsim report reports/mine"),),
+    "report": (
+        ("the page of a study, again", "hwsim report reports/mine"),
+        ("its figures for a paper, as SVG and PDF", "hwsim report reports/mine --figures figures"),
+    ),
     "query": (
         (
             "the best design under a limit, and how sure that is",
