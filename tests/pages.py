@@ -64,16 +64,13 @@ def run(page, folder):
 
 def _shell(text):
     printed = ""
-    for line in (
-        re.split(r"\n(?!\s|END)(?=[a-z#])", text.replace("\\\n", " ").strip("\n")) if "<<" not in text else [text]
-    ):
+    for line in [text] if "<<" in text else text.replace("\\\n", " ").splitlines():
         words = line.strip()
         if not words or words.startswith("#"):
             continue
         if words.startswith("hwsim ") and "<<" not in words and "|" not in words:
             out, told = io.StringIO(), io.StringIO()
-            settings = {"COLUMNS": "200"} | dict(os.environ)
-            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(told), _environment(settings):
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(told), _wide():
                 status = cli.run(shlex.split(words, comments=True)[1:])
             assert status == 0, f"{words}: {told.getvalue()[-2000:]}"
             printed += out.getvalue()
@@ -85,14 +82,17 @@ def _shell(text):
 
 
 @contextlib.contextmanager
-def _environment(settings):
-    before = dict(os.environ)
-    os.environ.update(settings)
+def _wide():
+    """Tables as wide as on a terminal of 200 columns, whatever this one is."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "200"
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
 
 
 def shown(printed):

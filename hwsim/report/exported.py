@@ -22,7 +22,8 @@ def write_tables(tables: Sequence[Table], folder: str | Path) -> list[Path]:
     Raises:
         StorageError: a file cannot be written.
     """
-    where, written = Path(folder), []
+    where = Path(folder)
+    written: list[Path] = []
     where.mkdir(parents=True, exist_ok=True)
     for table in tables:
         name = table.name.replace(" ", "_")

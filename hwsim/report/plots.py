@@ -6,14 +6,15 @@ limits and size as ever and saves by ``axes.figure.savefig("front.pdf")``. Nothi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from hwsim.errors import ArgumentError, UnknownName
 from hwsim.notebook import significant
 from hwsim.report.figures import draw_view, families
-from hwsim.report.style import GRID, INK, colours, settings
+from hwsim.report.style import GRID, INK, colours, settings, styled
 from hwsim.storage import write_whole
 
 if TYPE_CHECKING:
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 By = Literal["component", "layer", "level"]
 
 _DETAIL = {"component": "energy_pj", "layer": "by_layer_pj", "level": "by_level_pj"}
-VECTOR = ("svg", "pdf", "png")
+KINDS = ("svg", "pdf", "png")
+SIZE = (6.4, 4.2)
+"""Inches, as a column of a paper takes it at full width."""
 
 
 def plot_pareto(study: Study, x: str = "", y: str = "", axes: Axes | None = None) -> Axes:
@@ -93,8 +96,7 @@ def plot_layers(found: Evaluation | Point, axes: Axes | None = None) -> Axes:
         ArgumentError: the design has no breakdown by layer.
     """
     energies = _parts(found, "layer")
-    detail = found.detail() if callable(found.detail) else found.detail
-    sqnr: Mapping[str, float] = detail.get("sqnr_db", {})
+    sqnr: Mapping[str, float] = _detail(found).get("sqnr_db", {})
     with settings():
         target = _axes(axes)
         shade = colours(["energy", "sqnr"])
@@ -118,31 +120,36 @@ def write_figures(study: Study, folder: str | Path, kinds: tuple[str, ...] = ("s
     and the energy of the least-energy design by component and by layer, where it is known; returns the paths.
 
     Raises:
-        UnknownName: a kind that is not one of `VECTOR`. ArgumentError: the study has no feasible design.
+        UnknownName: a kind that is not one of `KINDS`. ArgumentError: the study has no feasible design.
     """
     import io
 
     import matplotlib.pyplot as plt
 
     for kind in kinds:
-        if kind not in VECTOR:
-            raise UnknownName("kind of figure", kind, VECTOR)
+        if kind not in KINDS:
+            raise UnknownName("kind of figure", kind, KINDS)
     first, *rest = study.objectives
-    drawn = {f"front-{x}": plot_pareto(study, x, first) for x in rest or [first]}
+    drawn: dict[str, Callable[[Axes], object]] = {
+        f"front-{x}": functools.partial(plot_pareto, study, x, first) for x in rest or [first]
+    }
     least = min(study.pareto, key=lambda point: point.values.get("energy_uj", 0.0))
     if least.detail.get("energy_pj"):
-        drawn["energy-component"] = plot_breakdown(least)
+        drawn["energy-component"] = functools.partial(plot_breakdown, least, "component")
     if least.detail.get("by_layer_pj"):
-        drawn["energy-layer"] = plot_layers(least)
-    where, written = Path(folder), []
+        drawn["energy-layer"] = functools.partial(plot_layers, least)
+    where = Path(folder)
+    written: list[Path] = []
     where.mkdir(parents=True, exist_ok=True)
-    for name, axes in drawn.items():
-        with settings():
+    for name, draw in drawn.items():
+        with styled():
+            figure, axes = plt.subplots(figsize=SIZE, layout="constrained")
+            draw(axes)
             for kind in kinds:
                 buffer = io.BytesIO()
-                axes.figure.savefig(buffer, format=kind, bbox_inches="tight", metadata=_DATELESS[kind])
+                figure.savefig(buffer, format=kind, bbox_inches="tight", metadata=_DATELESS[kind])
                 written.append(write_whole(where / f"{name}.{kind}", buffer.getvalue()))
-        plt.close(axes.figure)  # type: ignore[arg-type]  # a figure, not a part of one
+        plt.close(figure)
     return written
 
 
@@ -159,12 +166,17 @@ def _axes(axes: Axes | None) -> Any:
         return axes
     import matplotlib.pyplot as plt
 
-    return plt.subplots(figsize=(6.4, 4.2), layout="constrained")[1]
+    return plt.subplots(figsize=SIZE, layout="constrained")[1]
+
+
+def _detail(found: Evaluation | Point) -> Mapping[str, Any]:
+    detail = found.detail
+    made: Mapping[str, Any] = detail() if callable(detail) else detail
+    return made
 
 
 def _parts(found: Evaluation | Point, by: By) -> Mapping[str, float]:
-    detail = found.detail() if callable(found.detail) else found.detail
-    parts: Mapping[str, float] = detail.get(_DETAIL[by], {})
+    parts: Mapping[str, float] = _detail(found).get(_DETAIL[by], {})
     if not parts:
         raise ArgumentError(f"the design must have a breakdown by {by}", where="plot")
     return parts
