@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from hwsim.cli import completion
 from hwsim.cli.output import Command, answering
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 
 class App(typer.Typer):
     """An application whose commands answer in JSON too (`hwsim.cli.output`)."""
 
-    def command(self, name: str | None = None, **settings: Any) -> Any:
+    def command(self, name: str | None = None, **settings: Any) -> Callable[[F], F]:
         """Register a command; arguments as those of `typer.Typer.command`."""
         settings.setdefault("cls", Command)
         register = super().command(name, **settings)
 
-        def registered(command: Callable[..., Any]) -> Callable[..., Any]:
+        def registered(command: F) -> F:
             register(answering(command))
             return command
 

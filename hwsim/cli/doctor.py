@@ -75,8 +75,8 @@ def doctor(
         typer.echo(f"to get {one.part}: {one.install}")
     if not missing:
         typer.echo("nothing is missing")
-    for name, value in timings.items():
-        typer.echo(f"{name}: {value:.3g}")
+    for name, time_or_ratio in timings.items():
+        typer.echo(f"{name}: {time_or_ratio:.3g}")
 
 
 def survey() -> Iterator[Found]:

@@ -161,12 +161,13 @@ _DATELESS: Mapping[str, Any] = {
 """So that the same study gives the same bytes."""
 
 
-def _axes(axes: Axes | None) -> Any:
+def _axes(axes: Axes | None) -> Axes:
     if axes is not None:
         return axes
     import matplotlib.pyplot as plt
 
-    return plt.subplots(figsize=SIZE, layout="constrained")[1]
+    made: Axes = plt.subplots(figsize=SIZE, layout="constrained")[1]
+    return made
 
 
 def _detail(found: Evaluation | Point) -> Mapping[str, Any]:
