@@ -62,6 +62,8 @@ def settings() -> Iterator[None]:
 
     with matplotlib.rc_context(_SETTINGS):
         yield
+        shows = matplotlib.is_interactive()  # a notebook turns it on when it makes its first figure
+    matplotlib.interactive(shows)
 
 
 @contextmanager
