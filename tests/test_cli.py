@@ -178,6 +178,7 @@ def test_what_is_known_by_name_is_listed(capsys):
     assert "layers wgrad: nvfp4.fp4atw_sr.zeros × nvfp4.fp4atw_sr.zeros" in out.splitlines()
     assert "from 0.96 of the steps on: dgrad, wgrad in high precision" in out.splitlines()
     assert recipes.get("fp4-all-the-way-qaf").claims[0] in out
-    status, _, err = _run(capsys, "list", "colours")
+    status, _, err = _run(capsys, "list", "zzz")
     assert status == 2
-    assert err.startswith("hwsim: list must be one of formats, machines, models, recipes, schemes, spaces, studies")
+    kinds = "formats, machines, models, recipes, schemes, spaces, studies, units, workloads"
+    assert err.startswith(f"hwsim: list must be one of {kinds}, got 'zzz'")
