@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from hwsim.evaluation import evaluate
     from hwsim.nn import capture, emulate
     from hwsim.quant import fake_quantize, quantize
-    from hwsim.report import write_report
+    from hwsim.report import plot_breakdown, plot_layers, plot_pareto, write_report
     from hwsim.search import explore, load_study, sweep
     from hwsim.trace import load_trace
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
 
 _HOME = {
     "quantize": "hwsim.quant",
@@ -32,6 +32,9 @@ _HOME = {
     "load_study": "hwsim.search",
     "sweep": "hwsim.search",
     "write_report": "hwsim.report",
+    "plot_pareto": "hwsim.report",
+    "plot_breakdown": "hwsim.report",
+    "plot_layers": "hwsim.report",
 }
 _ROOMS = ("datapaths", "formats", "quant", "timing", "verify")
 
@@ -52,6 +55,9 @@ __all__ = [  # noqa: RUF022  (in the order of the straight line)
     "load_study",
     "sweep",
     "write_report",
+    "plot_pareto",
+    "plot_breakdown",
+    "plot_layers",
 ]
 
 

@@ -173,11 +173,12 @@ def test_what_is_known_by_name_is_listed(capsys):
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()] == recipes.names()
     assert f"{'nvidia-nvfp4':26} {recipes.get('nvidia-nvfp4').title}" in out.splitlines()
-    assert "gpt" in _run(capsys, "list", "models")[1].splitlines()
+    assert "gpt" in [line.split()[0] for line in _run(capsys, "list", "models")[1].splitlines()]
     status, out, _ = _run(capsys, "list", "recipes", "--detail", "fp4-all-the-way-qaf")
     assert "layers wgrad: nvfp4.fp4atw_sr.zeros × nvfp4.fp4atw_sr.zeros" in out.splitlines()
     assert "from 0.96 of the steps on: dgrad, wgrad in high precision" in out.splitlines()
     assert recipes.get("fp4-all-the-way-qaf").claims[0] in out
-    status, _, err = _run(capsys, "list", "colours")
+    status, _, err = _run(capsys, "list", "zzz")
     assert status == 2
-    assert err.startswith("hwsim: list must be one of machines, models, recipes, schemes, spaces, studies")
+    kinds = "formats, machines, models, recipes, schemes, spaces, studies, units, workloads"
+    assert err.startswith(f"hwsim: list must be one of {kinds}, got 'zzz'")

@@ -15,9 +15,13 @@ import hwsim
 from hwsim import studies
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = ("docs/architecture.md", "docs/extending.md", "CONTRIBUTING.md", "README.md")
+PAGES = (
+    "docs/architecture.md", "docs/extending.md", "docs/fidelity.md", "docs/papers.md", "docs/questions.md",
+    *(f"docs/tutorials/{path.name}" for path in sorted((ROOT / "docs" / "tutorials").glob("*.md"))),
+    "CONTRIBUTING.md", "README.md",
+)  # fmt: skip
 TOP = "hwsim|models|traces|dse|reports|tests|docs"
-MADE = ("reports/run", "reports/my_cnn", "traces/gpt", "traces/my_cnn")
+MADE = ("reports/run", "reports/my_cnn", "traces/gpt", "traces/my_cnn", "traces/spirals", "results/")
 """What commands of the pages write."""
 
 
@@ -83,7 +87,7 @@ def test_the_layers_of_the_pages_are_those_that_are_checked():
     (node,) = [one for one in assigned if getattr(one.targets[0], "id", "") == "LAYERS"]
     layers = ast.literal_eval(node.value)
     page = _text("docs/architecture.md").partition("## Layers")[2]
-    line = re.search(r"`errors` <.*?`cli`", page, re.DOTALL)
+    line = re.search(r"`errors`, .*?`cli`", page, re.DOTALL)
     assert line is not None
     assert [re.findall(r"`(\w+)`", part) for part in line[0].split("<")] == [list(rooms) for rooms in layers]
     table = _text("CONTRIBUTING.md").partition("| room |")[2].partition("A module imports")[0]

@@ -287,7 +287,7 @@ def files(tiny_trace, tmp_path_factory):
 def no_figures(monkeypatch):
     """A report without its figures: they are drawn from what was checked before."""
     monkeypatch.setattr("hwsim.report.figures.overview", lambda study: b"")
-    monkeypatch.setattr("hwsim.report.page.render", lambda study: repr((study.chances(), study.table().shape)))
+    monkeypatch.setattr("hwsim.report.page.render", lambda study: repr((study.chances(), study.to_pandas().shape)))
 
 
 def _spoil(files: Files, kind: str, count: int) -> None:

@@ -24,6 +24,7 @@ from hwsim.arch.memory import Memory
 from hwsim.arch.parts import Array, VectorUnit
 from hwsim.arch.policy import Policy
 from hwsim.errors import DesignError, UnknownName
+from hwsim.notebook import heading, table
 
 Objective = Literal["traffic", "energy", "time", "edp", "nominal"]
 
@@ -74,6 +75,18 @@ class Accelerator:
         # a part of the fields: prices are looked up by machine for every product of every design of a search
         array, sizes = self.arrays[0], tuple(memory.kib for memory in self.memories)
         return hash((self.name, array.rows, array.cols, array.dataflow.name, sizes, self.clock_ghz, self.node_nm))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: arithmetic, array, clock, and every memory."""
+        array = self.array
+        rows = [
+            ("arithmetic", self.policy.default.label),
+            ("unit", self.policy.default.datapath.name),
+            ("array", f"{array.rows} × {array.cols}, {array.dataflow.name}"),
+            ("clock", f"{self.clock_ghz:g} GHz at {self.node_nm} nm"),
+            *((memory.name, f"{memory.kib:g} KiB" if memory.kib else "no limit") for memory in self.memories),
+        ]
+        return heading(self.name, "Accelerator") + table(("part", "what it is"), rows, left=2)
 
     @property
     def array(self) -> Array:

@@ -15,7 +15,8 @@ import warnings
 
 import typer
 
-from hwsim.cli import models, designs, peers, ask, serving, explain, files, circuits, verify, catalogue, caches  # isort: skip  # noqa: F401 - their commands register themselves, in this order
+from hwsim.cli import models, designs, peers, ask, serving, explain, files  # isort: skip  # noqa: F401 - they register
+from hwsim.cli import circuits, verify, catalogue, caches, doctor, new  # isort: skip  # noqa: F401 - in this order
 from hwsim import cache
 from hwsim.cli.app import app
 from hwsim.errors import HwsimError, Stopped

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwsim.cli.app import app
+from hwsim.cli.output import give
 from hwsim.cli.terminal import show_table
 
 if TYPE_CHECKING:
@@ -31,15 +31,12 @@ def query(
         list[str] | None, typer.Option(help='a condition, repeatable: "area_mm2<=0.5", "tokens_s>=200", "unit=nvfp4"')
     ] = None,
     maximize: Annotated[str | None, typer.Option(help="in place of --minimize: tokens, efficiency, density")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Ask a study for its best design under conditions, and how far the answer can be trusted."""
     import hwsim
 
     answer = hwsim.load_study(folder).query(minimize, where or (), maximize)
-    if as_json:
-        typer.echo(json.dumps(answer.to_dict(), indent=1))
-        return
+    give(answer.to_dict())
     for line in answer_lines(answer):
         typer.echo(line)
 
@@ -107,7 +104,6 @@ def diff(
     first: Annotated[str, typer.Argument(help="a design, STUDY_FOLDER:NUMBER, or a machine: its name or TOML file")],
     second: Annotated[str, typer.Argument(help="another one")],
     trace: Annotated[Path | None, typer.Option(help="folder of a trace, to price two machines on")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Say what separates two designs: knob by knob, measure by measure, component by component."""
     import hwsim
@@ -115,9 +111,7 @@ def diff(
 
     opened = None if trace is None else hwsim.load_trace(trace)
     found = difference(_design(first, opened), _design(second, opened))
-    if as_json:
-        typer.echo(json.dumps(found.to_dict(), indent=1))
-        return
+    give(found.to_dict())
     show_table(
         ("knob", "first", "second"),
         [(name, *("–" if one is None else str(one) for one in values)) for name, values in found.knobs.items()],

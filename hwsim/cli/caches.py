@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from hwsim.cli.app import app
+from hwsim.cli.output import give
 from hwsim.cli.terminal import show_table
 
 What = Literal["show", "verify", "clear"]
@@ -20,13 +21,17 @@ def cache_command(
     from hwsim import cache
 
     if what == "clear":
-        typer.echo(f"{cache.clear()} records removed")
+        removed = cache.clear()
+        give({"removed": removed})
+        typer.echo(f"{removed} records removed")
         return
     base = cache.root()
     if base is None:
+        give({"folder": None, "kinds": []})
         typer.echo("no cache: this user has no home; set HWSIM_CACHE_DIR")
         return
     held = cache.survey(verify=what == "verify")
+    give({"folder": base, "kinds": held})
     rows = [
         (one.kind, str(one.files), f"{one.size_bytes / 1e6:.1f}", *([str(len(one.damaged))] * (what == "verify")))
         for one in held

@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from hwsim.cli.app import Force, Liberty, Out, app
+from hwsim.cli.app import Force, Liberty, Machine, Out, app
+from hwsim.cli.output import give
 from hwsim.cli.terminal import progress, show_table
 
 Delay = Literal["zero", "unit"]
@@ -23,7 +24,9 @@ def rtl(
     """Write the Verilog of a circuit, a self-checking bench, and golden vectors of the emulator."""
     from hwsim.datapaths.circuits import write
 
-    for path in write(name, out, rows=rows, force=force):
+    written = list(write(name, out, rows=rows, force=force))
+    give({"files": written})
+    for path in written:
         typer.echo(str(path))
 
 
@@ -43,6 +46,19 @@ def synth(
     with progress("synthesis") as advance:
         synth_all([(unit.verilog, unit.top) for unit in units], library, advance)
     found = [map_to_gates(unit, library) for unit in units]
+    give(
+        {
+            "circuits": [
+                {
+                    "name": one.name, "area_um2": one.area_um2, "area_ge": one.area_ge, "cells": one.result.cells,
+                    "flip_flops": one.result.flip_flops, "levels": one.result.levels,
+                }
+                for one in found
+            ],
+            "liberty": found[0].result.liberty,
+            "tool": found[0].result.tool,
+        }
+    )  # fmt: skip
     show_table(
         ("circuit", "area µm²", "NAND2s", "cells", "flip-flops", "levels"),
         [
@@ -59,7 +75,7 @@ def synth(
 @app.command()
 def power(
     trace: Annotated[Path, typer.Argument(help="folder of a trace")],
-    machine: Annotated[str, typer.Argument(help="a machine of the workbench, or a TOML file")],
+    machine: Machine,
     delay: Annotated[Delay, typer.Option(help="zero: no glitches; unit: those of equal gate delays")] = "zero",
     liberty: Liberty = None,
 ) -> None:
@@ -70,12 +86,21 @@ def power(
 
     gemms = hwsim.load_trace(trace).gemms("forward")
     accelerator = hwsim.load_accelerator(machine)
+    rows = []
     for layer in trace_power(gemms, accelerator, delay=delay, liberty=liberty or DEFAULT_LIBERTY):
         if layer is not None:
+            rows.append(
+                {
+                    "layer": layer.layer, "energy_per_mac_fj": layer.energy_per_mac_fj,
+                    "toggles_per_mac": layer.toggles_per_mac, "energy_pj": layer.energy_pj,
+                    "provenance": layer.provenance,
+                }
+            )  # fmt: skip
             typer.echo(
                 f"{layer.layer:28} {layer.energy_per_mac_fj:9.2f} fJ/MAC {layer.toggles_per_mac:8.1f} toggles/MAC "
                 f"{layer.energy_pj * 1e-6:9.3f} µJ   {layer.provenance}"
             )
+    give({"layers": rows})
 
 
 @app.command()
@@ -91,4 +116,6 @@ def calibrate(
     from hwsim.evaluation.calibration.calibrate import write
     from hwsim.gates.liberty import DEFAULT_LIBERTY
 
-    typer.echo(str(write(trace, out, liberty or DEFAULT_LIBERTY, node_nm, typer.echo, unit, force)))
+    page = write(trace, out, liberty or DEFAULT_LIBERTY, node_nm, typer.echo, unit, force)
+    give({"page": page})
+    typer.echo(str(page))

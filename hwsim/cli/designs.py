@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from hwsim.cli.app import Force, Out, Seed, app
+from hwsim.cli import completion
+from hwsim.cli.app import Force, Machine, Out, Seed, Space, app
+from hwsim.cli.output import give
 from hwsim.cli.serving import Chips, LinkName, Statistics, evaluate_model, show_phase
 from hwsim.cli.terminal import progress, show_evaluation, show_study
 
@@ -23,8 +24,14 @@ TRACED_ROWS = 256
 
 @app.command()
 def evaluate(
-    trace: Annotated[str, typer.Argument(help="folder of a trace, or a model of the catalogue (llama3-70b)")],
-    machine: Annotated[str, typer.Argument(help="a machine of the workbench (edge-nvfp4), or a TOML file")],
+    trace: Annotated[
+        str,
+        typer.Argument(
+            help="folder of a trace, its name (gpt-small), or a model of the catalogue (llama3-70b)",
+            autocompletion=completion.traces,
+        ),
+    ],
+    machine: Machine,
     accuracy: Annotated[
         AccuracyKind, typer.Option(help="replay: SQNR of the recorded GEMMs; rerun: the model's own metric")
     ] = "replay",
@@ -40,7 +47,6 @@ def evaluate(
     chips: Chips = 1,
     link: LinkName = "nvlink3",
     statistics: Statistics = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Price one machine on one trace, or on a whole model: each number with its source."""
     import hwsim
@@ -50,22 +56,20 @@ def evaluate(
     if trace in names() or trace.endswith((".toml", ".json")):
         found = evaluate_model(trace, machine, phase, batch, context, chips, link, statistics)
         if isinstance(found, Phased):
-            show_phase(found, as_json)
+            show_phase(found)
             return
         result = found
     else:
         result = hwsim.evaluate(
             hwsim.load_trace(trace), hwsim.load_accelerator(machine), accuracy=accuracy, energy=energy
         )
-    if as_json:
-        typer.echo(json.dumps({"values": result.values(), "detail": result.detail()}, indent=1))
-    else:
-        show_evaluation(result)
+    give({"values": result.values(), "detail": result.detail()})
+    show_evaluation(result)
 
 
 @app.command()
 def explore(
-    space: Annotated[str, typer.Argument(help="a design space of the workbench (edge-lm), or a TOML file")],
+    space: Space,
     out: Out = Path("reports/run"),
     trace: Annotated[
         list[Path] | None,
@@ -108,6 +112,7 @@ def explore(
         study = with_baselines(study, loaded, hwsim.load_trace(traces[0]), baseline)
         study.write(out)
     page = hwsim.write_report(study, out)
+    give(_found(study, page))
     show_study(study)
     typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {page}")
     known = study.certificate
@@ -124,7 +129,7 @@ def explore(
 
 @app.command()
 def sweep(
-    space: Annotated[str, typer.Argument(help="a design space of the workbench (edge-lm), or a TOML file")],
+    space: Space,
     out: Out = Path("reports/sweep"),
     trace: Annotated[
         list[Path] | None,
@@ -158,6 +163,7 @@ def sweep(
 
 def _show_sweep(study: Study, out: Path) -> None:
     facts = study.manifest
+    give(_found(study, out))
     if study.points:
         show_study(study)
     typer.echo(
@@ -194,6 +200,7 @@ def worker(
     loaded = load_space(space).held(dict(_held(one) for one in keep or ()))
     with progress(f"shard {shard}") as advance:
         folder = work(loaded, trace, shard, out, points, workers, force, advance)
+    give({"shard": shard, "folder": folder})
     typer.echo(f"shard {shard} is finished: {folder}")
 
 
@@ -219,7 +226,10 @@ def _held(text: str) -> tuple[str, str]:
 
 
 @app.command()
-def report(folder: Annotated[Path, typer.Argument(help="folder of a study, finished or not")]) -> None:
+def report(
+    folder: Annotated[Path, typer.Argument(help="folder of a study, finished or not")],
+    figures: Annotated[Path | None, typer.Option(help="folder for figures of a paper, SVG and PDF")] = None,
+) -> None:
     """Write report.html of a study again."""
     import hwsim
     from hwsim.search import load_study
@@ -228,12 +238,19 @@ def report(folder: Annotated[Path, typer.Argument(help="folder of a study, finis
     study = load_study(folder)
     with owned(folder, "study"):
         study.write(folder)
-    typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {hwsim.write_report(study, folder)}")
+    page = hwsim.write_report(study, folder)
+    give(_found(study, page))
+    if figures is not None:
+        from hwsim.report import write_figures
+
+        for path in write_figures(study, figures):
+            typer.echo(str(path))
+    typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {page}")
 
 
 @app.command()
 def study(
-    name: Annotated[str, typer.Argument(help="one of hwsim list studies")],
+    name: Annotated[str, typer.Argument(help="one of hwsim list studies", autocompletion=completion.studies)],
     out: Annotated[Path | None, typer.Option("--out", help="folder; reports/study-NAME without it")] = None,
     quick: Annotated[bool, typer.Option(help="a small grid, to see that it runs")] = False,
     force: Force = False,
@@ -244,7 +261,18 @@ def study(
 
     page = run_study(name, out or Path("reports") / f"study-{name}", quick=quick, force=force)
     draw(page.parent)
+    give({"page": page})
     typer.echo(str(page))
+
+
+def _found(study: Study, written: Path) -> dict[str, Any]:
+    """What a search answers as JSON: how many designs, the front, what is certain of it, and where it lies."""
+    return {
+        "designs": len(study.points),
+        "front": [{"number": one.number, "knobs": dict(one.point), "values": one.values} for one in study.pareto],
+        "certificate": study.certificate,
+        "written": written,
+    }
 
 
 def _traces_of(models: tuple[str, ...], out: Path, space: str, fresh: bool) -> list[Path]:

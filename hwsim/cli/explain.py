@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hwsim.cli.app import app
+from hwsim.cli.app import Machine, app
 from hwsim.cli.designs import AccuracyKind, EnergyKind
+from hwsim.cli.output import give
 from hwsim.cli.terminal import show_table
 
 if TYPE_CHECKING:
@@ -32,11 +32,13 @@ SHORT = {
 @app.command()
 def explain(
     trace: Annotated[Path, typer.Argument(help="folder of a trace")],
-    machine: Annotated[str, typer.Argument(help="a machine of the workbench (edge-nvfp4), or a TOML file")],
+    machine: Machine,
     accuracy: Annotated[AccuracyKind, typer.Option(help="replay or rerun")] = "replay",
     energy: Annotated[EnergyKind, typer.Option(help="pann, trace or gates")] = "trace",
-    as_json: Annotated[bool, typer.Option("--json", help="print every row of every table as JSON")] = False,
     page: Annotated[Path | None, typer.Option(help="write every row of every table as an HTML page")] = None,
+    tables_to: Annotated[
+        Path | None, typer.Option("--tables", help="folder for a CSV of each table, and Parquet where pyarrow is")
+    ] = None,
 ) -> None:
     """Say where a design's cycles, bytes, picojoules and µm² go: by step, layer, tensor, level and component."""
     import hwsim
@@ -50,9 +52,13 @@ def explain(
         from hwsim.report.explained import write_explanation
 
         typer.echo(str(write_explanation(tables, f"{result.workload} on {result.accelerator.name}", page)))
-    if as_json:
-        typer.echo(json.dumps(to_json(tables), indent=1))
-    elif page is None:
+    if tables_to is not None:
+        from hwsim.report.exported import write_tables
+
+        for path in write_tables(tables, tables_to):
+            typer.echo(str(path))
+    give(to_json(tables))
+    if page is None and tables_to is None:
         for table in tables:
             _show(table)
 

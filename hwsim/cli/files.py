@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from hwsim.cli.app import app
+from hwsim.cli.output import give
 
 Kind = Literal["machine", "space"]
 
@@ -24,6 +25,7 @@ def schema(
     from hwsim.storage import write_whole
 
     made = machine_schema() if kind == "machine" else space_schema()
+    give(made)
     text = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
     if out is None:
         typer.echo(text, nl=False)

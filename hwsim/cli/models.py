@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from hwsim.cli import completion
 from hwsim.cli.app import Force, Model, Out, Seed, app
+from hwsim.cli.output import give
 from hwsim.cli.terminal import progress
 
 
@@ -25,6 +27,7 @@ def capture(
 
     trace = hwsim.capture(model, out=out, backward=backward, max_rows=max_rows, seed=seed, force=force)
     workload = trace.workload
+    give({"trace": out, "gemms": len(workload.gemms), "macs": workload.macs})
     typer.echo(f"{len(workload.gemms)} GEMMs, {workload.macs:,} MACs, as many as torch counts: {out}")
 
 
@@ -39,7 +42,10 @@ def train(
     seed: Seed = 0,
     recipe: Annotated[
         list[str] | None,
-        typer.Option(help="train in float32 and by this recipe, side by side; repeat for more (hwsim list recipes)"),
+        typer.Option(
+            help="train in float32 and by this recipe, side by side; repeat for more (hwsim list recipes)",
+            autocompletion=completion.recipes,
+        ),
     ] = None,
     seeds: Annotated[int, typer.Option(help="with recipes: how many seeds, from --seed on")] = 3,
     exact: Annotated[
@@ -62,6 +68,7 @@ def train(
             seed=seed,
             progress=lambda step, total, loss: advance(step, total, f"loss {loss:.3f}"),
         )
+    give({"checkpoint": trained.path, "steps": trained.steps, "metric": trained.metric})
     typer.echo(f"{trained.path}: {trained.steps} steps, metric {trained.metric}")
 
 
@@ -92,8 +99,18 @@ def _compare(
             force=force,
         )
     floor = found.noise_floor
-    for name in dict.fromkeys(name for name, _ in found.last):
-        if name != "float32":
-            mean, error = found.cost(name)
-            typer.echo(f"{name}: {mean:+.4f} nats above float32, standard error {error:.4f}, noise floor {floor:.4f}")
-    typer.echo(str(draw(folder)))
+    costs = {name: found.cost(name) for name in dict.fromkeys(name for name, _ in found.last) if name != "float32"}
+    page = draw(folder)
+    give(
+        {
+            "noise_floor_nats": floor,
+            "recipes": {
+                name: {"above_float32_nats": mean, "standard_error_nats": error}
+                for name, (mean, error) in costs.items()
+            },
+            "page": page,
+        }
+    )
+    for name, (mean, error) in costs.items():
+        typer.echo(f"{name}: {mean:+.4f} nats above float32, standard error {error:.4f}, noise floor {floor:.4f}")
+    typer.echo(str(page))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hwsim.cli.app import Force, Out, app
+from hwsim.cli.output import give
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
@@ -30,6 +31,10 @@ def export(
     from hwsim.evaluation.peers import export as write
 
     folder, told = write(_machine(design), _workload(trace, gemm or ()), to, out, force)
+    give({
+        "folder": folder, "products": len(told.products), "latency_cycles": told.latency_cycles,
+        "energy_pj": told.energy_pj, "dram_bits": told.dram_bits,
+    })  # fmt: skip
     typer.echo(
         f"{folder}: {len(told.products)} products; hwsim says {told.latency_cycles:,} cycles, "
         f"{told.energy_pj * 1e-6:.4g} µJ of array and memories, {told.dram_bits:,} bits of DRAM"

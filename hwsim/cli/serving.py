@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hwsim.cli.app import app
+from hwsim.cli.output import give
 
 if TYPE_CHECKING:
     from hwsim.evaluation import Evaluation, Phase, Phased
@@ -60,21 +60,12 @@ def evaluate_model(
     return evaluate_workload(work, design, trace)
 
 
-def show_phase(found: Phased, as_json: bool) -> None:
+def show_phase(found: Phased) -> None:
     """Values of a phase, and the time and energy of its parts."""
     from hwsim.report import significant
 
-    if as_json:
-        parts = [
-            {
-                "part": one.workload,
-                "times": count,
-                "values": {name: value for name, value in one.values().items() if value == value},
-            }
-            for one, count in found.parts
-        ]
-        typer.echo(json.dumps({"values": found.values(), "parts": parts, "note": found.note}, indent=1))
-        return
+    parts = [{"part": one.workload, "times": count, "values": one.values()} for one, count in found.parts]
+    give({"values": found.values(), "parts": parts, "note": found.note})
     typer.echo(f"{found.model}, {found.phase}, batch {found.batch}, context {found.context}, {found.chips} chip(s)")
     for name, value in found.values().items():
         typer.echo(f"{name:22} {significant(value)}")
@@ -110,7 +101,6 @@ def serve(
     ttft: Annotated[float, typer.Option(help="limit of the time to the first token, s")] = float("inf"),
     tpot: Annotated[float, typer.Option(help="limit of the time a token behind it, s")] = float("inf"),
     statistics: Statistics = None,
-    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
 ) -> None:
     """Serve requests by continuous batching; percentiles, and the part that keeps both limits."""
     from hwsim.report import significant
@@ -153,9 +143,7 @@ def serve(
     }
     if energy_j is not None:
         values["energy_per_request_j"] = energy_j / len(requests)
-    if as_json:
-        typer.echo(json.dumps({"values": values, "percentiles": done.percentiles(), "note": note}, indent=1))
-        return
+    give({"values": values, "percentiles": done.percentiles(), "note": note})
     for name, value in values.items():
         typer.echo(f"{name:22} {value if isinstance(value, int) else significant(value)}")
     for name, marks in done.percentiles().items():

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hwsim.cli.app import Force, Seed, app
+from hwsim.cli.output import give
 from hwsim.cli.terminal import progress
 
 
@@ -33,7 +34,9 @@ def verify(
     if compile_to is not None:
         from hwsim.verify.cuda import build
 
-        typer.echo(f"{build.shelve(compile_to)} kernels in {compile_to}")
+        kernels = build.shelve(compile_to)
+        give({"kernels": kernels, "folder": compile_to})
+        typer.echo(f"{kernels} kernels in {compile_to}")
     elif discover:
         _discover(emulated, seed)
     elif mutants:
@@ -48,6 +51,7 @@ def _table(quick: bool, replay: Path | None, record: Path | None, out: Path | No
 
     with progress("verify") as advance:
         table = run(quick, replay, record, seed=seed, progress=advance)
+    give(table)
     typer.echo(table.to_text())
     if out is not None:
         for path in write(table, out, force):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hwsim.evaluation.objectives import MEASURES
+from hwsim.notebook import heading, table
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
@@ -92,6 +93,20 @@ class Evaluation:
     def breakdown(self, by: Grouping = "component") -> Breakdown:
         """Energy by layer, component, level or tensor; the parts add up to `energy_pj` to the last bit."""
         return self.energy.breakdown(by)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the measures, and the parts of energy and area with errors and sources."""
+        note = f"accuracy by {self.fidelity}; energy known to ×/÷{self.energy.breakdown().total.error_factor:.2f}"
+        parts = [
+            (f"{what}: {name}", part.value * 1e-6, f"×/÷{part.error_factor:.2f}", str(part.source))
+            for what, ledger in (("energy, µJ", self.energy), ("area, mm²", self.area))
+            for name, part in ledger.breakdown().parts.items()
+        ]
+        return (
+            heading(f"{self.workload} on {self.accelerator.name}", note)
+            + table(("measure", "value"), list(self.values().items()))
+            + table(("part", "value", "error", "source"), parts)
+        )
 
     def values(self) -> dict[str, float]:
         """Objectives and limits by name with their unit."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwsim.report.words import significant
+from hwsim.notebook import significant
 from hwsim.storage import write_whole
 
 if TYPE_CHECKING:

@@ -42,7 +42,7 @@ def overview(study: Study) -> bytes:
         rest = rest[:3] or [first]
         figure, row = plt.subplots(1, len(rest), figsize=(4.6 * len(rest), 4.1), sharey=True, squeeze=False)
         for axes, x in zip(row[0], rest, strict=True):
-            _draw_view(axes, study, x, first)
+            draw_view(axes, study, x, first)
             axes.set_ylabel(label(first) if axes is row[0][0] else "")
         handles, names = row[0][0].get_legend_handles_labels()
         figure.legend(handles, names, loc="upper center", ncols=len(names), fontsize=9, bbox_to_anchor=(0.5, 1.06))
@@ -50,7 +50,8 @@ def overview(study: Study) -> bytes:
         return to_png(figure)
 
 
-def _draw_view(axes: Any, study: Study, x: str, y: str) -> None:
+def draw_view(axes: Any, study: Study, x: str, y: str) -> None:
+    """Every feasible design in two measures, the front of both, baselines; labels and scales of the axes."""
     shade = colours(families(study))
     shown = [point for point in study.points if point.feasible]
     on_front = {point.number for point in study.pareto}

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwsim.errors import ArgumentError
+from hwsim.notebook import significant
 from hwsim.report import figures
 from hwsim.report.data import page_data
 from hwsim.report.sections import SECTIONS
-from hwsim.report.words import short_name, significant
+from hwsim.report.words import short_name
 from hwsim.storage import owned, write_whole
 
 if TYPE_CHECKING:

@@ -56,12 +56,23 @@ _SETTINGS: Any = {
 
 
 @contextmanager
+def settings() -> Iterator[None]:
+    """Matplotlib with this module's settings, on whatever screen there is."""
+    import matplotlib
+
+    with matplotlib.rc_context(_SETTINGS):
+        yield
+        shows = matplotlib.is_interactive()  # a notebook turns it on when it makes its first figure
+    matplotlib.interactive(shows)
+
+
+@contextmanager
 def styled() -> Iterator[None]:
     """Matplotlib with this module's settings, and without a screen."""
     import matplotlib
 
     matplotlib.use("Agg", force=False)
-    with matplotlib.rc_context(_SETTINGS):
+    with settings():
         yield
 
 

@@ -25,6 +25,7 @@ import numpy as np
 from hwsim.cost import Breakdown, Quantity, probability_less
 from hwsim.errors import ArgumentError, StorageError, TraceError
 from hwsim.evaluation import Confirmation
+from hwsim.notebook import heading, table
 from hwsim.search.confirmation import GATES, read_confirmed, write_confirmed
 from hwsim.search.pareto import front
 from hwsim.search.parts import clear_parts
@@ -61,6 +62,8 @@ LOG = "points.jsonl"
 PACKED = "points.jsonl.gz"
 MANIFEST = "manifest.json"
 LARGEST_LOG = 1 << 30
+SHOWN = 20
+"""Designs that a notebook shows."""
 
 _VALUE = Either((Flag(), Whole(-(2**53)), Text(), Real()))
 _NUMBERS = Table(Real())
@@ -319,7 +322,23 @@ class Study:
 
         return thinned(self)
 
-    def table(self) -> Any:
+    def _repr_html_(self) -> str:
+        """What a notebook shows: how it was found, and designs that stand for the front, at most `SHOWN`."""
+        made, stand = self.manifest, [one.design for one in self.thinned()][:SHOWN] if self.pareto else []
+        note = f"{len(self.points)} designs, {len(self.pareto)} on the front; {made.get('sampler', 'search')}"
+        rows = [
+            (
+                point.number,
+                str(point.detail.get("numerics", "")),
+                str(point.detail.get("array", "")),
+                *(point.values[name] for name in self.objectives),
+            )
+            for point in stand
+        ]
+        columns = ("number", "arithmetic", "array", *self.objectives)
+        return heading(f"Study of {made['space']}", note) + (table(columns, rows, left=3) if rows else "")
+
+    def to_pandas(self) -> Any:
         """All points as a pandas DataFrame: one row a point, parameters, values, state."""
         import pandas as pd
 
@@ -340,17 +359,17 @@ class Study:
 
     def write(self, folder: Path) -> None:
         """Write the tables and the manifest into `folder`."""
-        table = self.table()
+        frame = self.to_pandas()
         try:
             if importlib.util.find_spec("pyarrow"):
-                for column in table.columns:  # a parameter may mix numbers and names; parquet columns may not
-                    if table[column].dtype == object:
-                        table[column] = table[column].map(lambda value: None if value is None else str(value))
-                write_whole(folder / "points.parquet", table.to_parquet(index=False))
+                for column in frame.columns:  # a parameter may mix numbers and names; parquet columns may not
+                    if frame[column].dtype == object:
+                        frame[column] = frame[column].map(lambda value: None if value is None else str(value))
+                write_whole(folder / "points.parquet", frame.to_parquet(index=False))
             else:
-                write_whole(folder / "points.csv", _plain(table).to_csv(index=False))
+                write_whole(folder / "points.csv", _plain(frame).to_csv(index=False))
             if self.pareto:
-                pareto = table.set_index("number", drop=False).loc[[point.number for point in self.pareto]]
+                pareto = frame.set_index("number", drop=False).loc[[point.number for point in self.pareto]]
                 chances = self.chances()
                 pareto["p_less_energy_than_next"] = [chances.get(number) for number in pareto["number"]]
                 if self.confirmed:

@@ -17,11 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import ArgumentError, TraceError
+from hwsim.notebook import heading, table
 from hwsim.storage import read_bytes
 from hwsim.trace.files import DTYPES, GRAPH, parse_entry, read_manifest, segment_name, widen
 from hwsim.trace.gemm import PHASES, Gemm, GemmShape, Operand, Phase, Workload
 from hwsim.trace.graph import Graph
 from hwsim.trace.graph_file import read_graph
+
+SHOWN = 40
+"""Products that a notebook shows."""
 
 
 class Trace:
@@ -46,6 +50,15 @@ class Trace:
 
     def __repr__(self) -> str:
         return f"Trace({str(self.path)!r}, {len(self)} products)"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the products by layer, with their shapes and multiply-accumulates."""
+        work = self.workload
+        note = f"{len(self)} products, {work.macs:,} MACs" + ("" if self.complete else ", torn")
+        rows = [(one.layer, one.op, one.phase, one.batch, one.m, one.n, one.k, one.macs) for one in work.gemms]
+        columns = ("layer", "operator", "phase", "batch", "m", "n", "k", "MACs")
+        more = f"<div>and {len(rows) - SHOWN} more</div>" if len(rows) > SHOWN else ""
+        return heading(f"Trace of {self.name}", note) + table(columns, rows[:SHOWN], left=3) + more
 
     @property
     def name(self) -> str:

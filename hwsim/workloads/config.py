@@ -208,7 +208,7 @@ def load_model(model: str | Path) -> ModelConfig:
         config = parse_json(text, "a model", str(model), ArgumentError)
         if not isinstance(config, dict):
             raise ArgumentError("must be a table", got=config, where=str(model))
-        return from_hugging_face(config, path.stem if path.stem != "config" else path.parent.name)
+        return from_hugging_face(config, path.stem if path.stem != "config" else path.absolute().parent.name)
     table = parse_toml(text, "a model", str(model), ArgumentError)
     made: ModelConfig = _read(ModelConfig, {"name": path.stem, **table}, str(model))
     return made
