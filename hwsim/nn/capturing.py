@@ -26,6 +26,7 @@ from hwsim.errors import ArgumentError, CaptureError, ModelError
 from hwsim.jit import environment
 from hwsim.nn.models import ModelFile, arguments, check_finite, run
 from hwsim.nn.observe import ProductMode, Seen, observing
+from hwsim.nn.ordered import ordered
 from hwsim.nn.patterns import graph_of
 from hwsim.nn.products import Call
 from hwsim.nn.recording import Recorder
@@ -120,7 +121,7 @@ def _record(
             torch.manual_seed(seed + count)  # each time, as making a batch may draw or set a seed
             recorder = _Recorder(network, writer, count - 1, max_rows)
             recorder.recorder.feed(arguments(batch))
-            with observing(network, recorder):
+            with ordered(), observing(network, recorder):
                 step(network, batch, recorder)
             recorder.check()
             graph = graph_of(recorder.recorder)

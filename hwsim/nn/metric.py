@@ -12,6 +12,7 @@ from hwsim.errors import ModelError
 from hwsim.nn.capturing import unchanged, weights_digest
 from hwsim.nn.emulation import emulate
 from hwsim.nn.models import ModelFile
+from hwsim.nn.ordered import ordered
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def measure(spec: str | Path, recipe: str | Policy | Accelerator | None = None, 
     known = {name: value for name, value in options.items() if file.accepts("metric", name)}
     model = file.build().eval()
     weights = weights_digest(model)
-    with unchanged(model):
+    with unchanged(model), ordered():
         if recipe is None:
             found = metric(model, **known)
         else:
