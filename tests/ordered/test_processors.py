@@ -79,3 +79,52 @@ def test_no_bit_depends_on_the_processor(native, torch_has, numba_has, count):
     if not runs_here(corner):
         pytest.skip(f"this processor cannot run the code of {numba_has}")
     assert differing(bits(corner, "vit"), native) == []
+
+
+def front(space: Path, folder: Path, corner: dict[str, str], *options: str) -> tuple[bytes, bytes]:
+    """``pareto.csv`` and ``points.jsonl`` of a search with nothing remembered but machine code."""
+    cache = folder / "cache"
+    cache.mkdir(parents=True)
+    (folder.parent / "jit").mkdir(exist_ok=True)
+    (cache / "jit").symlink_to(folder.parent / "jit")
+    outer = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    command = [sys.executable, "-m", "hwsim", "explore", str(space), "--trials", "24", "--seed", "0", "--no-gates"]
+    done = subprocess.run(
+        [*command, "--out", str(folder / "study"), *options],
+        env=outer | {"PYTHONPATH": str(ROOT), "HWSIM_CACHE_DIR": str(cache)} | corner,
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return (folder / "study" / "pareto.csv").read_bytes(), (folder / "study" / "points.jsonl").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def space(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example, on two windows of text, with few neighbours tried."""
+    text = (ROOT / "dse" / "edge-lm.toml").read_text()
+    path = tmp_path_factory.mktemp("space") / "small.toml"
+    path.write_text(text.replace("bytes = 8192", "bytes = 512").replace("polish = 100", "polish = 4"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def native_front(space: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
+    return front(space, tmp_path_factory.mktemp("native") / "run", {})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("torch_has", "numba_has", "count"), list(product(TORCH, NUMBA, (1, 2, 4))))
+def test_one_front_on_every_processor(native_front, space, tmp_path, torch_has, numba_has, count, workers):
+    corner = TORCH[torch_has] | NUMBA[numba_has] | threads(count)
+    if not runs_here(corner):
+        pytest.skip(f"this processor cannot run the code of {numba_has}")
+    assert front(space, tmp_path / "run", corner, "--workers", str(workers)) == native_front
+
+
+@pytest.mark.slow
+def test_one_front_with_dask(native_front, space, tmp_path):
+    distributed = pytest.importorskip("distributed", reason="dask is not installed (pip install hwsim[dask])")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        corner = TORCH["avx2"] | NUMBA["haswell"] | threads(1)
+        assert front(space, tmp_path / "run", corner, "--dask", cluster.scheduler_address) == native_front
