@@ -106,13 +106,14 @@ def encode(
             )
         noise = noise.reshape(-1)
     wide = array.dtype == np.float64
-    bits = array.reshape(-1).view(np.int64 if wide else np.uint32)
-    codes = np.empty(bits.shape, dtype=form.code_dtype)
+    bits: NDArray[Any] = array.reshape(-1).view(np.int64 if wide else np.uint32)
+    codes: NDArray[Any] = np.empty(bits.shape, dtype=form.code_dtype)
     table = _table(form, rounding, saturate) if noise is None and not wide and _is_narrow(form) else None
     for start in range(0, bits.size, PIECE):
         piece = slice(start, start + PIECE)
         if table is not None:
-            np.take(table, _halves(bits[piece]), out=codes[piece], mode="clip")  # no index is out of range
+            index: Any = _halves(bits[piece])
+            np.take(table, index, out=codes[piece], mode="clip")  # no index is out of range
             continue
         words = bits[piece].astype(np.int64)
         random = None if noise is None else noise[piece].astype(np.int64) >> (32 - sr_bits)

@@ -19,7 +19,8 @@ from hwsim.nn.ordered import ordered
 class Measurement:
     """A metric: its name and value, which direction is better, and what else ``metric()`` told (a corpus hash).
 
-    `weights` is the digest of the model's weights, as a trace's manifest holds it.
+    `weights` is the digest of the model's weights, as a trace's manifest holds it. ``details["left_to_torch"]``,
+    where it is, names operators on whose order the processor decided (`hwsim.nn.ordered`).
     """
 
     name: str
@@ -48,13 +49,16 @@ def measure(spec: str | Path, recipe: str | Policy | Accelerator | None = None, 
     known = {name: value for name, value in options.items() if file.accepts("metric", name)}
     model = file.build().eval()
     weights = weights_digest(model)
-    with unchanged(model), ordered():
+    with unchanged(model), ordered() as arithmetic:
         if recipe is None:
             found = metric(model, **known)
         else:
             with emulate(model, recipe):
                 found = metric(model, **known)
-    return _read(found, weights, str(file.path))
+    measured = _read(found, weights, str(file.path))
+    if arithmetic.left:
+        measured.details["left_to_torch"] = sorted(arithmetic.left)
+    return measured
 
 
 def _read(found: Any, weights: str, where: str) -> Measurement:
