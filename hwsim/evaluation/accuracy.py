@@ -45,12 +45,12 @@ SQNR = Metric("sqnr_db", "max")
 def replay(trace: Trace, policy: Policy, seed: int = 0) -> dict[str, float]:
     """SQNR in dB of every forward GEMM of `trace` under `policy`, by layer, in the order of execution.
 
-    The reference is the float64 product of the recorded operands. Signal and noise are summed over all recorded
-    GEMMs of a layer; where the trace holds a sample of the rows, over that sample. A layer that the policy leaves in
-    float32 counts its float32 error. Stochastic rounding draws by counter: each product has a seed of its own, which
-    follows from `seed` and its place in the trace.
-    float32 counts its float32 error. A layer whose products are all zero, exactly, has no SQNR and is left out; one
-    with a product that is not finite has minus infinity.
+    The reference is the float64 product of the recorded operands, summed in one order (`hwsim.ordered`). Signal and
+    noise are summed over all recorded GEMMs of a layer; where the trace holds a sample of the rows, over that sample.
+    A layer that the policy leaves in float32 counts the error of its one rounding. Stochastic rounding draws by
+    counter: each product has a seed of its own, which follows from `seed` and its place in the trace. A layer whose
+    products are all zero, exactly, has no SQNR and is left out; one with a product that is not finite has minus
+    infinity.
     """
     signal: dict[str, float] = {}
     noise: dict[str, float] = {}
@@ -64,13 +64,15 @@ def replay(trace: Trace, policy: Policy, seed: int = 0) -> dict[str, float]:
 def _errors(gemm: Gemm, policy: Policy, draw: str) -> tuple[float, float]:
     """Sums of squares of the exact product and of the emulated one's deviation from it; `draw`: of random bits."""
     numerics = policy.for_gemm(gemm.layer, "weight" if gemm.b.role == "weight" else "activation")
+    from hwsim.ordered import arrays
+
     power = error = 0.0
     for index in range(gemm.a.values.shape[0]):
         a = np.ascontiguousarray(gemm.a.values[index], np.float32)
         b = np.ascontiguousarray(gemm.b.values[min(index, gemm.b.values.shape[0] - 1)], np.float32)
-        exact = a.astype(np.float64) @ b.T.astype(np.float64)
+        exact = arrays.products(a, b, np.float64)
         if numerics is None:
-            computed = a @ b.T
+            computed = arrays.products(a, b)
         else:
             seed = int.from_bytes(hashlib.blake2b(f"{draw}:{index}".encode(), digest_size=7).digest(), "little")
             computed = numerics.gemm(a, b, "weight" if gemm.b.role == "weight" else "activation", seed)

@@ -1,4 +1,4 @@
-"""Words to float32 and back for whole arrays, by integer arithmetic on bits.
+"""Words to float32 and back for whole arrays, from float64 too, by integer arithmetic on bits.
 
 No floating-point operation decides a bit here, so the result does not depend on the processor's rounding mode or on
 flushing of subnormals. Encoding works on pieces that stay in the cache. The definition that it must equal is
@@ -19,9 +19,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from hwsim.errors import ArgumentError
 from hwsim.formats.format import ROUNDINGS, Format
+from hwsim.formats.inputs import singles_or_doubles
 
 PIECE = 1 << 14
 """Elements encoded at a time: some ten int64 temporaries of a piece fit a second-level cache."""
+
+_Words = tuple[int, int]
+SINGLE: _Words = (23, 127)
+DOUBLE: _Words = (52, 1023)
+"""Bits of the mantissa and bias of float32 and float64."""
 
 _NAN = 0x7FC00000
 _INF = 0x7F800000
@@ -81,8 +87,8 @@ def encode(
     sr_bits: int,
 ) -> NDArray[Any]:
     """See `Format.encode`."""
-    with np.errstate(over="ignore"):  # a float64 beyond float32 is infinity, as every conversion has it
-        array = np.ascontiguousarray(np.asarray(values), dtype=np.float32)
+    given = singles_or_doubles(values, form.name)
+    array = np.ascontiguousarray(given)
     if rounding not in ROUNDINGS:
         raise ArgumentError(f"rounding must be one of {', '.join(ROUNDINGS)}", got=rounding, where=form.name)
     if (rounding == "sr") != (random_bits is not None):
@@ -99,18 +105,20 @@ def encode(
                 where=form.name,
             )
         noise = noise.reshape(-1)
-    bits = array.reshape(-1).view(np.uint32)
-    codes = np.empty(bits.shape, dtype=form.code_dtype)
-    table = _table(form, rounding, saturate) if noise is None and _is_narrow(form) else None
+    wide = array.dtype == np.float64
+    bits: NDArray[Any] = array.reshape(-1).view(np.int64 if wide else np.uint32)
+    codes: NDArray[Any] = np.empty(bits.shape, dtype=form.code_dtype)
+    table = _table(form, rounding, saturate) if noise is None and not wide and _is_narrow(form) else None
     for start in range(0, bits.size, PIECE):
         piece = slice(start, start + PIECE)
         if table is not None:
-            np.take(table, _halves(bits[piece]), out=codes[piece], mode="clip")  # no index is out of range
+            index: Any = _halves(bits[piece])
+            np.take(table, index, out=codes[piece], mode="clip")  # no index is out of range
             continue
         words = bits[piece].astype(np.int64)
         random = None if noise is None else noise[piece].astype(np.int64) >> (32 - sr_bits)
-        codes[piece] = _encode_words(form, words, rounding, random, saturate, sr_bits)
-    return codes.reshape(np.shape(values))
+        codes[piece] = _encode_words(form, words, rounding, random, saturate, sr_bits, DOUBLE if wide else SINGLE)
+    return codes.reshape(given.shape)
 
 
 def _is_narrow(form: Format) -> bool:
@@ -138,26 +146,32 @@ def _encode_words(
     random: NDArray[np.int64] | None,
     saturate: bool,
     sr_bits: int,
+    words_are: _Words = SINGLE,
 ) -> NDArray[np.int64]:
-    negative = words >> 31
-    magnitude = words & 0x7FFFFFFF
-    biased = np.maximum(magnitude >> 23, 1)
-    significand = (magnitude & 0x7FFFFF) | ((magnitude >= 0x800000).astype(np.int64) << 23)
-    exponent = biased - 127
+    """Codes of the floats whose `words` these are."""
+    point, bias = words_are
+    one = 1 << point
+    negative = (words >> (63 if words_are is DOUBLE else 31)) & 1
+    magnitude = words & ((one << (11 if words_are is DOUBLE else 8)) - 1)
+    infinity = (2 * bias + 1) << point
+    special = np.sign(magnitude - infinity)  # 0: infinite, 1: NaN
+    biased = np.maximum(magnitude >> point, 1)
+    significand = (magnitude & (one - 1)) | ((magnitude >= one).astype(np.int64) << point)
+    exponent = biased - bias
     if not form.zero:  # its smallest binade is the upper half of the subnormal float32
-        below = magnitude < 0x800000
+        below = magnitude < one
         exponent, significand = exponent - below, significand << below.astype(np.int64)
     field = np.maximum(exponent, form.min_exponent)
     quantum = 0 if form.is_integer else field - form.mantissa_bits
-    shift = quantum - exponent + 23  # the significand counts quanta of 2^(exponent - 23)
+    shift = quantum - exponent + point  # the significand counts quanta of 2^(exponent - point)
     kept, up = _rounded(significand, shift, rounding, random, sr_bits, negative if form.signed else None)
     kept += up
     if form.is_integer:
-        return _integer(form, kept, exponent, negative, magnitude)
+        return _integer(form, kept, exponent, negative, special)
     lowest = form.min_exponent - (1 if form.zero else 0)
     result = ((field - lowest) << form.mantissa_bits) + kept - (1 << form.mantissa_bits)
     result = np.maximum(result, 0)  # a format without zero: everything below its smallest value
-    return _finished(form, result, magnitude, negative, rounding, saturate)
+    return _finished(form, result, special, negative, rounding, saturate)
 
 
 def _rounded(
@@ -169,12 +183,14 @@ def _rounded(
     negative: NDArray[np.int64] | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """``significand / 2^shift`` rounded down, and whether to go up by one."""
-    shift = np.clip(shift, 0, 60)
+    far = np.maximum(shift, 0)
+    shift = np.minimum(far, 62)  # beyond, nothing is kept and all of at most 53 bits is less than a half
     kept = significand >> shift
     rest = significand - (kept << shift)
     if random is not None:
-        # rest < 2^24 and sr_bits <= 32, so nothing leaves 63 bits; a shift of 60 leaves nothing, as it should
-        return kept, random + ((rest << sr_bits) >> shift) >= 1 << sr_bits
+        # floor(rest 2^sr_bits / 2^far); rest lies below 2^far, so that nothing leaves 63 bits
+        part = (rest << np.maximum(sr_bits - far, 0)) >> np.clip(far - sr_bits, 0, 63)
+        return kept, random + part >= 1 << sr_bits
     if rounding == "rz":
         return kept, np.zeros(kept.shape, dtype=bool)
     if rounding == "rp":
@@ -188,25 +204,25 @@ def _integer(
     kept: NDArray[np.int64],
     exponent: NDArray[np.int64],
     negative: NDArray[np.int64],
-    magnitude: NDArray[np.int64],
+    special: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     kept = np.where(exponent > 22, 1 << 22, kept)  # far beyond eight bits, where the shift would be negative
     value = np.where(negative != 0, -kept, kept)
     value = np.clip(value, -form.max_magnitude - 1, form.max_magnitude)
-    value = np.where(magnitude > _INF, 0, value)
+    value = np.where(special > 0, 0, value)
     return value & (form.code_count - 1)
 
 
 def _finished(
     form: Format,
     result: NDArray[np.int64],
-    magnitude: NDArray[np.int64],
+    special: NDArray[np.int64],
     negative: NDArray[np.int64],
     rounding: str,
     saturate: bool,
 ) -> NDArray[np.int64]:
     """Overflow, infinity, NaN, sign and padding put on a rounded magnitude."""
-    over, infinite = result > form.max_magnitude, magnitude == _INF
+    over, infinite = result > form.max_magnitude, special == 0
     largest = form.max_magnitude
     beyond = largest if saturate or form.nan_magnitude is None else (form.inf_magnitude or form.nan_magnitude)
     result = np.where(over, beyond, result)
@@ -219,5 +235,5 @@ def _finished(
     if form.sign == "magnitude":
         result = result | (negative << (form.bits - 1))
     nan = form.max_magnitude if form.nan_magnitude is None else form.nan_magnitude
-    result = np.where(magnitude > _INF, nan, result)
+    result = np.where(special > 0, nan, result)
     return result << form.padding_bits

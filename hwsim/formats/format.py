@@ -233,7 +233,8 @@ class Format:
         sign takes the magnitude; one without zero turns 0 into its smallest value.
 
         Args:
-            values: float32, any shape (other types are converted to float32 first).
+            values: any shape; real numbers of any type, torch's tensors among them. Those of up to 64 bits round
+                once, from what they are; a wider float from its float64 with a sticky last bit.
             rounding: see `Rounding`.
             random_bits: uint32, the shape of `values`, for ``sr`` only: one word an element, its top `sr_bits` used.
                 A magnitude goes up if ``discarded fraction + random / 2^sr_bits >= 1``: with probability
@@ -249,7 +250,8 @@ class Format:
             `code_dtype`, the shape of `values`.
 
         Raises:
-            ArgumentError: unknown rounding, or random bits absent, unexpected or of another shape.
+            ArgumentError: values that are no real numbers; unknown rounding; or random bits absent, unexpected or of
+                another shape.
         """
         from hwsim.formats.codec import encode
 

@@ -26,6 +26,7 @@ from hwsim.errors import ArgumentError, CaptureError, ModelError
 from hwsim.jit import environment
 from hwsim.nn.models import ModelFile, arguments, check_finite, run
 from hwsim.nn.observe import ProductMode, Seen, observing
+from hwsim.nn.ordered import ordered
 from hwsim.nn.patterns import graph_of
 from hwsim.nn.products import Call
 from hwsim.nn.recording import Recorder
@@ -114,14 +115,15 @@ def _record(
     seed: int,
 ) -> int:
     """Run all batches; returns how many there were."""
-    count = 0
+    count, left = 0, set[str]()
     with unchanged(network), torch.random.fork_rng(devices=[]):
         for count, batch in enumerate(batches, start=1):
             torch.manual_seed(seed + count)  # each time, as making a batch may draw or set a seed
             recorder = _Recorder(network, writer, count - 1, max_rows)
             recorder.recorder.feed(arguments(batch))
-            with observing(network, recorder):
+            with ordered() as arithmetic, observing(network, recorder):
                 step(network, batch, recorder)
+            left |= arithmetic.left
             recorder.check()
             graph = graph_of(recorder.recorder)
             writer.add_causal(graph)
@@ -129,6 +131,8 @@ def _record(
                 writer.graph = graph
     if count == 0:
         raise CaptureError("there must be at least one batch", where=type(network).__name__)
+    if left:  # operands may then depend on the processor
+        writer.manifest["left_to_torch"] = sorted(left)
     return count
 
 

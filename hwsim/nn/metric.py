@@ -12,13 +12,15 @@ from hwsim.errors import ModelError
 from hwsim.nn.capturing import unchanged, weights_digest
 from hwsim.nn.emulation import emulate
 from hwsim.nn.models import ModelFile
+from hwsim.nn.ordered import ordered
 
 
 @dataclass(frozen=True)
 class Measurement:
     """A metric: its name and value, which direction is better, and what else ``metric()`` told (a corpus hash).
 
-    `weights` is the digest of the model's weights, as a trace's manifest holds it.
+    `weights` is the digest of the model's weights, as a trace's manifest holds it. ``details["left_to_torch"]``,
+    where it is, names operators on whose order the processor decided (`hwsim.nn.ordered`).
     """
 
     name: str
@@ -47,13 +49,16 @@ def measure(spec: str | Path, recipe: str | Policy | Accelerator | None = None, 
     known = {name: value for name, value in options.items() if file.accepts("metric", name)}
     model = file.build().eval()
     weights = weights_digest(model)
-    with unchanged(model):
+    with unchanged(model), ordered() as arithmetic:
         if recipe is None:
             found = metric(model, **known)
         else:
             with emulate(model, recipe):
                 found = metric(model, **known)
-    return _read(found, weights, str(file.path))
+    measured = _read(found, weights, str(file.path))
+    if arithmetic.left:
+        measured.details["left_to_torch"] = sorted(arithmetic.left)
+    return measured
 
 
 def _read(found: Any, weights: str, where: str) -> Measurement:

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from hwsim.errors import ArgumentError
 from hwsim.jit import njit, parallel_rows
 from hwsim.quant.exaq_table import table_rows
+from hwsim.quant.layout import float32_array
 
 ExaqRule = Literal["gauss", "laplace", "table"]
 
@@ -103,7 +104,7 @@ def exaq_deviation(y: ArrayLike, rule: ExaqRule) -> float:
 
 
 def _measured(x: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(x, dtype=np.float32)
+    array = float32_array(x)
     if not array.size:
         raise ArgumentError("x must have elements", got=array.shape)
     if not np.isfinite(array).all():

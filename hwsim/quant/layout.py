@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwsim.errors import ArgumentError
+from hwsim.formats.inputs import real_array
 from hwsim.quant.scheme import Scheme
 
 
@@ -80,15 +81,14 @@ def layout(tensor: tuple[int, ...], scheme: Scheme, axis: int) -> Layout:
 
 
 def float32_array(x: ArrayLike) -> NDArray[np.float32]:
-    """`x` as float32: floats are rounded to it, integers must be such that they are exact.
+    """`x` as float32, which schemes start from: other floats and whole numbers are rounded to it. Torch's tensors
+    too, of any type and with gradients.
 
     Raises:
         ArgumentError: not real numbers.
     """
-    array = np.asarray(x)
+    array = real_array(x, "x must be an array of real numbers", "x")
     if array.dtype != np.float32:
-        if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
-            raise ArgumentError("x must be an array of real numbers", got=array.dtype.name, where="x")
         with np.errstate(over="ignore"):
             array = array.astype(np.float32)
     return array

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hwsim.errors import ArgumentError
 from hwsim.jit import njit, parallel_rows
+from hwsim.quant.layout import float32_array
 from hwsim.quant.random_bits import random_words
 
 LEVELS = {"paper": 5, "e3m0": 7, "code": 8}
@@ -193,7 +194,7 @@ def _coded(x: NDArray[np.float32], magnitude: NDArray[Any], alpha: np.float32, n
 
 
 def _finite(x: ArrayLike) -> NDArray[np.float32]:
-    array = np.asarray(x, dtype=np.float32)
+    array = float32_array(x)
     if not np.isfinite(array).all():
         raise ArgumentError("x must be finite", got=float(array[~np.isfinite(array)][0]))
     return array

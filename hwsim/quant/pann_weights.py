@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwsim.errors import ArgumentError
+from hwsim.quant.layout import float32_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def quantize_additions(w: ArrayLike, additions: float, channel_axis: int | None 
     Raises:
         ArgumentError: additions not positive, values not finite, no elements, or an integer beyond int32.
     """
-    array = np.asarray(w, dtype=np.float32)
+    array = float32_array(w)
     if not (np.isfinite(additions) and additions > 0):
         raise ArgumentError("additions must be positive", got=additions)
     if not array.size:

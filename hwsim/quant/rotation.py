@@ -23,6 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from hwsim.errors import ArgumentError
 from hwsim.jit import njit, parallel_rows
 from hwsim.quant.lanes import LANES, butterflies_16
+from hwsim.quant.layout import float32_array
 
 NVIDIA_SIGNS = (1, 1, 1, -1, 1, -1, -1, -1, -1, -1, -1, 1, -1, 1, -1, -1)
 """The one sign vector of all layers and steps, TransformerEngine."""
@@ -53,7 +54,7 @@ def hadamard(
     """
     if not 1 <= size <= 4096 or size & (size - 1):
         raise ArgumentError("size must be a power of two from 1 to 4096", got=size)
-    array = np.ascontiguousarray(np.asarray(x), dtype=np.float32)
+    array = np.ascontiguousarray(float32_array(x))
     if array.ndim == 0 or array.shape[-1] % size:
         raise ArgumentError(f"the last axis must be a multiple of {size}", got=np.shape(x))
     vector = _sign_vector(size, signs)

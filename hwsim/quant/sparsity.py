@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hwsim.errors import ArgumentError
 from hwsim.jit import njit, parallel_rows
+from hwsim.quant.layout import float32_array
 from hwsim.quant.random_bits import random_words
 
 KERNEL_EPSILON = 1.19e-7
@@ -103,7 +104,7 @@ def estimate_variance(magnitudes: NDArray[np.float64], chances: NDArray[np.float
 
 
 def _groups(x: ArrayLike, n: int, m: int) -> tuple[NDArray[np.float32], tuple[int, ...]]:
-    array = np.ascontiguousarray(np.asarray(x), dtype=np.float32)
+    array = np.ascontiguousarray(float32_array(x))
     if not 0 < n < m:
         raise ArgumentError("n and m must satisfy 0 < n < m", got=(n, m))
     if array.ndim == 0 or array.shape[-1] % m:

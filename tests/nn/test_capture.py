@@ -1,5 +1,6 @@
 """Capture: every product, with the operands that the model consumed, and the layer that asked for it."""
 
+import json
 import re
 from pathlib import Path
 
@@ -468,3 +469,21 @@ def test_mistakes_are_one_line(tmp_path):
         linear.weight[1, 2] = float("nan")
     with pytest.raises(ModelError, match="Linear: weights must be finite, weight holds 1 NaN or infinite values"):
         capture(linear, tmp_path / "w", [torch.randn(2, 3)])
+
+
+class Angles(nn.Module):
+    """Takes a sine of its input, then multiplies."""
+
+    def __init__(self):
+        super().__init__()
+        self.up = nn.Linear(16, 8)
+
+    def forward(self, x):
+        return self.up(x.sin())
+
+
+@pytest.mark.parametrize(("scale", "left"), [(1.0, None), (1e6, ["sin"])])
+def test_a_trace_names_what_torch_computed_in_an_order_of_its_own(tmp_path, scale, left):
+    x = torch.arange(32.0).reshape(2, 16) * scale  # angles beyond 10^5 are not reduced by hwsim
+    trace = capture(Angles(), tmp_path / "t", [x])
+    assert json.loads((trace.path / "manifest.json").read_text()).get("left_to_torch") == left
