@@ -114,7 +114,7 @@ class ByRecipe:
 
     def wgrad(self, g: Floats, a: Floats, b: Floats, ticket: Ticket, kept: dict[str, Made]) -> Floats:
         """See `Arithmetic`."""
-        return self._gradient("wgrad", turned(g), a, "a", kept.get("b"), ticket, kept)
+        return self._gradient("wgrad", g, a, "a", kept.get("b"), ticket, kept)
 
     def _gradient(
         self,
@@ -126,17 +126,17 @@ class ByRecipe:
         ticket: Ticket,
         kept: dict[str, Made],
     ) -> Floats:
-        """g ``[batch, rows, C]`` times the other operand ``[batch, C, K]``."""
+        """g ``[batch, rows, C]``, in wgrad ``[batch, C, rows]``, times the other operand ``[batch, C, K]``."""
         fprop, gemm, k = self.layer.fprop, self.layer.gemm(name), other.shape[2]
         copied = gemm is not None and gemm.b.source == "forward"
         if copied:
             other = kept[side].values
         if gemm is None:
-            out = _matmul(g, turned(other))
+            out = _matmul(turned(g) if name == "wgrad" else g, turned(other))
         elif name == "dgrad" and self.square and "b" in kept and self.numerics[name] is None:
             out, *_ = self._multiply(name, gemm, g, turned(kept["b"].values)[:, :k], ticket, ready=True)
         else:
-            out, *_ = self._multiply(name, gemm, g, turned(other), ticket, fresh=True)
+            out, *_ = self._multiply(name, gemm, g, other, ticket, across=(name == "wgrad", True))
         rotation = fprop.rotation if fprop is not None else None
         passed = of.passed if of is not None and self.layer.passes == "unclipped" else None
         if rotation is None or (passed is None and not copied):
@@ -159,11 +159,14 @@ class ByRecipe:
         ticket: Ticket,
         *,
         ready: bool = False,
-        fresh: bool = False,
+        across: tuple[bool, bool] = (False, False),
     ) -> tuple[Floats, Made, Made]:
-        """The product, and its operands as they were made. b is made already where it is `ready`, and may be
-        overwritten where it is `fresh`, as may a in wgrad."""
+        """The product, and its operands as they were made. b is made already where it is `ready`; each is
+        ``[batch, K, rows]`` where it lies `across`."""
         numerics = self.numerics[name]
+        if gemm.extend is not None or self.watched:
+            a, b = (turned(one) if lies else one for one, lies in zip((a, b), across, strict=True))
+            across = False, False
         draws: list[tuple[Draw, str, int]] = []
 
         def draw_for(operand: str, index: int) -> Draw:
@@ -172,9 +175,8 @@ class ByRecipe:
             return draw
 
         codes = numerics is not None
-        fresh = fresh and gemm.extend is None and not self.watched
-        made_a = make(a, gemm.a, gemm, draw_for, side="a", codes=codes, fresh=fresh and name == "wgrad")
-        made_b = Made(b) if ready else make(b, gemm.b, gemm, draw_for, side="b", codes=codes, fresh=fresh)
+        made_a = make(a, gemm.a, gemm, draw_for, side="a", codes=codes, across=across[0])
+        made_b = Made(b) if ready else make(b, gemm.b, gemm, draw_for, side="b", codes=codes, across=across[1])
         for draw, operand, index in draws:
             self.seeds.keep(draw, operand, index)
         if self.watched and name != "fprop":
