@@ -24,6 +24,7 @@ DOORS = {  # outside package -> the rooms it may enter
     "numba": {"jit", "verify"},
     "torch": {"nn", "verify"},
     "safetensors": {"nn", "trace"},
+    "transformers": {"nn"},
     "optuna": {"search"},
     "gymnasium": {"search"},
     "pandas": {"cost", "search"},
