@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -103,9 +103,9 @@ class ByRecipe:
         out, made_a, made_b = self._multiply("fprop", self.layer.fprop, a, b, ticket)
         clips = self.layer.passes == "unclipped"
         if self.copies or clips:
-            kept["a"] = made_a
+            kept["a"] = _owned(made_a, a)
         if self.copies or clips or self.square:
-            kept["b"] = made_b
+            kept["b"] = _owned(made_b, b)
         return out
 
     def dgrad(self, g: Floats, a: Floats, b: Floats, ticket: Ticket, kept: dict[str, Made]) -> Floats:
@@ -281,6 +281,11 @@ class ByPolicy:
             self.cache[key] = found
         prepared: Prepared = found[1]
         return prepared
+
+
+def _owned(made: Made, of: Floats) -> Made:
+    """An operand that may be kept: not the memory of the tensor, which its owner frees or writes."""
+    return replace(made, values=made.values.copy()) if np.may_share_memory(made.values, of) else made
 
 
 def _matmul(a: Floats, b: Floats) -> Floats:
