@@ -57,7 +57,8 @@ def audit(name: str, model: nn.Module, batch: Any, recipe: str | Recipe = "nvfp4
     model.train()
     counted = _counted(model, batch)
     with emulate(model, recipe, exact="float32") as handle:
-        first_output(run(model, batch)).float().square().mean().backward()
+        loss: Any = first_output(run(model, batch)).float().square().mean()
+        loss.backward()
         coverage = handle.coverage()
     model.zero_grad()
     forward, dgrad, wgrad = (coverage.phases[phase] for phase in PHASES)

@@ -180,8 +180,9 @@ def values(tensor: Tensor) -> NDArray[np.float32]:
 
     `Tensor.numpy` would forbid for ever that its memory is resized, which FSDP2 does to gathered parameters.
     """
-    found: Floats = np.from_dlpack(tensor.detach().float().contiguous().cpu())
-    return found
+    found: Any = np.from_dlpack(tensor.detach().float().contiguous().cpu())
+    held: Floats = found
+    return held
 
 
 def _spread(tensor: Tensor, dim: int | None, size: int) -> Tensor:

@@ -72,8 +72,8 @@ def make(
     if across and plain and rotation is not None and rotation.size == 16 and isinstance(scheme, (str, Scheme)):
         signs, drawn = signs_of(rotation, draw_for(side, 0)), quant.get(scheme).rounding == "sr"
         seeds = (draw_for(side, index).seed if drawn else None for index in range(len(x)))
-        made = [fake_quantize_turned(one, scheme, signs, seed) for one, seed in zip(x, seeds, strict=True)]
-        return Made(made[0][None] if len(made) == 1 else np.stack(made))
+        turns = [fake_quantize_turned(one, scheme, signs, seed) for one, seed in zip(x, seeds, strict=True)]
+        return Made(turns[0][None] if len(turns) == 1 else np.stack(turns))
     if across:
         x = turned(x)
     entered = x

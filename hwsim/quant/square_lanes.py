@@ -38,7 +38,7 @@ def _turn_16(
 
     def generate(compiler: Any, build: Any, signature: Any, args: Any) -> Any:
         rows = _rows_of(compiler, build, signature.args[0], *args[:3])
-        _store_rows(compiler, build, signature.args[3], *args[3:], _exchanged(build, rows))
+        _store_rows(compiler, build, signature.args[3], args[3], args[4], args[5], _exchanged(build, rows))
         return compiler.get_dummy_value()
 
     return types.void(source, types.intp, types.intp, target, types.intp, types.intp), generate
@@ -81,7 +81,7 @@ def _turn_rotated_16(
             size = build.select(build.icmp_unsigned("<=", size, limit), size, constant(0))
             best = build.select(build.icmp_unsigned(">", best, size), best, size)
         store(compiler, build, signature.args[9], args[9], args[10], best)
-        _store_rows(compiler, build, signature.args[3], *args[3:6], _exchanged(build, rows))
+        _store_rows(compiler, build, signature.args[3], args[3], args[4], args[5], _exchanged(build, rows))
         return compiler.get_dummy_value()
 
     place = types.intp
