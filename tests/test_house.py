@@ -16,7 +16,8 @@ PACKAGE = ROOT / "hwsim"
 LAYERS = (
     ("errors", "notebook"), ("storage", "guard"), ("cache",), ("workbench", "jit"), ("content", "ordered"),
     ("formats",), ("quant",), ("trace",), ("workloads",), ("rtl",), ("gates",), ("cost",), ("datapaths",), ("arch",),
-    ("timing",), ("recipes",), ("nn",), ("evaluation",), ("search",), ("studies",), ("report",), ("verify",), ("testing",),
+    ("timing",), ("recipes",), ("nn",), ("evaluation",), ("search",), ("studies",), ("report",), ("verify",),
+    ("testing",),
     ("cli",),
 )  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
@@ -25,6 +26,7 @@ DOORS = {  # outside package -> the rooms it may enter
     "numba": {"jit", "verify"},
     "torch": {"nn", "verify"},
     "safetensors": {"nn", "trace"},
+    "transformers": {"nn"},
     "optuna": {"search"},
     "gymnasium": {"search"},
     "pandas": {"cost", "search"},

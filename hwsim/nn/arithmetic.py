@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -103,9 +103,9 @@ class ByRecipe:
         out, made_a, made_b = self._multiply("fprop", self.layer.fprop, a, b, ticket)
         clips = self.layer.passes == "unclipped"
         if self.copies or clips:
-            kept["a"] = made_a
+            kept["a"] = _owned(made_a, a)
         if self.copies or clips or self.square:
-            kept["b"] = made_b
+            kept["b"] = _owned(made_b, b)
         return out
 
     def dgrad(self, g: Floats, a: Floats, b: Floats, ticket: Ticket, kept: dict[str, Made]) -> Floats:
@@ -114,7 +114,7 @@ class ByRecipe:
 
     def wgrad(self, g: Floats, a: Floats, b: Floats, ticket: Ticket, kept: dict[str, Made]) -> Floats:
         """See `Arithmetic`."""
-        return self._gradient("wgrad", turned(g), a, "a", kept.get("b"), ticket, kept)
+        return self._gradient("wgrad", g, a, "a", kept.get("b"), ticket, kept)
 
     def _gradient(
         self,
@@ -126,17 +126,17 @@ class ByRecipe:
         ticket: Ticket,
         kept: dict[str, Made],
     ) -> Floats:
-        """g ``[batch, rows, C]`` times the other operand ``[batch, C, K]``."""
+        """g ``[batch, rows, C]``, in wgrad ``[batch, C, rows]``, times the other operand ``[batch, C, K]``."""
         fprop, gemm, k = self.layer.fprop, self.layer.gemm(name), other.shape[2]
         copied = gemm is not None and gemm.b.source == "forward"
         if copied:
             other = kept[side].values
         if gemm is None:
-            out = _matmul(g, turned(other))
+            out = _matmul(turned(g) if name == "wgrad" else g, turned(other))
         elif name == "dgrad" and self.square and "b" in kept and self.numerics[name] is None:
             out, *_ = self._multiply(name, gemm, g, turned(kept["b"].values)[:, :k], ticket, ready=True)
         else:
-            out, *_ = self._multiply(name, gemm, g, turned(other), ticket, fresh=True)
+            out, *_ = self._multiply(name, gemm, g, other, ticket, across=(name == "wgrad", True))
         rotation = fprop.rotation if fprop is not None else None
         passed = of.passed if of is not None and self.layer.passes == "unclipped" else None
         if rotation is None or (passed is None and not copied):
@@ -159,11 +159,14 @@ class ByRecipe:
         ticket: Ticket,
         *,
         ready: bool = False,
-        fresh: bool = False,
+        across: tuple[bool, bool] = (False, False),
     ) -> tuple[Floats, Made, Made]:
-        """The product, and its operands as they were made. b is made already where it is `ready`, and may be
-        overwritten where it is `fresh`, as may a in wgrad."""
+        """The product, and its operands as they were made. b is made already where it is `ready`; each is
+        ``[batch, K, rows]`` where it lies `across`."""
         numerics = self.numerics[name]
+        if gemm.extend is not None or self.watched:
+            a, b = (turned(one) if lies else one for one, lies in zip((a, b), across, strict=True))
+            across = False, False
         draws: list[tuple[Draw, str, int]] = []
 
         def draw_for(operand: str, index: int) -> Draw:
@@ -172,9 +175,8 @@ class ByRecipe:
             return draw
 
         codes = numerics is not None
-        fresh = fresh and gemm.extend is None and not self.watched
-        made_a = make(a, gemm.a, gemm, draw_for, side="a", codes=codes, fresh=fresh and name == "wgrad")
-        made_b = Made(b) if ready else make(b, gemm.b, gemm, draw_for, side="b", codes=codes, fresh=fresh)
+        made_a = make(a, gemm.a, gemm, draw_for, side="a", codes=codes, across=across[0])
+        made_b = Made(b) if ready else make(b, gemm.b, gemm, draw_for, side="b", codes=codes, across=across[1])
         for draw, operand, index in draws:
             self.seeds.keep(draw, operand, index)
         if self.watched and name != "fprop":
@@ -279,6 +281,11 @@ class ByPolicy:
             self.cache[key] = found
         prepared: Prepared = found[1]
         return prepared
+
+
+def _owned(made: Made, of: Floats) -> Made:
+    """An operand that may be kept: not the memory of the tensor, which its owner frees or writes."""
+    return replace(made, values=made.values.copy()) if np.may_share_memory(made.values, of) else made
 
 
 def _matmul(a: Floats, b: Floats) -> Floats:

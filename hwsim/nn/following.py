@@ -176,9 +176,13 @@ def is_wrapped(tensor: Tensor) -> bool:
 
 
 def values(tensor: Tensor) -> NDArray[np.float32]:
-    """A tensor in float32 on the host, contiguous."""
-    found: Floats = tensor.detach().float().contiguous().cpu().numpy()
-    return found
+    """A tensor in float32 on the host, contiguous: a view where it is that already.
+
+    `Tensor.numpy` would forbid for ever that its memory is resized, which FSDP2 does to gathered parameters.
+    """
+    found: Any = np.from_dlpack(tensor.detach().float().contiguous().cpu())
+    held: Floats = found
+    return held
 
 
 def _spread(tensor: Tensor, dim: int | None, size: int) -> Tensor:

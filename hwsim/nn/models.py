@@ -10,6 +10,8 @@ A model file defines ``build() -> nn.Module``, and may define
   and ``"lower_is_better": True`` turns it round.
 - ``training(model) -> Training``: how ``hwsim train`` trains it.
 
+``hf:CONFIG.json`` stands for such a file too: `hwsim.nn.hugging_face`.
+
 A model file is the user's own program and runs as such; checkpoints that it loads should be safetensors.
 """
 
@@ -31,6 +33,7 @@ from torch import Tensor, nn
 
 from hwsim import workbench
 from hwsim.errors import ArgumentError, HwsimError, MissingExtra, ModelError
+from hwsim.nn.hugging_face import as_model_file
 
 _loaded: dict[tuple[Path, int], ModuleType] = {}
 
@@ -43,6 +46,8 @@ def load_file(path: Path) -> ModuleType:
     """
     path = path.resolve()
     key = path, path.stat().st_mtime_ns
+    if key not in _loaded and path.suffix == ".json":
+        _loaded[key] = as_model_file(path)
     if key not in _loaded:
         mark = hashlib.sha1(str(path).encode(), usedforsecurity=False).hexdigest()[:8]
         name = f"hwsim_workbench_{path.stem}_{mark}"
@@ -84,8 +89,14 @@ class ModelFile:
 
     @classmethod
     def find(cls, spec: str | Path) -> ModelFile:
-        """The file that `spec` means: ``"gpt"``, ``"path/to/file.py"`` or ``"path/to/file.py:function"``."""
+        """The file that `spec` means: ``"gpt"``, ``"path/to/file.py"``, ``"path/to/file.py:function"`` or
+        ``"hf:CONFIG.json"``."""
         text = str(spec)
+        if text.startswith("hf:"):
+            path = Path(text.removeprefix("hf:"))
+            if not path.is_file():
+                raise ArgumentError("configuration must exist", got=str(path), where="hf")
+            return cls(path, "build")
         head, colon, tail = text.rpartition(":")
         if not (colon and tail.isidentifier() and len(head) > 1):
             head, tail = text, "build"
@@ -94,7 +105,10 @@ class ModelFile:
 
     @property
     def spec(self) -> str:
-        """What a trace records to find the model again: ``"name:function"`` or ``"/path/to/file.py:function"``."""
+        """What a trace records to find the model again: ``"name:function"``, ``"/path/to/file.py:function"`` or
+        ``"hf:/path/to/CONFIG.json"``."""
+        if self.path.suffix == ".json":
+            return f"hf:{self.path.resolve()}"
         return f"{self.known_as or self.path.resolve()}:{self.function}"
 
     @property

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hwsim import quant
 from hwsim.nn.noise import seed_of
 from hwsim.quant import Quantized, Scheme
+from hwsim.quant.turning import fake_quantize_turned, turned
 from hwsim.recipes import Draw, Gemm, Operand, Quantizer, Rotation, Taken
 
 Floats = NDArray[np.float32]
@@ -55,15 +56,24 @@ def rotate(x: Floats, rotation: Rotation, draw: Draw, inverse: bool = False) -> 
 
 
 def make(
-    x: Floats, operand: Operand, gemm: Gemm, draw_for: DrawFor, *, side: str, codes: bool, fresh: bool = False
+    x: Floats, operand: Operand, gemm: Gemm, draw_for: DrawFor, *, side: str, codes: bool, across: bool = False
 ) -> Made:
     """The operand `side` (``"a"``, ``"b"``) of `gemm` from x ``[batch, rows, K]``.
 
     Args:
         codes: also what a unit multiplies.
-        fresh: x may be overwritten.
+        across: x is ``[batch, K, rows]``.
     """
-    fill = padding(gemm, x.shape[2])
+    fill = padding(gemm, x.shape[1 if across else 2])
+    rotation, scheme = gemm.rotation, operand.scheme
+    plain = not fill and operand.mask is None and operand.axis == "contraction" and not codes
+    if across and plain and rotation is not None and rotation.size == 16 and isinstance(scheme, (str, Scheme)):
+        signs, drawn = signs_of(rotation, draw_for(side, 0)), quant.get(scheme).rounding == "sr"
+        seeds = (draw_for(side, index).seed if drawn else None for index in range(len(x)))
+        turns = [fake_quantize_turned(one, scheme, signs, seed) for one, seed in zip(x, seeds, strict=True)]
+        return Made(turns[0][None] if len(turns) == 1 else np.stack(turns))
+    if across:
+        x = turned(x)
     entered = x
     if fill:
         x = np.concatenate([x, np.zeros((*x.shape[:2], fill), np.float32)], axis=2)
@@ -71,7 +81,6 @@ def make(
         x = rotate(x, gemm.rotation, draw_for(side, 0))
     if operand.mask is not None:
         x = np.stack([_masked(one, operand, draw_for(f"{side} mask", index)) for index, one in enumerate(x)])
-    scheme = operand.scheme
     if scheme is None:
         return Made(x)
     if isinstance(scheme, Quantizer):
@@ -82,7 +91,7 @@ def make(
         made = [quant.quantize(one, scheme, axis, draw_for(side, i).seed) for i, one in enumerate(x)]
         return Made(np.stack([one.dequantize() for one in made]), None, tuple(made))
     if len(x) == 1 or not _apart(scheme, axis):
-        out = x if fresh or x is not entered else np.empty(x.shape, np.float32)
+        out = x if across or x is not entered else np.empty(x.shape, np.float32)
         for index, one in enumerate(x):
             seed = draw_for(side, index).seed if scheme.rounding == "sr" else None
             quant.fake_quantize(one, scheme, axis, seed, out[index])

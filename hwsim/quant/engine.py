@@ -152,12 +152,15 @@ def fake_quantize(
     out: NDArray[np.float32] | None = None,
     *,
     amax: float | None = None,
+    maxima: NDArray[np.uint32] | None = None,
 ) -> NDArray[np.float32]:
     """``quantize(x, scheme, axis, seed).dequantize()``, bit for bit.
 
     Args:
         x, scheme, axis, seed, amax: see `quantize`.
         out: float32 of the shape of `x`, written and returned; may be `x` itself.
+        maxima: the maxima of the blocks, bits of float32 [rows, blocks], where somebody has them already; only for
+            schemes that are fused, of granularity ``block``, along the last axis.
 
     Raises:
         ArgumentError: as `quantize`; `out` of another shape or dtype.
@@ -168,15 +171,14 @@ def fake_quantize(
         raise ArgumentError(
             f"out must be float32 of shape {array.shape}", got=(out.dtype.name, out.shape), where="out"
         )
-    fused = scheme.scale_rule not in _UNFUSED and scheme.decode in ("te", "torchao", "vllm", "scale")
-    if not fused or array.size == 0:
+    if not is_fused(scheme) or array.size == 0:
         values = quantize(array, scheme, axis, seed, amax=amax).dequantize()
     else:
         where = layout(array.shape, scheme, axis)
         rows = where.to_rows(array)
         direct = out is not None and out.flags.c_contiguous and where.axis == len(where.shape) - 1
         target = out.reshape(rows.shape) if direct and out is not None else np.empty(rows.shape, F)
-        _fake(rows, scheme, where, _given(amax, scheme), seed, target)
+        _fake(rows, scheme, where, _given(amax, scheme), seed, target, maxima)
         if direct and out is not None:
             return out
         values = where.from_rows(target, array.shape)
@@ -186,19 +188,30 @@ def fake_quantize(
     return out
 
 
+def is_fused(scheme: Scheme) -> bool:
+    """Whether `fake_quantize` makes no codes between."""
+    return scheme.scale_rule not in _UNFUSED and scheme.decode in ("te", "torchao", "vllm", "scale")
+
+
 def _fake(
-    rows: Floats, scheme: Scheme, where: Layout, given: np.float32 | None, seed: int | None, out: Floats
+    rows: Floats,
+    scheme: Scheme,
+    where: Layout,
+    given: np.float32 | None,
+    seed: int | None,
+    out: Floats,
+    found: NDArray[np.uint32] | None,
 ) -> None:
     split = _split(where)
     rows, out = rows.reshape(split.rows, split.length), out.reshape(split.rows, split.length)
     maxima, largest = _NO_MAXIMA, F(1) if given is None else given
     key = _noise_key(scheme, seed)
     apart = split.height > 1 or scheme.scale_rule in ("absmean", "additions", "te_4over6")
-    if apart or (scheme.tensor_scale and given is None):
-        maxima = _maxima(rows, scheme, split)
+    if found is not None or apart or (scheme.tensor_scale and given is None):
+        maxima = _maxima(rows, scheme, split) if found is None else found.reshape(split.rows, split.blocks)
         largest = _largest(maxima) if given is None else given
     scale, elements = ScaleConstants(scheme, largest), _element_constants(scheme)
-    scales = _ceiling(scheme), maxima, scale.rule, scale.factor, scale.floats, scale.words
+    scales = ceiling(scheme), maxima, scale.rule, scale.factor, scale.floats, scale.words
     divide: tuple[bool, ...] = (elements.mode == element_kernels.DIVIDE,)
     noise: tuple[Any, ...] = ()
     if key is not None:
@@ -215,7 +228,8 @@ def _fake(
 
 
 def _split(where: Layout) -> Layout:
-    """The same blocks in more, shorter rows, where there are too few rows to share among threads."""
+    """The same blocks in more, shorter rows, where there are too few rows to share among threads; in longer ones
+    where short rows cost more than their elements."""
     rows, length, block = where.rows, where.length, where.block
     whole = where.height == where.rows and where.plane == where.rows and block == length
     if whole:  # one scale a tensor: any shape does
@@ -226,6 +240,8 @@ def _split(where: Layout) -> Layout:
         blocks = length // block
         while rows < 64 and blocks % 2 == 0 and blocks * block > 1 << 12:
             rows, blocks = rows * 2, blocks // 2
+        while rows >= 128 and rows % 2 == 0 and blocks * block < 1 << 10:
+            rows, blocks = rows // 2, blocks * 2
         return replace(where, rows=rows, length=blocks * block, plane=max(rows, 1))
     return where
 
@@ -238,7 +254,7 @@ def _maxima(rows: NDArray[np.float32], scheme: Scheme, where: Layout) -> NDArray
         return addition_steps(rows, scheme.additions).view(np.uint32)[:, None]
     found = np.empty((where.rows, where.blocks), np.uint32)
     parallel_rows(
-        scale_kernels.maxima_rows, where.rows, rows.view(np.uint32), where.block, _ceiling(scheme), found,
+        scale_kernels.maxima_rows, where.rows, rows.view(np.uint32), where.block, ceiling(scheme), found,
         grain=_grain(where.length),
     )  # fmt: skip
     if where.height == 1:
@@ -253,8 +269,8 @@ def _largest(maxima: NDArray[np.uint32]) -> np.float32:
     return F(np.nan) if word > INF else F(word.view(F))
 
 
-def _ceiling(scheme: Scheme) -> np.uint32:
-    """Words above it are not counted by the maxima: NaN where the source ignores it."""
+def ceiling(scheme: Scheme) -> np.uint32:
+    """Of magnitudes as bits. Words above it are not counted by the maxima: NaN where the source ignores it."""
     return INF if scheme.scale_rule in NAN_IGNORING_RULES else np.uint32(0x7FFFFFFF)
 
 

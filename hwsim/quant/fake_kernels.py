@@ -131,7 +131,7 @@ def fake_noisy_rows(
     top, low, shift, zero, nan = words[0], words[1], words[3], floats[0], floats[1]
     step = U(U(U(23) - shift) << U(23))
     numbers = 16 // kind.itemsize  # of four words
-    random = np.empty(PIECE + 4, np.uint32)
+    random = np.empty(PIECE + 8 * LANES, np.uint32)
     noise = random.view(kind.dtype)
     tall = (plane + height - 1) // height
     made = -1
@@ -149,7 +149,8 @@ def fake_noisy_rows(
             end = min(begin + PIECE, length)
             counter = (row * length + begin) // numbers
             skipped = row * length + begin - counter * numbers - begin
-            fill_words(0, (skipped + end + numbers - 1) // numbers, random, counter, 0, key)
+            groups = ((skipped + end + numbers - 1) // numbers + LANES - 1) // LANES
+            fill_words(0, groups * LANES, random, counter, 0, key)  # whole vectors, also beyond the end
             place = begin
             while place < end:
                 at = place // block

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from hwsim.errors import ArgumentError
 from hwsim.jit import njit, parallel_rows
+from hwsim.quant.lanes import LANES
+from hwsim.quant.philox_lanes import philox_16
 
 MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -99,15 +101,15 @@ def philox_block(block: Any, stream_low: Any, stream_high: Any, seed_low: Any, s
 @njit
 def fill_words(begin: int, end: int, words: Any, first: int, skipped: int, key: Any) -> None:
     """Blocks ``first + begin`` to ``first + end``; `skipped` words of block `first` lie before ``words[0]``."""
-    for row in range(begin, end):
-        w0, w1, w2, w3 = philox_block(np.uint64(first + row), key[2], key[3], key[0], key[1])
+    row = begin
+    while row < end:
         place = 4 * row - skipped
-        if place >= 0 and place + 4 <= words.size:
-            words[place] = w0
-            words[place + 1] = w1
-            words[place + 2] = w2
-            words[place + 3] = w3
-        else:
-            for lane, word in enumerate((w0, w1, w2, w3)):
-                if 0 <= place + lane < words.size:
-                    words[place + lane] = word
+        if row + LANES <= end and place >= 0 and place + 4 * LANES <= words.size:
+            philox_16(words, place, np.uint64(first + row), key)
+            row += LANES
+            continue
+        w0, w1, w2, w3 = philox_block(np.uint64(first + row), key[2], key[3], key[0], key[1])
+        for lane, word in enumerate((w0, w1, w2, w3)):
+            if 0 <= place + lane < words.size:
+                words[place + lane] = word
+        row += 1

@@ -57,7 +57,7 @@ def hadamard(
     array = np.ascontiguousarray(float32_array(x))
     if array.ndim == 0 or array.shape[-1] % size:
         raise ArgumentError(f"the last axis must be a multiple of {size}", got=np.shape(x))
-    vector = _sign_vector(size, signs)
+    vector = sign_vector(size, signs)
     result = np.empty_like(array)
     ones, scale = np.ones(size, dtype=np.float32), np.float32(1 / np.sqrt(size))
     # the sum times 1 / sqrt(size) is rounded once; times a sign is exact, before or after it
@@ -68,7 +68,8 @@ def hadamard(
     return result
 
 
-def _sign_vector(size: int, signs: str | ArrayLike | None) -> NDArray[np.float32]:
+def sign_vector(size: int, signs: str | ArrayLike | None) -> NDArray[np.float32]:
+    """The signs of a tile of `size` as float32; see `hadamard`."""
     if signs is None:
         return np.ones(size, dtype=np.float32)
     if isinstance(signs, str):

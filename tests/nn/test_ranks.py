@@ -1,8 +1,14 @@
-"""Two ranks of DistributedDataParallel draw and round as one process does with two micro-batches."""
+"""Two ranks of DistributedDataParallel, or of FSDP2, draw and round as one process does with two micro-batches."""
 
+import os
+from contextlib import contextmanager
+
+import pytest
 import torch
 import torch.multiprocessing as mp
 from torch import nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.utils import checkpoint
 
 from hwsim import recipes
@@ -38,17 +44,36 @@ def trained(model, parts, scale):
     return [value.detach().clone() for value in model.parameters()]
 
 
+@contextmanager
+def ranks_meet(rank, folder):
+    """A group of two over the loopback. Nobody leaves before both are done: to a rank that is still about to take the
+    last numbers from its socket, gloo reports the end of the other's connection in their place."""
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    store = torch.distributed.FileStore(f"{folder}/store", 2)
+    torch.distributed.init_process_group("gloo", store=store, rank=rank, world_size=2)
+    yield
+    store.set(f"done {rank}", "yes")
+    store.wait(["done 0", "done 1"])
+    torch.distributed.destroy_process_group()
+
+
 def one_rank(rank, folder):
-    torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=2)
-    try:
+    with ranks_meet(rank, folder):
         model = nn.parallel.DistributedDataParallel(Net())
         torch.save(trained(model, [rank], 1.0), f"{folder}/{rank}.pt")
-    finally:
-        torch.distributed.destroy_process_group()
 
 
-def test_two_ranks_end_in_the_bits_of_one(tmp_path):
-    mp.spawn(one_rank, args=(str(tmp_path),), nprocs=2)
+def one_sharded_rank(rank, folder):
+    """FSDP2: parameters are shards of a mesh, gathered around each forward and backward."""
+    with ranks_meet(rank, folder):
+        model = fully_shard(Net(), mesh=init_device_mesh("cpu", (2,)))
+        found = trained(model, [rank], 1.0)
+        torch.save([value.full_tensor() for value in found], f"{folder}/{rank}.pt")
+
+
+@pytest.mark.parametrize("run", [one_rank, one_sharded_rank])
+def test_two_ranks_end_in_the_bits_of_one(run, tmp_path):
+    mp.spawn(run, args=(str(tmp_path),), nprocs=2)
     wanted = trained(Net(), [0, 1], 0.5)  # ranks average, halves are exact
     other = trained(Net(), [1, 0], 0.5)
     for rank in (0, 1):
