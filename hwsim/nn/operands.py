@@ -68,7 +68,7 @@ def make(
     rotation, scheme = gemm.rotation, operand.scheme
     plain = not fill and operand.mask is None and operand.axis == "contraction" and not codes
     if across and plain and rotation is not None and rotation.size == 16 and isinstance(scheme, (str, Scheme)):
-        signs, drawn = signs_of(rotation, draw_for(side, 0)), quant.get(scheme).rounding == "sr"
+        signs, drawn = fixed(rotation, draw_for(side, 0)).vector, quant.get(scheme).rounding == "sr"
         seeds = (draw_for(side, index).seed if drawn else None for index in range(len(x)))
         turns = [fake_quantize_turned(one, scheme, signs, seed) for one, seed in zip(x, seeds, strict=True)]
         return Made(turns[0][None] if len(turns) == 1 else np.stack(turns))

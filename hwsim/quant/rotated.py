@@ -55,6 +55,17 @@ class Rotation:
         """The contraction with the zeros behind it that fill its last tile."""
         return k + -k % self.size
 
+    @property
+    def vector(self) -> str | tuple[int, ...] | NDArray[np.float32] | None:
+        """The signs as `hwsim.quant.hadamard` takes them.
+
+        Raises:
+            ArgumentError: somebody else has to draw them.
+        """
+        if self.signs == "drawn":
+            raise ArgumentError("signs must be fixed", got=self.signs, where="rotation.signs")
+        return drawn_signs(self.signs, self.size) if isinstance(self.signs, int) else self.signs
+
     def apply(self, x: NDArray[np.float32], *, inverse: bool = False) -> NDArray[np.float32]:
         """x float32 ``[..., K]`` with zeros behind K up to whole tiles, turned: float32 ``[..., padded(K)]``.
 
@@ -65,14 +76,10 @@ class Rotation:
         """
         from hwsim.quant.rotation import hadamard
 
-        if self.signs == "drawn":
-            raise ArgumentError("signs must be fixed", got=self.signs, where="rotation.signs")
         fill = self.padded(x.shape[-1]) - x.shape[-1]
         if fill:
             x = np.concatenate([x, np.zeros((*x.shape[:-1], fill), np.float32)], axis=-1)
-        signs = self.signs
-        vector = drawn_signs(signs, self.size) if isinstance(signs, int) else signs
-        return hadamard(x, self.size, vector, inverse=inverse)
+        return hadamard(x, self.size, self.vector, inverse=inverse)
 
 
 def drawn_signs(seed: int, size: int) -> NDArray[np.float32]:
