@@ -238,9 +238,10 @@ def test_ten_thousand_designs_of_a_gpt_are_what_evaluate_gives():
     chosen, known = [one for one in trials(space) if one["unit"] in ("nvfp4", "int4", "pann")][::4], {}
     seen = 0
     for trial in chosen:
-        blocks = list(Half(space, trial, known).blocks())
-        for place in rng.choice(len(blocks), 24, replace=False):
-            machines = blocks[place].machines
+        half = Half(space, trial, known)
+        picked = set(rng.choice(half.count_plans(10**6), 24, replace=False).tolist())
+        for block in (block for place, block in enumerate(half.blocks()) if place in picked):
+            machines = block.machines
             additions = evaluator.additions_by_record(machines.base.policy)
             decision = decided(evaluator.work, machines.machine(0), additions)
             checked = pricer.check(machines)
