@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hwsim.arch.accelerator import Accelerator
     from hwsim.arch.memory import Memory
 
+SIDE = 16
 CLOCK_GHZ = 0.5
 KIB = 128
 LANES = 16
@@ -36,7 +37,7 @@ def nominal(machine: Accelerator) -> Accelerator:
     return replace(
         machine,
         name="nominal",
-        arrays=(replace(array, stages=1),),
+        arrays=(replace(array, rows=SIDE, cols=SIDE, stages=1),),
         memories=tuple(_memory(memory) for memory in machine.memories),
         vector=replace(machine.vector, lanes=LANES),
         clock_ghz=CLOCK_GHZ,

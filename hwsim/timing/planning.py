@@ -18,7 +18,7 @@ from hwsim.timing.groups import FUSED_TILE, Choice, Part, Places, part
 from hwsim.timing.moves import Group, Objective, prepare
 from hwsim.timing.residency import Residents, Search
 from hwsim.timing.stages import Staged, stage
-from hwsim.timing.steps import step_of
+from hwsim.timing.steps import Work, step_of, work_of
 from hwsim.timing.wiring import PlanPrices, Wiring, wiring
 from hwsim.trace.graph import Graph
 
@@ -205,6 +205,22 @@ def plan_of(
     wires: Wiring,
 ) -> Plan:  # fmt: skip
     """The plan that moves make on the machine of `parts` and `wires`."""
+    return assembled(works_of(parts, moves, aim, staged, wires), moves, staged, machine, wires)
+
+
+def works_of(
+    parts: tuple[Part, ...], moves: tuple[Taken, ...], aim: Objective, staged: Staged, wires: Wiring
+) -> list[tuple[Group, Work]]:
+    """What each move does on the machine of `parts` and `wires`."""
+    groups = [group_of(move, parts, aim, staged, wires) for move in moves]
+    return [(group, work_of(group, move.choice, staged, wires)) for group, move in zip(groups, moves, strict=True)]
+
+
+def assembled(
+    works: list[tuple[Group, Work]], moves: tuple[Taken, ...], staged: Staged, machine: Accelerator, wires: Wiring,
+    timed: bool = True,
+) -> Plan:  # fmt: skip
+    """The plan of what moves do (`works_of`); its steps take no time where they are not `timed`."""
     steps: list[Step] = []
     since: dict[tuple[str, int], int] = {}
     residents: list[Resident] = []
@@ -213,8 +229,8 @@ def plan_of(
         level = wires.names[wires.outer[where]]
         residents.append(Resident(name, level, staged.bits[name], since.pop((name, where)), last))
 
-    for number, move in enumerate(moves):
-        steps.append(step_of(group_of(move, parts, aim, staged, wires), move.choice, staged, machine, wires))
+    for number, (move, (group, work)) in enumerate(zip(moves, works, strict=True)):
+        steps.append(step_of(group, work, staged, machine, wires, timed))
         for name, where in move.residents:
             since.setdefault((name, where), number)
         for name, where in [key for key in since if key not in move.residents]:
