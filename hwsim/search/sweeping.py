@@ -9,10 +9,12 @@ A space that is too large is swept on a coarser grid (`hwsim.search.coarsening`)
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,13 +28,13 @@ from hwsim.evaluation.machine_columns import CLOCK, MEMORY, OK, PLAN, Columns
 from hwsim.evaluation.measures import decide_elsewhere
 from hwsim.evaluation.objectives import MEASURES, measure
 from hwsim.evaluation.pricing import additions_by_place, decided, judge, plan_key
+from hwsim.search.certificate import Certificate, fidelities
 from hwsim.search.coarsening import coarsened, kept_values
 from hwsim.search.explorer import Explorer, listed, manifest_of, open_evaluators, prepare
 from hwsim.search.halves import Block, Half, Part, trials
 from hwsim.search.parts import PartWriter, read_parts
-from hwsim.search.polish import Certificate
 from hwsim.search.running import RunningFront, beaten
-from hwsim.search.space import DesignSpace, load_space
+from hwsim.search.space import DesignSpace, load_space, space_from_dict
 from hwsim.search.study import Point, PointLog, Study
 from hwsim.search.workers import Pool, open_pool
 from hwsim.storage import owned
@@ -75,6 +77,7 @@ class _Trial:
     half: Half
     evaluator: Evaluator
     pricer: ColumnPricer
+    place: int
     first: int
     accuracy: float
     additions: dict[int, float]
@@ -92,6 +95,18 @@ class _Asked:
     block: Block
     checked: Checked | None
     decision: Decision | HwsimError | Job | None
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What some trials came to: their front, its values by number, and counts as of `Sweeper`."""
+
+    costs: NDArray[np.float64]
+    numbers: NDArray[np.int64]
+    values: dict[int, dict[str, float]]
+    counts: dict[int, int]
+    plans: int
+    feasible: int
 
 
 @dataclass
@@ -128,15 +143,49 @@ class Sweeper:
         return next(iter(self.evaluators.values()))
 
     def run(self, progress: Progress) -> None:
-        """Price every design of the space."""
+        """Price every design of the space: where no table is written, each arithmetic in a worker of its own."""
         total, done = self.space.size, 0
         self._measure()
+        if self.pool is not None and self.writer is None:
+            self._share(self.pool, progress)
+            return
         for asked in self._ahead():
             self._take(asked.trial, asked.block, self._columns(asked))
             done += len(asked.block.numbers)
             progress(done, total, f"{self.plans} plans, {len(self.front.numbers)} on the front")
         if self.writer is not None:
             self.writer.flush()
+
+    def only(self, places: Collection[int]) -> Swept:
+        """Price the designs of some trials, given by their places among all."""
+        self._measure(places)
+        for asked in self._ahead():
+            self._take(asked.trial, asked.block, self._columns(asked))
+        values = {number: self._values[number] for number in self.front.numbers.tolist()}
+        return Swept(self.front.costs, self.front.numbers, values, self.counts, self.plans, self.feasible)
+
+    def _share(self, pool: Pool, progress: Progress) -> None:
+        """Sweep trials side by side; those of one first knob together, as they share plans."""
+        groups: dict[object, list[int]] = {}
+        for one in self._trials:
+            groups.setdefault(next(iter(one.half.trial.values()), None), []).append(one.place)
+        traces = tuple((str(one.trace.path.resolve()), one.trace.digest) for one in self.evaluators.values())
+        tables = json.dumps(self.space.to_dict())
+        jobs = [
+            (pool.submit(sweep_elsewhere, tables, traces, tuple(places)), places)
+            for places in sorted(groups.values(), key=len, reverse=True)
+        ]
+        done = sum(self.counts.values())
+        for job, places in jobs:
+            made: Swept = job.result()
+            self.front.add(made.costs, made.numbers)
+            self._values |= made.values
+            for status, count in made.counts.items():
+                self.counts[status] += count
+            self.plans += made.plans
+            self.feasible += made.feasible
+            done += sum(one.half.size for one in self._trials if one.place in places)
+            progress(done, self.space.size, f"{self.plans} plans, {len(self.front.numbers)} on the front")
 
     def point(self, number: int) -> Point:
         """A member of the front, without details."""
@@ -153,6 +202,18 @@ class Sweeper:
         }
         return Point(number, point, trial.half.model, self._values[number], self._over(self._values[number]), detail)
 
+    def plan(self, points: Iterable[Point]) -> None:
+        """Let the pool plan designs whose details are wanted and whose decisions are not known here."""
+        wanted: dict[int, list[Accelerator]] = {}
+        for point in points if self.pool is not None else ():
+            trial = self._trial_of(point.number)
+            machine = self.space.design(dict(point.point)).accelerator
+            if trial.key(judge(machine)) not in self._decisions:
+                wanted.setdefault(trial.place, []).append(machine)
+        for trial in self._trials:
+            if self.pool is not None and trial.place in wanted:
+                trial.evaluator.plan(wanted[trial.place], self.pool.submit)
+
     def detailed(self, point: Point) -> Point:
         """The point as `evaluate` has it, with breakdowns and sources; its plan is not searched again."""
         trial = self._trial_of(point.number)
@@ -165,8 +226,8 @@ class Sweeper:
         result = trial.evaluator(machine)
         return replace(point, values=result.values(), detail=result.detail())
 
-    def _measure(self) -> None:
-        """Trials with their accuracies, and toggles, measured side by side."""
+    def _measure(self, places: Collection[int] | None = None) -> None:
+        """Trials with their accuracies, and toggles, measured side by side; all, or those at some places alone."""
         halves: list[tuple[Half, Evaluator]] = []
         for trial in trials(self.space):
             half = Half(self.space, trial, self._known)
@@ -181,7 +242,10 @@ class Sweeper:
                 except HwsimError:
                     continue
         first = 0
-        for half, evaluator in halves:
+        for place, (half, evaluator) in enumerate(halves):
+            if places is not None and place not in places:
+                first += half.size
+                continue
             pricer = next(self._pricers[name] for name, one in self.evaluators.items() if one is evaluator)
             try:
                 accuracy = evaluator.accuracy(half.base.policy)
@@ -191,7 +255,7 @@ class Sweeper:
             except HwsimError:
                 self._refuse(Block(None, np.arange(half.size)), half, first)
             else:
-                self._trials.append(_Trial(half, evaluator, pricer, first, accuracy, additions))
+                self._trials.append(_Trial(half, evaluator, pricer, place, first, accuracy, additions))
             first += half.size
 
     def _ahead(self) -> Iterator[_Asked]:
@@ -305,6 +369,18 @@ class Sweeper:
         return max((one for one in self._trials if one.first <= number), key=lambda one: one.first)
 
 
+def sweep_elsewhere(tables: str, traces: tuple[tuple[str, str], ...], places: tuple[int, ...]) -> Swept:
+    """`Sweeper.only` on the space of these tables; accuracies and toggles are those that the memo has."""
+    space, evaluators = _opened(tables, traces)
+    return Sweeper(space, evaluators).only(places)
+
+
+@lru_cache(maxsize=1)
+def _opened(tables: str, traces: tuple[tuple[str, str], ...]) -> tuple[DesignSpace, dict[str, Evaluator]]:
+    space = space_from_dict(json.loads(tables), "here")
+    return space, open_evaluators(space, [load_trace(path) for path, _ in traces])
+
+
 def sweep(
     space: str | Path | DesignSpace,
     traces: Trace | str | Path | Iterable[Trace | str | Path],
@@ -313,6 +389,7 @@ def sweep(
     workers: int = 1,
     dask: str | None = None,
     force: bool = False,
+    table: bool = True,
     progress: Progress = lambda done, total, note: None,
 ) -> Study:
     """Price every design of a space; the study's points are the front, exact.
@@ -322,6 +399,7 @@ def sweep(
         traces: the trace of the model, or several; options of the space that name a model use the trace of that name.
         out: folder for the table of all designs (`hwsim.search.parts`, needs pyarrow) and of the front; without it
             nothing is written.
+        table: False leaves the table out: then workers sweep whole arithmetics side by side.
         points: most designs: a larger space is swept on a coarser grid (`coarsened`). None sweeps all.
         workers: processes that measure accuracies and decide plans side by side.
         dask: address of a Dask scheduler in place of local processes.
@@ -335,7 +413,7 @@ def sweep(
     Raises:
         ArgumentError: `out` holds a study or something else, or another process works in it, nothing answers
             at `dask`, or `points` is below 1.
-        MissingExtra: `out` is given and pyarrow is not installed, or `dask` is and Dask is not.
+        MissingExtra: a table is written and pyarrow is not installed, or `dask` is and Dask is not.
     """
     space = space if isinstance(space, DesignSpace) else load_space(space)
     opened = [one if isinstance(one, Trace) else load_trace(one) for one in listed(traces)]
@@ -350,7 +428,7 @@ def sweep(
         if out is not None:
             folder = stack.enter_context(owned(out, "study", force=force, beside=("traces",)))
             prepare(folder, manifest, False, force)
-            sweeper.writer = PartWriter(folder, grid.parameters)
+            sweeper.writer = PartWriter(folder, grid.parameters) if table else None
         return _swept(sweeper, space, grid, manifest, folder, (workers, dask), progress)
 
 
@@ -367,15 +445,15 @@ def _swept(
     began = time.monotonic()
     with open_pool(*where) as sweeper.pool:
         sweeper.run(progress)
-    points_of = [sweeper.point(int(number)) for number in np.sort(sweeper.front.numbers)]
+        points_of = [sweeper.point(int(number)) for number in np.sort(sweeper.front.numbers)]
+        detailed = _with_details(sweeper, points_of)
     facts = {
         "finished": True, "designs": grid.size, "plans": sweeper.plans, "feasible": sweeper.feasible,
         "seconds": round(time.monotonic() - began, 3),
         "status": {STATUS[status]: count for status, count in sweeper.counts.items() if count},
-        "certificate": certify(sweeper, folder, grid is space or grid == space).to_dict(),
+        "certificate": certify(sweeper, folder if sweeper.writer else None, grid == space).to_dict(),
     }  # fmt: skip
-    points_of = _with_details(sweeper, points_of)
-    study = Study(tuple(points_of), manifest | facts)
+    study = Study(tuple(detailed), manifest | facts)
     if folder is not None:
         log = PointLog(folder)
         for point in study.points:
@@ -440,7 +518,9 @@ def certify(sweeper: Sweeper, folder: Path | None, whole: bool) -> Certificate:
                 front.costs, front.numbers, np.ascontiguousarray(costs[kept]), table["number"].to_numpy()[kept]
             )
     proven = int((~beaten_ones).sum())
-    return Certificate(len(front.numbers), proven, whole, 0, two_knob=proven)
+    return Certificate(
+        len(front.numbers), proven, whole, 0, proven, grid=not whole, fidelity=fidelities(sweeper.space)
+    )
 
 
 def _read_limits(sweeper: Sweeper) -> list[str]:
@@ -458,4 +538,5 @@ def _with_details(sweeper: Sweeper, points: list[Point]) -> list[Point]:
     for name in sweeper.goals:
         chosen.add(min(range(len(points)), key=lambda place: points[place].values[name]))
         chosen.add(max(range(len(points)), key=lambda place: points[place].values[name]))
+    sweeper.plan(points[place] for place in chosen)
     return [sweeper.detailed(point) if place in chosen else point for place, point in enumerate(points)]
