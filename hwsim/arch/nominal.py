@@ -28,11 +28,13 @@ KIB = 128
 LANES = 16
 PORT_BITS = 256
 DEVICE = "lstp"
+DRAM = {"lpddr": "lpddr4", "ddr": "ddr4", "gddr": "gddr6", "hbm": "hbm2e"}
+"""Of each family of DRAM, by what its kinds begin with, the kind that stands for all."""
 
 
 def nominal(machine: Accelerator) -> Accelerator:
-    """`machine` with nominal supply, clock, ports, lanes, SRAM device and one pipeline stage, and with one device of
-    its kind of DRAM; array, sizes and holders of memories, numerics and node stay."""
+    """`machine` with nominal sides of the array, supply, clock, ports, lanes, SRAM device and one pipeline stage, and
+    with one device of its family of DRAM; dataflow, sizes and holders of memories, numerics and node stay."""
     array = machine.array
     return replace(
         machine,
@@ -53,7 +55,9 @@ def weighing(machine: Accelerator) -> Accelerator:
 
 def _memory(memory: Memory) -> Memory:
     if memory.kind == "dram":
-        return replace(memory, gbyte_s=device_gbyte_s(memory.technology))
+        kind = memory.technology or ""
+        kind = next((one for family, one in DRAM.items() if kind.startswith(family)), kind)
+        return replace(memory, technology=kind, gbyte_s=device_gbyte_s(kind))
     if memory.kind == "registers":
         return memory
     whole = memory.kib * 8192 / (memory.copies * memory.banks)

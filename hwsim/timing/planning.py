@@ -77,7 +77,8 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a plan decides, without what follows from it: it holds on every machine of the same sizes.
+    """What a plan decides, without what follows from it: it holds on every machine whose memories have the same sizes
+    and holders and whose array the same dataflow.
 
     Attributes:
         attach: whether vector work runs with the product beside it.
@@ -129,9 +130,10 @@ def decide(
 def carry_out(
     decided: Decision, graph: Graph, machine: Accelerator, additions: dict[int, float] | None = None
 ) -> Plan:
-    """The plan of a decision on `machine`, whose array and sizes of memories are those it was made for.
+    """The plan of a decision on `machine`, whose dataflow and sizes of memories are those it was made for.
 
-    Ports, lanes, bandwidth, prices and clock may be others: they change what the steps take, not what they move.
+    Sides of the array, ports, lanes, bandwidth, prices and clock may be others: they change what the steps take, and
+    how often the array reads what lies on chip.
     """
     staged, wires = stage(graph, machine, decided.attach), wiring(machine, None)
     parts = tuple(part(staged, number, machine, additions) for number in range(len(staged.stages)))
