@@ -12,7 +12,7 @@ import pytest
 import hwsim
 from hwsim.errors import ArgumentError, DesignError, TraceError
 from hwsim.evaluation import Evaluator
-from hwsim.search import load_study, space_from_dict, sweep
+from hwsim.search import load_study, sentence, space_from_dict, sweep
 from hwsim.search.coarsening import coarsened
 from hwsim.search.explorer import Explorer
 from hwsim.search.parts import read_parts
@@ -198,12 +198,16 @@ def test_a_search_of_few_plans_is_a_sweep(table, tiny_trace, tmp_path):
     table["search"]["plans"] = 8  # 2 widths of the accumulator, 2 arrays, 2 memories that can be made
     space = space_from_dict(table, "here")
     assert space_from_dict(space.to_dict(), "again") == space
-    study = hwsim.explore(space, tiny_trace, trials=4, out=tmp_path / "a")
+    study = hwsim.explore(space, tiny_trace, out=tmp_path / "a")
     assert study.manifest["sampler"] == "sweep"
-    assert study.certificate["exhaustive"]
-    table["search"]["plans"] = 7
-    drawn = hwsim.explore(space_from_dict(table, "here"), tiny_trace, trials=4)
+    known = study.certificate
+    assert (known["exhaustive"], known["hypervolume"], known["two_knob_share"]) == (True, 1.0, 1.0)
+    assert known["fidelity"]["energy"] == "trace, plans chosen for nominal"
+    assert sentence(known).startswith(f"every design of the space was priced: {len(study.points)} of")
+    assert not list((tmp_path / "a").glob("points-*.parquet"))
+    drawn = hwsim.explore(space, tiny_trace, trials=4)  # asked for draws
     assert drawn.manifest["sampler"].startswith("NSGA-II")
+    assert (drawn.certificate["hypervolume"], drawn.certificate["seeds"]) == (None, "one seed")
 
 
 def test_a_study_prices_any_design_of_its_space(swept):
