@@ -6,12 +6,14 @@ the signal comes while they are at it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ import hwsim
 
 MODEL = """
 import multiprocessing, os, time
+from collections.abc import Iterator
 from pathlib import Path
 import torch
 def build():
@@ -84,17 +87,28 @@ def _waits_for(folder: Path, pattern: str, count: int, process: subprocess.Popen
     return [int(path.suffix[1:]) for path in found]
 
 
-def _start(tmp_path: Path, *arguments: str, path: str = "") -> subprocess.Popen[str]:
+def _heeds_signals() -> None:
+    """What a shell in the background or nohup ignores is ignored by its children, and hwsim leaves it so."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _start(tmp_path: Path, *arguments: str, path: str = "") -> Iterator[subprocess.Popen[str]]:
     (tmp_path / "tmp").mkdir(exist_ok=True)
     environment = os.environ | {
         "TMPDIR": str(tmp_path / "tmp"),
         "HWSIM_CACHE_DIR": os.environ.get("HWSIM_CACHE_DIR", str(tmp_path / "cache")),
         "PYTHONPATH": str(Path(hwsim.__file__).parent.parent), "PATH": f"{path}{os.environ['PATH']}",
     }  # fmt: skip
-    return subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "hwsim", *arguments], cwd=tmp_path, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=_heeds_signals,
+    ) as driver:  # fmt: skip
+        try:
+            yield driver
+        finally:
+            driver.kill()  # a failed test waits for nobody
 
 
 @pytest.fixture

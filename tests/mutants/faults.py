@@ -17,13 +17,13 @@ class Fault(NamedTuple):
     meaning: str
 
 
-def _of(file: str, *rows: tuple[str, str, str]) -> list[Fault]:
+def of(file: str, *rows: tuple[str, str, str]) -> list[Fault]:
     return [Fault(f"hwsim/{file}.py", *row) for row in rows]
 
 
 FAULTS: tuple[Fault, ...] = (
     # arch
-    *_of(
+    *of(
         "arch/dataflow",
         (
             'Dataflow("ws", "weights stay", "k", "n", 2)',
@@ -48,7 +48,7 @@ FAULTS: tuple[Fault, ...] = (
             "a fold more where columns divide evenly",
         ),
     ),
-    *_of(
+    *of(
         "arch/memory",
         ("self.kib * 8192 /", "self.kib * 8000 /", "a KiB of 1,000 byte"),
         ("(self.copies if self.replicated else 1)", "(1 if self.replicated else self.copies)", "replicas hold more"),
@@ -63,12 +63,12 @@ FAULTS: tuple[Fault, ...] = (
             "writes by the read port",
         ),
     ),
-    *_of(
+    *of(
         "arch/accelerator",
         ("* 8 / self.clock_ghz", "/ self.clock_ghz", "bytes a second taken for bits"),
         ("return cycles / (self.clock_ghz * 1e9)", "return cycles / (self.clock_ghz * 1e6)", "GHz taken for MHz"),
     ),
-    *_of(
+    *of(
         "arch/units",
         (
             'if scheme.granularity == "channel":\n        scales = rows',
@@ -83,15 +83,15 @@ FAULTS: tuple[Fault, ...] = (
         ("+ (TENSOR_SCALE_BITS if scheme.tensor_scale else 0)", "", "the tensor's scale is free"),
         ("return rows * elements + scales", "return elements + scales", "one row stored"),
     ),
-    *_of(
+    *of(
         "arch/parts",
         ("return self.rows * self.cols * self.count", "return self.rows * self.cols", "one array of many"),
     ),
-    *_of(
+    *of(
         "arch/clock",
         ("return min(limits, key=", "return max(limits, key=", "the fastest unit sets the clock"),
     ),
-    *_of(
+    *of(
         "arch/plan",
         (
             "return self.compute_cycles * self.used_rows * self.used_cols",
@@ -110,7 +110,7 @@ FAULTS: tuple[Fault, ...] = (
             "steps at the same time",
         ),
     ),
-    *_of(
+    *of(
         "arch/row_stationary",
         ("dram_outputs=sums,", "dram_outputs=2 * sums,", "outputs stored twice"),
         ("sum_accesses=2 * sums * by_channels", "sum_accesses=sums * by_channels", "sums written, never read"),
@@ -121,12 +121,12 @@ FAULTS: tuple[Fault, ...] = (
         ),
     ),
     # timing
-    *_of(
+    *of(
         "timing/cycles",
         ("return folds * (steps + edge)", "return folds * steps + edge", "no overlap fills once"),
         ("return folds * steps + edge", "return folds * steps", "a fill that is free"),
     ),
-    *_of(
+    *of(
         "timing/counts",
         ("a, b, visits = fn, tiles, fk\n", "a, b, visits = 1, tiles, fk\n", "ws reads inputs once for all columns"),
         ("a, b, visits = fn, tiles, fk\n", "a, b, visits = fn, 1, fk\n", "ws reads weights once for all tiles"),
@@ -165,7 +165,7 @@ FAULTS: tuple[Fault, ...] = (
         ("        b = pm\n", "        b = pn\n", "weights come again a column tile"),
         ("        visits = pk\n", "        visits = 1\n", "sums are never spilled"),
     ),
-    *_of(
+    *of(
         "timing/steps",
         (
             "(visits - 1) * par[c.SUM_BITS]\n        flows",
@@ -208,7 +208,7 @@ FAULTS: tuple[Fault, ...] = (
             "requantises K columns",
         ),
     ),
-    *_of(
+    *of(
         "timing/stages",
         ('NORM_PASSES = {"softmax": 3', 'NORM_PASSES = {"softmax": 1', "softmax in one pass"),
         (
@@ -223,7 +223,7 @@ FAULTS: tuple[Fault, ...] = (
             "results stored in 8 bits",
         ),
     ),
-    *_of(
+    *of(
         "timing/groups",
         ("rows = shape.batch * shape.m // problems", "rows = shape.m", "one problem of a batch"),
         (
@@ -233,7 +233,7 @@ FAULTS: tuple[Fault, ...] = (
         ),
         ("halo = window.input_rows(1) + window.stride[0] - 1", "halo = window.stride[0] - 1", "no halo"),
     ),
-    *_of(
+    *of(
         "timing/wiring",
         ("double.append(2 if memory.double_buffered else 1)", "double.append(1)", "double buffers take one's room"),
         (
@@ -247,7 +247,7 @@ FAULTS: tuple[Fault, ...] = (
             "writes at the reads' width",
         ),
     ),
-    *_of(
+    *of(
         "timing/tiles",
         (
             "output_room = tile_m * tile_n * max(par[SUM_BITS], par[OUT_BITS])",
@@ -256,7 +256,7 @@ FAULTS: tuple[Fault, ...] = (
         ),
         ("input_room *= step[DOUBLE_IN]", "input_room *= 1.0", "input tiles need one buffer"),
     ),
-    *_of(
+    *of(
         "timing/schedule",
         (
             "start = max(max(ready, space), free[table[stage, 0]])",
@@ -270,7 +270,7 @@ FAULTS: tuple[Fault, ...] = (
         ),
         ("found[3] += fed - before", "found[3] += ready - before", "negative waits"),
     ),
-    *_of(
+    *of(
         "timing/planning",
         ("float(moved + wires.idle * made.latency_cycles)", "float(moved)", "edp leaves out what idles"),
         (
@@ -285,7 +285,7 @@ FAULTS: tuple[Fault, ...] = (
         ),
     ),
     # cost
-    *_of(
+    *of(
         "cost/technology",
         (
             "(supply(nm, voltage) / node(nm).reference_v) ** 2",
@@ -311,7 +311,7 @@ FAULTS: tuple[Fault, ...] = (
         ),
         ("one.wire * (supply(node_nm, voltage) / one.reference_v) ** 2", "one.wire", "wires know no supply"),
     ),
-    *_of(
+    *of(
         "cost/clock_tree",
         (
             "wires_pf * supply(node_nm, voltage) ** 2",
@@ -320,7 +320,7 @@ FAULTS: tuple[Fault, ...] = (
         ),
         ("area_mm2 * TREE_PF_MM2", "area_mm2 * TREE_PF_MM2 * 0.1", "a trunk a tenth as wide"),
     ),
-    *_of(
+    *of(
         "cost/clocking",
         ("depth_fo4 * (1 + WIRE) + FLIP_FLOP_FO4 + SKEW_FO4", "depth_fo4 * (1 + WIRE) + FLIP_FLOP_FO4", "no skew"),
         ("depth_fo4 * (1 + WIRE)", "depth_fo4", "no wires inside a unit"),
@@ -330,7 +330,7 @@ FAULTS: tuple[Fault, ...] = (
             "corners exchanged",
         ),
     ),
-    *_of(
+    *of(
         "cost/wires",
         ("banks / CROSSBAR_BANKS if banks > 1 else 0.0", "1.0 if banks > 1 else 0.0", "a crossbar of 32 for all"),
         (
@@ -339,7 +339,7 @@ FAULTS: tuple[Fault, ...] = (
             "a crossbar knows no supply",
         ),
     ),
-    *_of(
+    *of(
         "cost/dram",
         ("total((self.standby_mw, self.refresh_mw),", "total((self.standby_mw,),", "no refresh"),
         (
@@ -354,7 +354,7 @@ FAULTS: tuple[Fault, ...] = (
             "rows paid twice",
         ),
     ),
-    *_of(
+    *of(
         "cost/memory",
         (
             "energy(inner.write_pj, floor.write_pj)",
@@ -370,14 +370,14 @@ FAULTS: tuple[Fault, ...] = (
             "pJ of a 32-bit word",
         ),
     ),
-    *_of(
+    *of(
         "cost/sram_grid",
         ("FLOP_PJ * energy_factor(45, 1.1, node_nm, voltage)", "FLOP_PJ", "registers cost the same at all nodes"),
         ("read * to.energy,", "read,", "SRAM reads not scaled with the node"),
         ("own.leakage_mw * to.leakage,", "own.leakage_mw,", "SRAM leakage not scaled with the node"),
     ),
     # evaluation
-    *_of(
+    *of(
         "evaluation/energy",
         (
             'written_bits, "bit written", memory.write_pj_per_bit',
@@ -418,7 +418,7 @@ FAULTS: tuple[Fault, ...] = (
             "sums clocked only when they change",
         ),
     ),
-    *_of(
+    *of(
         "evaluation/area",
         (
             'a = held.a_bits * (1 + (stays == "input"))',
@@ -439,7 +439,7 @@ FAULTS: tuple[Fault, ...] = (
             "a table in every unit",
         ),
     ),
-    *_of(
+    *of(
         "evaluation/prices",
         ("one.area_um2.scaled(memory.copies), one.leakage_mw", "one.area_um2, one.leakage_mw", "area of one copy"),
         ("one.leakage_mw.scaled(memory.copies)", "one.leakage_mw", "leakage of one copy"),
@@ -455,7 +455,7 @@ FAULTS: tuple[Fault, ...] = (
         ("PLACEMENT = 1 / technology.PLACEMENT - 1", "PLACEMENT = 1 / technology.PLACEMENT", "cells counted twice"),
         ("scaled(factor * 1e-3, source=self._note", "scaled(factor, source=self._note", "fJ taken for pJ"),
     ),
-    *_of(
+    *of(
         "evaluation/pricing",
         (
             "if machine.clock_ghz > highest.value * (1 + 1e-9):",
@@ -469,7 +469,7 @@ FAULTS: tuple[Fault, ...] = (
             "products of the backward pass counted",
         ),
     ),
-    *_of(
+    *of(
         "evaluation/objectives",
         (
             "lambda one: 2 * one.macs / one.energy_pj",
@@ -479,7 +479,7 @@ FAULTS: tuple[Fault, ...] = (
         ("one.tokens / one.latency_s", "1 / one.latency_s", "one token a pass"),
         ("(one.dram_read_bits + one.dram_write_bits) * 1e-6", "one.dram_read_bits * 1e-6", "only reads are traffic"),
     ),
-    *_of(
+    *of(
         "evaluation/records",
         (
             "return self.energy_pj * 1e-12 / self.latency_s",
@@ -488,7 +488,7 @@ FAULTS: tuple[Fault, ...] = (
         ),
         ("+ step.cycles.latency\n", "+ 1\n", "the bound of most steps, not of most cycles"),
     ),
-    *_of(
+    *of(
         "evaluation/ledger",
         ("round(charge.amount / quantum) * quantum", "charge.amount", "amounts as they come"),
         (
@@ -497,7 +497,7 @@ FAULTS: tuple[Fault, ...] = (
             "errors of the first charge",
         ),
     ),
-    *_of(
+    *of(
         "evaluation/explanation",
         ("part.value / total if total else 0.0", "part.value / len(parts)", "shares of no total"),
         ("counts[1] += row.written_bits", "counts[1] += row.read_bits", "writes shown as reads"),

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-spec = importlib.util.spec_from_file_location("faults", Path(__file__).with_name("faults.py"))
-assert spec is not None
-assert spec.loader is not None
-faults = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(faults)
+sys.path.insert(0, str(Path(__file__).parent))
+try:
+    NAMES = ("faults", "faults_numerics", "faults_asking")
+    FAULTS = [fault for name in NAMES for fault in importlib.import_module(name).FAULTS]
+finally:
+    sys.path.pop(0)
 
 
-@pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda fault: f"{fault.file}: {fault.meaning}")
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.file}: {fault.meaning}")
 def test_a_fault_stands_once(fault):
     text = (ROOT / fault.file).read_text()
     assert text.count(fault.old) == 1

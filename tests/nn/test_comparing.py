@@ -3,7 +3,6 @@
 import csv
 import json
 import math
-import os
 import signal
 import statistics
 import subprocess
@@ -129,6 +128,11 @@ def test_a_comparison_of_other_arguments_is_not_continued(model, tmp_path):
         draw(tmp_path / "absent")
 
 
+def _heeds_interruptions() -> None:
+    """A shell's background ignores them, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("strength", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "kill -9"])
 def test_the_command_can_be_interrupted_and_goes_on(strength, tmp_path):
     model = tmp_path / "toy.py"
@@ -136,8 +140,8 @@ def test_the_command_can_be_interrupted_and_goes_on(strength, tmp_path):
     line = [sys.executable, "-m", "hwsim", "train", str(model), "--recipe", "mxfp8", "--seeds", "1", "--steps", "24"]
 
     def run(folder, **options):
-        return subprocess.Popen([*line, "--out", str(folder)], env=os.environ, stderr=subprocess.PIPE,
-                                stdout=subprocess.PIPE, text=True, **options)  # fmt: skip
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen([*line, "--out", str(folder)], preexec_fn=_heeds_interruptions, **pipes, **options)
 
     process, states = run(tmp_path / "parts"), tmp_path / "parts" / "runs"
     while not (tmp_path / "parts" / "manifest.json").exists():

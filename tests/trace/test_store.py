@@ -14,6 +14,7 @@ import pytest
 from hwsim.errors import ArgumentError, StorageError, TraceError, UnknownName
 from hwsim.storage import seal
 from hwsim.trace import Gemm, GemmShape, Operand, TraceWriter, export, load_trace
+from hwsim.workloads import load_model, prefill
 
 
 def product(step=0, *, m=3, n=4, k=5, batch=1, phase="forward", role="weight"):
@@ -73,6 +74,9 @@ def test_operands_begin_at_multiples_of_64_bytes_and_segments_roll_over(tmp_path
     trace = write(tmp_path / "t", [product(step) for step in range(6)], segment_bytes=200)
     assert len(list((tmp_path / "t").glob("seg-*.bin"))) > 2
     assert all(entry[side]["offset"] % 64 == 0 for entry in trace.entries for side in ("a", "b"))
+    # a takes 60 bytes, b 80: a segment that has reached 200 bytes takes no more, so the fourth operand begins one
+    places = [(entry["a"]["segment"], entry["b"]["segment"]) for entry in trace.entries]
+    assert places == [(0, 0), (0, 1), (1, 1), (2, 2), (2, 3), (3, 3)]
     for step, found in enumerate(trace.gemms()):
         assert_equal(found, product(step))
 
@@ -82,6 +86,31 @@ def test_a_weight_that_returns_is_stored_once(tmp_path):
     trace = write(tmp_path / "t", [first, replace(product(1), b=first.b)])
     assert trace.entries[0]["b"] == trace.entries[1]["b"]
     assert_equal(trace[1], replace(product(1), b=first.b))
+
+
+def test_equal_bytes_of_another_shape_are_another_operand(tmp_path):
+    long, wide = np.zeros((1, 3, 4), np.float32), np.zeros((1, 2, 6), np.float32)
+    gemms = [
+        replace(product(n=1, k=one.shape[2]), m=one.shape[1], a=Operand(one, "activation", one.shape[1]))
+        for one in (long, wide)
+    ]
+    trace = write(tmp_path / "t", gemms)
+    assert [gemm.a.values.shape for gemm in trace.gemms()] == [(1, 3, 4), (1, 2, 6)]
+
+
+def test_causal_products_are_noted_with_the_graph(tmp_path):
+    """Two heads of two tokens: scores and weighted values are causal, the projections are not."""
+    graph = prefill(load_model("smollm2-135m"), 2).graph
+    causal = [operator.record for operator in graph.operators if operator.gemm and operator.gemm.causal]
+    assert len(causal) == 2 * 30
+    with TraceWriter(tmp_path / "t", {}) as writer:
+        for operator in graph.operators:
+            if operator.gemm:
+                writer.append(product())
+        writer.graph = graph
+        writer.add_causal(graph)
+    trace = load_trace(tmp_path / "t")
+    assert [entry["record"] for entry in trace.entries if trace[entry["record"]].causal] == causal
 
 
 @pytest.mark.parametrize(("dtype", "bits"), [("bfloat16", 16), ("float16", 13)])
@@ -105,6 +134,12 @@ def test_the_digest_is_of_the_products_not_of_their_places(tmp_path):
     one = write(tmp_path / "one", gemms)
     assert write(tmp_path / "two", gemms, segment_bytes=64).digest == one.digest
     assert write(tmp_path / "three", gemms[:1]).digest != one.digest
+    last = gemms[1].b.values.copy()
+    last[0, -1, -1] = np.nextafter(last[0, -1, -1], 2)
+    assert (
+        write(tmp_path / "four", [gemms[0], replace(gemms[1], b=replace(gemms[1].b, values=last))]).digest
+        != one.digest
+    )
 
 
 def test_a_folder_takes_one_trace(tmp_path):
@@ -119,20 +154,29 @@ def test_wrong_shapes_are_refused(tmp_path):
         writer.append(replace(product(), k=6))
 
 
-def test_a_flipped_bit_is_found_and_named(tmp_path):
+@pytest.mark.parametrize("record", [0, 1])
+@pytest.mark.parametrize("side", ["a", "b"])
+def test_a_flipped_bit_is_found_and_named(tmp_path, record, side):
     path = tmp_path / "t"
     trace = write(path, [product(0), product(1)])
-    offset = trace.entries[1]["b"]["offset"]
-    data = bytearray((path / "seg-00000.bin").read_bytes())
-    data[offset + 7] ^= 1
-    (path / "seg-00000.bin").write_bytes(data)
+    before = load_trace(path)
+    before.verify()
+    offset, size = trace.entries[record][side]["offset"], {"a": 60, "b": 80}[side]
+    with (path / "seg-00000.bin").open("r+b") as file:
+        file.seek(offset + 7)
+        byte = file.read(1)[0]
+        file.seek(offset + 7)
+        file.write(bytes([byte ^ 1]))
     damaged = load_trace(path)
-    assert_equal(damaged[0], product(0))
-    rule = rf"seg-00000\.bin: CRC-32 of record 1, bytes {offset} to {offset + 80}, must be [0-9a-f]{{8}}, got '"
+    assert_equal(damaged[1 - record], product(1 - record))
+    rule = (
+        rf"seg-00000\.bin: CRC-32 of record {record}, bytes {offset} to {offset + size}, must be [0-9a-f]{{8}}, got '"
+    )
     with pytest.raises(TraceError, match=rule):
-        damaged[1]
-    with pytest.raises(TraceError, match=rule):
-        damaged.verify()
+        damaged[record]
+    for one in (damaged, before):  # also what was whole when it was read before
+        with pytest.raises(TraceError, match=rule):
+            one.verify()
 
 
 def test_every_flipped_bit_of_the_index_is_found(tmp_path):

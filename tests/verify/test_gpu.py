@@ -35,5 +35,9 @@ def test_every_unit_is_discovered(gpu):
 
 
 def test_the_emulators_kernels_run_on_it(gpu):
+    try:
+        portability.device_name()
+    except MissingExtra as missing:
+        pytest.skip(str(missing))
     rows = list(portability.check(Subject(), 200))
-    assert [row.note for row in rows if row.differences] == []
+    assert [row.differences for row in rows] == [0] * len(portability.UNITS), [row.note for row in rows]

@@ -28,7 +28,6 @@ def test_a_row_a_thread_gives_the_hosts_words():
     assert done.stdout.splitlines() == [
         "hopper.e4m3|numba-cuda on its simulator|24|0",
         "ampere.fp16.fp16|numba-cuda on its simulator|24|0",
-        "blackwell.nvfp4|numba-cuda on its simulator|24|0",
         "blackwell.mxfp8.e4m3|numba-cuda on its simulator|24|0",
     ]
 

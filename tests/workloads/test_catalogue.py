@@ -149,6 +149,21 @@ def test_a_batch_reads_the_experts_that_it_touches() -> None:
     assert up.inputs[1].elements == 112 * 2 * 768 * 2048
 
 
+def test_states_are_kept_for_each_sequence() -> None:
+    """Mamba-2 130M: 24 layers of 24 heads x 64 x 128, and four columns of 1,792 channels before the convolution."""
+    found = sizes(load_model("mamba2-130m"))
+    assert found.state_elements == 24 * (24 * 64 * 128 + 4 * 1792)
+    one, three = (found.memory_bytes(batch, 100, 16, 16) for batch in (1, 3))
+    assert three - one == 2 * found.state_elements * 4
+
+
+def test_a_step_of_one_token_reads_two_of_eight_experts_beside_the_rest() -> None:
+    """Mixtral 8x7B without experts: projections of 4,096 to 6,144 and 4,096, routers of 8, and the head."""
+    found = sizes(load_model("mixtral-8x7b"))
+    assert found.visited == 2 / 8
+    assert found.read_elements == 32 * (4096 * 6144 + 4096 * 4096 + 8 * 4096) + 32000 * 4096
+
+
 def test_a_window_bounds_the_cache() -> None:
     model = load_model("mistral-7b")
     short, long = decode(model, 4096), decode(model, 9000)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from hwsim.verify.cuda.kernels import Kernel
 
 INSTALL = "pip install hwsim[cuda]"
+OLDEST = 13, 1
+"""NVRTC 13.0 refuses ``mma`` with four UE8M0 scales a row."""
 SOURCES = Path(__file__).parent
 
 MATRIX = (
@@ -58,14 +60,17 @@ def nvrtc() -> Any:
     """The bindings of NVRTC.
 
     Raises:
-        MissingExtra: the bindings or the library are not installed.
+        MissingExtra: the bindings or the library are not installed, or the library is older than `OLDEST`.
     """
     try:
         from cuda.bindings import nvrtc as bindings
 
-        bindings.nvrtcVersion()
+        _, major, minor = bindings.nvrtcVersion()
     except (ImportError, RuntimeError) as missing:  # the bindings raise RuntimeError for a library they do not find
         raise MissingExtra("NVRTC with cuda-bindings", install=INSTALL) from missing
+    if (major, minor) < OLDEST:
+        needed = f"NVRTC {OLDEST[0]}.{OLDEST[1]} or newer (here is {major}.{minor})"
+        raise MissingExtra(needed, install=INSTALL)
     return bindings
 
 
