@@ -11,20 +11,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.arch.clock import logic_f_max, memory_f_max, vector_stages
 from hwsim.arch.nominal import nominal, weighing
 from hwsim.cost import clock_tree, technology
 from hwsim.cost.coefficients import DEFAULT, load_coefficients
-from hwsim.errors import HwsimError
-from hwsim.evaluation.area import logic_charges
+from hwsim.evaluation.column_prices import Levels, Own, PartPrices
 from hwsim.evaluation.energy import Counted as Operands
-from hwsim.evaluation.machine_columns import CLOCK, MEMORY, OK, PLAN, Columns, Floats, Machines, Places, Technology
-from hwsim.evaluation.prices import LevelPrice, MachinePrices, level_price, machine_prices
+from hwsim.evaluation.machine_columns import CLOCK, MEMORY, OK, PLAN, Columns, Floats, Machines, Places
+from hwsim.evaluation.prices import MachinePrices, machine_prices
 from hwsim.evaluation.pricing import additions_by_place, additions_of
 from hwsim.evaluation.tally import Counts, Tally, tally
 from hwsim.timing.planning import Decision
@@ -33,15 +31,8 @@ from hwsim.timing.retiming import Retiming, Stages
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
     from hwsim.arch.memory import Memory
-    from hwsim.arch.parts import VectorUnit
     from hwsim.datapaths.base import Datapath
     from hwsim.evaluation.evaluator import Evaluator
-    from hwsim.evaluation.ledger import Charge
-
-V = TypeVar("V")
-
-KNOWN = 4096
-"""Tables of prices that a column's parts share, kept of each kind."""
 
 SPARE = 1e-12
 """Relative distance of a sum from a power of two within which it is added again, correctly rounded, for its quantum:
@@ -57,42 +48,6 @@ class Counted:
 
 
 @dataclass(frozen=True, slots=True)
-class Levels:
-    """Prices of every set of memories at every technology, float64 ``[memories, technologies]``, with the levels in
-    front or behind; NaN where one cannot be made.
-
-    Attributes:
-        fastest_ghz: the highest clock of all memories, infinite where one cannot be made.
-        bad: where one cannot be made.
-        area_um2, standing_mw: ``[memories, technologies, levels]``.
-        moved_pj: of a bit read, written and on the wires, ``[levels, 3, memories, technologies]``.
-    """
-
-    fastest_ghz: Floats
-    bad: NDArray[np.bool_]
-    area_um2: Floats
-    standing_mw: Floats
-    moved_pj: Floats
-
-
-class _Known(Generic[V]):
-    """Values by the parts that they were made of, which are told apart as objects: sweeps have the same few again
-    and again, and to compare them costs more than the columns."""
-
-    def __init__(self) -> None:
-        self._found: dict[tuple[object, ...], tuple[tuple[object, ...], V]] = {}
-
-    def get(self, parts: tuple[object, ...], make: Callable[[], V], *names: str) -> V:
-        """The value of `parts`, made if it is new; `names` are compared by value."""
-        key = *map(id, parts), *names
-        if key not in self._found:
-            self._found[key] = parts, make()
-            if len(self._found) > KNOWN:
-                del self._found[next(iter(self._found))]
-        return self._found[key][1]
-
-
-@dataclass(frozen=True, slots=True)
 class Checked:
     """What is known of machines without a plan: why they have no values, int8 ``[machines]``, and their prices."""
 
@@ -100,7 +55,7 @@ class Checked:
     levels: Levels
 
 
-class ColumnPricer:
+class ColumnPricer(PartPrices):
     """Prices columns of machines on one model; keeps the prices of parts that it has met.
 
     Args:
@@ -109,15 +64,9 @@ class ColumnPricer:
 
     def __init__(self, evaluator: Evaluator) -> None:
         self.evaluator = evaluator
-        self._levels: dict[tuple[Memory, Technology], tuple[LevelPrice, float] | None] = {}
-        self._tables, self._logic, self._terms = _Known[Levels](), _Known[Floats](), _Known[_Own]()
-        self._clocks: dict[tuple[object, ...], float] = {}
-        self._highest = _Known[Floats]()
-        self._areas: dict[tuple[object, ...], Floats] = {}
+        super().__init__()
         self._stages: dict[tuple[object, ...], Stages] = {}
         self._counted: dict[tuple[str, str], dict[int, Operands]] = {}
-        self._edges: dict[Technology, float] = {}
-        self._cuts: dict[tuple[object, ...], float] = {}
 
     def count(self, decision: Decision, machine: Accelerator) -> Counted:
         """A decision of `machine`'s plan, counted for all machines that share it.
@@ -141,9 +90,7 @@ class ColumnPricer:
     def check(self, machines: Machines) -> Checked:
         """Which machines have no values, whatever their plan, and why."""
         levels = self.levels(machines)
-        parts = machines.base.policy, *machines.arrays, *machines.vectors, *machines.technologies
-        highest = self._highest.get(parts, lambda: self._logic_ghz(machines))
-        highest = highest[machines.array, machines.vector, machines.technology]
+        highest = self.logic_ghz(machines)[machines.array, machines.vector, machines.technology]
         highest = np.minimum(highest, levels.fastest_ghz[machines.memory, machines.technology])
         clocks = np.array([one.clock_ghz for one in machines.technologies])[machines.technology]
         bad = levels.bad[machines.memory, machines.technology]
@@ -174,101 +121,6 @@ class ColumnPricer:
             seconds[kept] = cycles[kept] / (clocks[machines.technology[kept]] * 1e9)
             read_bits, write_bits = counted.tally.dram_read_bits, counted.tally.dram_write_bits
         return Columns(status, energy, area, cycles, seconds, read_bits, write_bits, work.macs, work.tokens)
-
-    def _logic_ghz(self, machines: Machines) -> Floats:
-        """The highest clock of units and vector unit, ``[arrays, vectors, technologies]``; below 0 if not known."""
-        found = np.empty((len(machines.arrays), len(machines.vectors), len(machines.technologies)))
-        for array, vector, place in np.ndindex(*found.shape):
-            shape, unit, one = machines.arrays[array], machines.vectors[vector], machines.technologies[place]
-            key = machines.base.policy.key, shape.stages, unit.precision, unit.softmax, one.node_nm, one.voltage
-            if key not in self._clocks:
-                try:
-                    self._clocks[key] = logic_f_max(machines.made(array, vector, 0, place)).value
-                except HwsimError:
-                    self._clocks[key] = -math.inf
-            found[array, vector, place] = self._clocks[key]
-        return found
-
-    def levels(self, machines: Machines) -> Levels:
-        """Prices of the machines' memories."""
-        parts = *(memory for memories in machines.memories for memory in memories), *machines.technologies
-        return self._tables.get(parts, lambda: self._level_table(machines))
-
-    def _level_table(self, machines: Machines) -> Levels:
-        shape = len(machines.memories), len(machines.technologies)
-        count = len(machines.memories[0])
-        made = Levels(
-            np.full(shape, np.inf), np.zeros(shape, np.bool_), np.full((*shape, count), np.nan),
-            np.full((*shape, count), np.nan), np.full((count, 3, *shape), np.nan),
-        )  # fmt: skip
-        for row, memories in enumerate(machines.memories):
-            for column, one in enumerate(machines.technologies):
-                known = [self._level(machines, memory, one) for memory in memories]
-                for level, found in enumerate(known):
-                    if found is None:
-                        made.bad[row, column] = True
-                        continue
-                    price = found[0]
-                    made.area_um2[row, column, level] = _area(price)
-                    made.standing_mw[row, column, level] = price.standing_mw.value
-                    made.moved_pj[level, :, row, column] = (
-                        price.read_pj_per_bit.value, price.write_pj_per_bit.value, _wire(price),
-                    )  # fmt: skip
-                if not made.bad[row, column]:
-                    made.fastest_ghz[row, column] = min(found[1] for found in known if found is not None)
-        return made
-
-    def _level(self, machines: Machines, memory: Memory, one: Technology) -> tuple[LevelPrice, float] | None:
-        key = memory, one
-        if key not in self._levels:
-            machine = one.of(machines.base)
-            try:
-                technology.supply(one.node_nm, one.voltage)
-                fastest = memory_f_max(machine, memory).value if memory.kind == "sram" else math.inf
-                self._levels[key] = level_price(machine, memory), fastest
-            except HwsimError:
-                self._levels[key] = None
-        return self._levels[key]
-
-    def edge_pj(self, base: Accelerator, one: Technology) -> float:
-        """pJ of a clock edge of a flip-flop (`MachinePrices.clock_edge`)."""
-        if one not in self._edges:
-            self._edges[one] = MachinePrices(one.of(base), load_coefficients(DEFAULT), {}).clock_edge.value
-        return self._edges[one]
-
-    def cuts(self, base: Accelerator, unit: VectorUnit, one: Technology, kind: str) -> float:
-        """Clock edges between the stages of a vector unit for an element (`MachinePrices.vector_edges`)."""
-        key = base.policy.key, unit.precision, unit.softmax, one, kind
-        if key not in self._cuts:
-            machine = replace(one.of(base), vector=unit)
-            self._cuts[key] = MachinePrices(machine, load_coefficients(DEFAULT), {}).vector_edges(kind)
-        return self._cuts[key]
-
-    def logic_um2(self, machines: Machines) -> Floats:
-        """Amounts of the area of logic, not rounded, filled up with zeros, the last for the vector unit and for the
-        layout: float64 ``[arrays, vectors, technologies, amounts]``."""
-        parts = machines.base.policy, *machines.arrays, *machines.vectors, *machines.technologies
-        return self._logic.get(parts, lambda: self._logic_table(machines))
-
-    def _logic_table(self, machines: Machines) -> Floats:
-        shape = len(machines.arrays), len(machines.vectors), len(machines.technologies)
-        rows = [self._logic_um2(machines.made(array, vector, 0, place)) for array, vector, place in np.ndindex(shape)]
-        amounts = np.zeros((len(rows), max(map(len, rows))))
-        for row, into in zip(rows, amounts, strict=True):
-            into[: len(row)] = row
-        return amounts.reshape(*shape, -1)
-
-    def _logic_um2(self, machine: Accelerator) -> Floats:
-        cuts = vector_stages(machine)
-        key = machine.policy.key, machine.array, machine.vector, machine.node_nm, cuts
-        if key not in self._areas:
-            charges: list[Charge] = logic_charges(machine, MachinePrices(machine, load_coefficients(DEFAULT), {}))
-            self._areas[key] = np.array([one.amount for one in charges])
-        return self._areas[key]
-
-    def own(self, what: str, parts: tuple[object, ...], make: Callable[[], Sequence[float] | Floats]) -> _Own:
-        """The different values of a table that follows from some parts."""
-        return self._terms.get(parts, lambda: _Own(make()), what)
 
 
 class _Column:
@@ -375,15 +227,6 @@ class _Column:
         return terms
 
 
-class _Own:
-    """A table of numbers: the different ones, and the place of each among them."""
-
-    __slots__ = ("place", "values")
-
-    def __init__(self, table: Sequence[float] | Floats) -> None:
-        self.values, self.place = np.unique(np.asarray(table, np.float64), return_inverse=True)
-
-
 @dataclass(frozen=True, slots=True)
 class _Term:
     """Charges at one kind of price: amounts for each different price, and which of them a machine pays."""
@@ -394,7 +237,7 @@ class _Term:
 
 
 def _term(
-    counts: Counts, price: _Own, places: Places, times: _Own | None = None, their_places: Places | None = None
+    counts: Counts, price: Own, places: Places, times: Own | None = None, their_places: Places | None = None
 ) -> _Term:
     """Charges at the price in some place of a table, of counts times the number in some place of another."""
     if times is None or their_places is None:
@@ -433,11 +276,3 @@ def _ports(memories: tuple[Memory, ...], names: Sequence[str]) -> tuple[tuple[in
         (one.read_bits, one.write_bits, one.copies * sum(port.bits for port in one.ports))
         for one in (by_name[name] for name in names)
     )
-
-
-def _area(level: LevelPrice) -> float:
-    return 0.0 if level.area_um2 is None else level.area_um2.value
-
-
-def _wire(level: LevelPrice) -> float:
-    return 0.0 if level.wire_pj_per_bit is None else level.wire_pj_per_bit.value
