@@ -326,7 +326,7 @@ def manifest_of(
         "parameters": {parameter.name: list(parameter.values) for parameter in space.parameters},
         "constraints": [str(limit) for limit in space.constraints],
         "objectives": list(explorer.goals),
-        "goals": explorer.goals,
+        "goals": explorer.goals | {explorer.main.metric.name: explorer.main.metric.goal},
         "metric": explorer.main.metric.name,
         "accuracy": space.accuracy,
         "energy": space.energy,

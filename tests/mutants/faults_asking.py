@@ -144,7 +144,11 @@ FAULTS: tuple[Fault, ...] = (
             'float(f"{value * 1e-3:.6g}")',
             "the page's components a thousand times too large",
         ),
-        ('"goal": goals.get(name, "max")', '"goal": goals.get(name, "min")', "the metric of the page is to be small"),
+        (
+            'goals = {one.column: one.goal for one in MEASURES} | dict(study.manifest["goals"])',
+            "goals = {one.column: one.goal for one in MEASURES}",
+            "the page does not know what the metric is better as",
+        ),
         ("np.rint(100 * matrix)", "np.rint(100 * matrix.T)", "chances turned round"),
         ("point.feasible and point.number not in front", "point.number not in front", "infeasible designs drawn"),
         ("sums[group] = sums.get(group, 0.0) + value", "sums[group] = value", "the last of a group counts"),

@@ -169,3 +169,32 @@ def test_points_are_equal_after_a_round_trip():
     point = Point(1, (("a", 1.5), ("b", "x")), "m", {"energy_uj": 0.1 + 0.2}, {"area_mm2": -0.5}, {"d": [1]}, None)
     assert Point.from_json(point.to_json()) == point
     assert os.linesep not in point.to_json()
+
+
+MODEL = """
+import torch
+def build():
+    model = torch.nn.Linear(16, 8, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.linspace(-1, 1, 128).reshape(8, 16).sin())
+    return model
+def batches():
+    yield torch.linspace(-3, 3, 256).reshape(16, 16).cos()
+def metric(model):
+    with torch.no_grad():
+        return {"loss": float(model(next(batches())).square().mean()), "lower_is_better": True}
+"""
+
+
+def test_a_metric_that_is_no_objective_keeps_its_goal(space, tmp_path):
+    """A loss is better small also where a space does not search it: a bare bound of it is a maximum."""
+    (tmp_path / "model.py").write_text(MODEL)
+    text = space.read_text().replace('models = ["tiny"]', 'objectives = ["energy", "area"]')
+    space.write_text(text.replace('accuracy = "replay"', 'accuracy = "rerun"'))
+    trace = hwsim.capture(f"{tmp_path / 'model.py'}:build", out=tmp_path / "trace")
+    study = _explore(space, trace, tmp_path / "run", trials=8)
+    assert study.objectives == ("energy_uj", "area_mm2")
+    worst = max(point.values["loss"] for point in study.points if point.feasible)
+    assert study.query("energy", {"loss": worst}).asked.limits[0].most == worst
+    assert study.query("loss").goal == "min"
+    assert load_study(tmp_path / "run").manifest["goals"]["loss"] == "min"

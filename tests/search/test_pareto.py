@@ -31,3 +31,7 @@ def test_nan_is_never_on_the_front_and_empty_is_empty():
 
 def test_knee_is_the_point_nearest_to_the_ideal_in_scaled_logarithms():
     assert knee(np.array([[1.0, 100.0], [3.0, 3.0], [100.0, 1.0]])) == 1
+    # each objective by its own span: in decades the middle one lies at (0.48, 0.25) of both, the last at (1, 0)
+    assert knee(np.array([[1.0, 1e6], [3.0, 30.0], [10.0, 1.0]])) == 1
+    # by logarithms (60, 1.5) lies at (0.89, 0.09), 0.80, and (20, 20) at (0.65, 0.65), 0.85; linearly it is far off
+    assert knee(np.array([[1.0, 100.0], [20.0, 20.0], [60.0, 1.5], [100.0, 1.0]])) == 2
