@@ -1,9 +1,9 @@
 """The machine that a plan for ``objective = "nominal"`` is chosen on: the sizes of a design, all else nominal.
 
-What a plan decides (which operators run fused, what stays on chip, which tiles) depends most on memories and dataflow,
-so a space may choose its plans once for those, as a compiler does that knows no supply; all designs that differ in the
-rest then share them, and it can be swept whole. What the shared plan costs on each design is counted with the design's
-own array, prices, ports and clock, as ever.
+What a plan decides (which operators run fused, what stays on chip, which tiles) depends most on memories and
+dataflow. So a space may choose its plans once for those, as a compiler does that knows no supply; all designs that
+differ in the rest share them, and the space can be swept whole. What the shared plan costs on each design is counted
+with the design's own array, prices, ports and clock, as ever.
 
 It is not the design's own best plan. Of 100 random machines of ``dse/edge-lm.toml`` (GPT and BitNet, seed 7), against
 plans chosen for the energy of each design itself:
