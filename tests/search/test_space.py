@@ -124,21 +124,3 @@ def test_a_space_less_a_model_is_a_space_by_its_own_tables():
     assert space_from_dict(few.to_dict(), where="manifest") == few
     when = {one.name: dict(one.when) for one in few.parameters}
     assert when["acc_bits"] == {"unit": ("int8",)}
-
-
-@pytest.mark.slow
-def test_every_knob_of_edge_lm_has_both_directions_on_the_front():
-    """The exhaustive front of a coarse grid: of every knob with ordered values both ends are on it, of every other
-    one two values at least. A knob of which one value is the best of all designs is no question."""
-    from hwsim.search import sweep
-    from hwsim.search.coarsening import coarsened
-    from hwsim.trace import load_trace
-
-    table = load_space("edge-lm").without({"gpt"})[0].to_dict()
-    table["search"]["accuracy"] = "replay"
-    grid = coarsened(space_from_dict(table, "here"), 400_000)
-    points = [dict(one.point) for one in sweep(grid, load_trace("traces/gpt-small")).points]
-    for knob in grid.parameters:
-        found = {point[knob.name] for point in points if knob.name in point}
-        ordered = all(isinstance(value, int | float) for value in knob.values)
-        assert ({knob.values[0], knob.values[-1]} <= found) if ordered else len(found) > 1, (knob.name, found)
