@@ -52,8 +52,9 @@ PACKAGE = Path(__file__).parent
 MOST_THREADS = 4096
 
 
-def _imported(path: Path, package: Path) -> set[Path]:
-    """Files of `package` that the module at `path` imports, also inside functions."""
+@functools.cache
+def _imported(path: Path, package: Path, written_ns: int) -> set[Path]:
+    """Files of `package` that the module at `path`, written at a time, imports, also inside functions."""
     dotted: set[str] = set()
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
@@ -71,7 +72,7 @@ def source_hash(path: Path, package: Path = PACKAGE) -> str:
     while pending:
         found = pending.pop()
         reached.add(found)
-        pending |= _imported(found, package) - reached
+        pending |= _imported(found, package, found.stat().st_mtime_ns) - reached
     digest = hashlib.sha256(f"{numba.__version__} {platform.machine()} {platform.python_version()}".encode())
     for source in sorted(reached):
         digest.update(source.name.encode() + source.read_bytes())

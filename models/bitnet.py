@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwsim.nn import Recipe
+from hwsim.nn import Training
 from hwsim.nn import load_file as load_python
 
 CHECKPOINT = Path(__file__).with_suffix(".safetensors")
@@ -66,6 +66,6 @@ def build(checkpoint: bool = True, seed: int = 0) -> nn.Module:
     return model.eval()
 
 
-def recipe(model: nn.Module) -> Recipe:
-    """The recipe of ``gpt.py``."""
-    return gpt.recipe(model)
+def training(model: nn.Module) -> Training:
+    """The training of ``gpt.py``."""
+    return gpt.training(model)

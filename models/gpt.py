@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwsim.nn import Muon, Recipe
+from hwsim.nn import Muon, Training
 from hwsim.nn.corpus import stdlib
 
 CHECKPOINT = Path(__file__).with_suffix(".safetensors")
@@ -153,12 +153,12 @@ def provenance() -> dict[str, str]:
     return {"corpus": stdlib().hash}
 
 
-def recipe(model: nn.Module) -> Recipe:
+def training(model: nn.Module) -> Training:
     """Muon for the matrices of the blocks, AdamW for embedding and head; the rate falls over the last 60 %."""
     text = torch.from_numpy(stdlib().train.copy())
     matrices = [p for name, p in model.named_parameters() if name.startswith("blocks.")]
     others = [p for name, p in model.named_parameters() if not name.startswith("blocks.")]
-    return Recipe(
+    return Training(
         steps=2000,
         batch=lambda step, seed: _draw(text, step, 16, seed + 1),
         loss=loss,

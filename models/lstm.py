@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from hwsim.nn import Recipe
+from hwsim.nn import Training
 from hwsim.nn import load_file as load_python
 
 CHECKPOINT = Path(__file__).with_suffix(".safetensors")
@@ -50,10 +50,10 @@ def build(checkpoint: bool = True, seed: int = 0) -> nn.Module:
     return model.eval()
 
 
-def recipe(model: nn.Module) -> Recipe:
+def training(model: nn.Module) -> Training:
     """AdamW; the rate falls over the last 60 %."""
     text = torch.from_numpy(gpt.stdlib().train.copy())
-    return Recipe(
+    return Training(
         steps=450,
         batch=lambda step, seed: gpt._draw(text, step, 16, seed + 1),
         loss=loss,

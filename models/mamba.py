@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwsim.nn import Recipe
+from hwsim.nn import Training
 from hwsim.nn import load_file as load_python
 
 CHECKPOINT = Path(__file__).with_suffix(".safetensors")
@@ -117,10 +117,10 @@ def build(checkpoint: bool = True, seed: int = 0) -> nn.Module:
     return model.eval()
 
 
-def recipe(model: nn.Module) -> Recipe:
+def training(model: nn.Module) -> Training:
     """AdamW; the rate falls over the last 60 %."""
     text = torch.from_numpy(gpt.stdlib().train.copy())
-    return Recipe(
+    return Training(
         steps=450,
         batch=lambda step, seed: gpt._draw(text, step, 4, seed + 1),
         loss=loss,

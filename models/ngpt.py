@@ -25,7 +25,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwsim.nn import Recipe
+from hwsim.nn import Training
 from hwsim.nn import load_file as load_python
 
 CHECKPOINT = Path(__file__).with_suffix(".safetensors")
@@ -141,12 +141,12 @@ def build(checkpoint: bool = True, seed: int = 0, mode: NormMode = "default") ->
     return model.eval()
 
 
-def recipe(model: nn.Module) -> Recipe:
+def training(model: nn.Module) -> Training:
     """AdamW without decay or warm-up, the matrices normalised after each step; the rate falls over the last 60 %."""
     text = torch.from_numpy(gpt.stdlib().train.copy())
     optimizer = torch.optim.AdamW(model.parameters(), lr=6e-3, betas=(0.9, 0.95), weight_decay=0.0)
     optimizer.register_step_post_hook(lambda *_: normalise(model))
-    return Recipe(
+    return Training(
         steps=1000,
         batch=lambda step, seed: gpt._draw(text, step, 4, seed + 1),
         loss=loss,

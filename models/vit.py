@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwsim.nn import Recipe
+from hwsim.nn import Training
 from hwsim.nn import load_file as load_python
 
 CHECKPOINT = Path(__file__).with_suffix(".safetensors")
@@ -72,9 +72,9 @@ def build(checkpoint: bool = True, seed: int = 0) -> nn.Module:
     return model.eval()
 
 
-def recipe(model: nn.Module) -> Recipe:
+def training(model: nn.Module) -> Training:
     """AdamW; the rate falls over the second half."""
-    return Recipe(
+    return Training(
         steps=2500,
         batch=digits.draw,
         loss=loss,

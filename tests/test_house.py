@@ -14,9 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hwsim"
 
 LAYERS = (
-    ("errors",), ("storage", "guard"), ("cache",), ("workbench", "jit"), ("formats",), ("quant",), ("trace",),
-    ("workloads",), ("rtl",), ("gates",), ("cost",), ("datapaths",), ("arch",), ("timing",), ("recipes",), ("nn",),
-    ("evaluation",), ("search",), ("studies",), ("report",), ("verify",), ("testing",), ("cli",),
+    ("errors",), ("storage", "guard"), ("cache",), ("workbench", "jit"), ("content",), ("formats",), ("quant",),
+    ("trace",), ("workloads",), ("rtl",), ("gates",), ("cost",), ("datapaths",), ("arch",), ("timing",), ("recipes",),
+    ("nn",), ("evaluation",), ("search",), ("studies",), ("report",), ("verify",), ("testing",), ("cli",),
 )  # fmt: skip
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 

@@ -66,7 +66,8 @@ def vector_stages(machine: Accelerator) -> int:
 def _vector_f_max(machine: Accelerator, stages: int) -> Quantity:
     unit = machine.vector
     schemes = tuple(dict.fromkeys(numerics.activation for numerics in machine.policy.numerics))
-    return f_max_ghz(lane_depth(unit.precision, unit.softmax, schemes, stages), machine.node_nm, machine.voltage)
+    longest = lane_depth(unit.precision, unit.softmax, schemes, stages, machine.policy.rotation)
+    return f_max_ghz(longest, machine.node_nm, machine.voltage)
 
 
 @lru_cache(maxsize=512)

@@ -15,7 +15,8 @@
     activation = "int8.channel"      # a name of hwsim.quant, or a table of a Scheme's fields
     weight = "int8.channel"
     datapath = { family = "integer", a_bits = 8, b_bits = 8, acc_bits = 32 }
-    [numerics.attention]             # optional: products of two activations, the same three keys
+    rotation = { size = 16 }         # optional: both operands turned before they are quantised (size 1: not at all)
+    [numerics.attention]             # optional: products of two activations, the same keys
     [[numerics.override]]            # optional, the first that matches a layer wins
     layers = "head"                  # shell wildcards
     precision = "float32"            # or activation, weight and datapath
@@ -71,7 +72,7 @@ from hwsim.storage.reading import LARGEST_TOML
 
 if TYPE_CHECKING:
     from hwsim.datapaths.base import Datapath
-    from hwsim.quant import Scheme
+    from hwsim.quant import Rotation, Scheme
 
 
 def load_accelerator(name_or_path: str | Path) -> Accelerator:
@@ -242,8 +243,9 @@ def _numerics(reader: TableReader) -> Numerics:
     activation = _scheme(reader, "activation")
     weight = _scheme(reader, "weight")
     datapath = _datapath(reader)
+    rotation = _rotation(reader)
     try:
-        return Numerics(activation, weight, datapath)
+        return Numerics(activation, weight, datapath, rotation)
     except DesignError as error:
         raise _moved(error, "numerics", reader.where) from None
 
@@ -278,8 +280,38 @@ def _datapath(reader: TableReader) -> Datapath:
         raise DesignError(f"must describe a unit ({error})", got=spec, where=reader.path("datapath")) from None
 
 
+def _rotation(reader: TableReader) -> Rotation | None:
+    """What turns both operands: ``size`` (1: nothing) and ``signs``, a seed (0), ``"nvidia"``, ``"plain"`` (all +1),
+    or an array of +1 and -1."""
+    from hwsim.quant import Rotation
+
+    if (table := reader.take_optional("rotation", dict)) is None:
+        return None
+    part = TableReader(table, reader.path("rotation"))
+    part.know(["signs"])
+    size, signs = part.take("size", int), part.table.pop("signs", 0)
+    part.finish()
+    if signs == "drawn" or not isinstance(signs, (int, str, list)) or isinstance(signs, bool):
+        raise DesignError("must be a seed, nvidia, plain, or +1 and -1", got=signs, where=part.path("signs"))
+    if isinstance(signs, list) and any(one not in (1, -1) for one in signs):
+        raise DesignError("must be +1 and -1", got=signs, where=part.path("signs"))
+    if size == 1:
+        return None
+    try:
+        return Rotation(size, tuple(signs) if isinstance(signs, list) else None if signs == "plain" else signs)
+    except HwsimError as error:
+        raise DesignError(f"must describe a rotation ({error})", got=table, where=reader.path("rotation")) from None
+
+
+def _rotation_entry(rotation: Rotation) -> dict[str, Any]:
+    signs = rotation.signs
+    plain: Any = "plain" if signs is None else list(signs) if isinstance(signs, tuple) else signs
+    return {"size": rotation.size, "signs": plain}
+
+
 def _numerics_table(numerics: Numerics) -> dict[str, Any]:
-    return {
+    turned = {} if numerics.rotation is None else {"rotation": _rotation_entry(numerics.rotation)}
+    return turned | {
         "activation": _scheme_entry(numerics.activation),
         "weight": _scheme_entry(numerics.weight),
         "datapath": numerics.datapath.spec(),

@@ -5,7 +5,8 @@ emulators do, and it hides the accumulator, which is half of what differs betwee
 
 Order of operations of `Numerics.gemm`, each line in float32 with one rounding an operation:
 
-1. both operands are quantised along K, each with its own scheme;
+1. where there is a rotation both operands are turned along K, zeros behind K up to whole tiles
+   (`hwsim.quant.rotation`); both are quantised along K, each with its own scheme;
 2. the unit multiplies codes, with the scale bytes of each block where it has scales, k ascending;
 3. its result (an integer, float16 or float32) becomes float32, rounded to nearest even where it does not fit;
 4. the scales that the unit does not take multiply the result once, after all of K. Where both are one number per
@@ -16,7 +17,6 @@ Order of operations of `Numerics.gemm`, each line in float32 with one rounding a
 
 from __future__ import annotations
 
-import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,11 +24,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim import content
 from hwsim.errors import ArgumentError, DesignError
 
 if TYPE_CHECKING:
     from hwsim.datapaths.base import Datapath
-    from hwsim.quant import Quantized, Scheme
+    from hwsim.quant import Quantized, Rotation, Scheme
 
 Role = Literal["activation", "weight", "gradient"]
 Side = Literal["a", "b"]
@@ -63,22 +64,28 @@ class Numerics:
         activation: scheme of activations.
         weight: scheme of weights.
         datapath: the unit; its a port takes activations, its b port weights.
+        rotation: of both operands before they are quantised, with fixed signs.
 
     Raises:
         DesignError: a scheme does not fit its port: other elements, other block scales, or scales along K that the
-            unit cannot apply.
+            unit cannot apply; a rotation whose signs nobody has drawn.
     """
 
     activation: Scheme
     weight: Scheme
     datapath: Datapath
+    rotation: Rotation | None = None
 
     def __post_init__(self) -> None:
+        if self.rotation is not None and self.rotation.signs == "drawn":
+            raise DesignError("signs must be fixed", got=self.rotation.signs, where="numerics.rotation.signs")
         check_fit(self.activation, self.datapath, "a", "numerics.activation")
         check_fit(self.weight, self.datapath, "b", "numerics.weight")
 
     def __hash__(self) -> int:
-        return hash((self.activation.name, self.weight.name, self.datapath))  # equal numerics have equal names
+        return hash(
+            (self.activation.name, self.weight.name, self.datapath, self.rotation)
+        )  # equal numerics have equal names
 
     @property
     def family(self) -> str:
@@ -90,12 +97,13 @@ class Numerics:
     def label(self) -> str:
         """The arithmetic in full: schemes, and what else decides the bits of the unit."""
         schemes = "×".join(dict.fromkeys((self.weight.name, self.activation.name)))
-        return f"{schemes} · {self.datapath.label}"
+        turned = "" if self.rotation is None else f" · {self.rotation.label}"
+        return f"{schemes} · {self.datapath.label}{turned}"
 
     @property
     def key(self) -> str:
-        """A name that two numerics share exactly if they give the same bits by construction."""
-        return "|".join((_scheme_key(self.activation), _scheme_key(self.weight), self.datapath.key))
+        """What two numerics share exactly if they give the same bits by construction (`hwsim.content`)."""
+        return content.key(self)
 
     @property
     def stochastic(self) -> bool:
@@ -118,10 +126,17 @@ class Numerics:
         return self.weight if role == "weight" else self.activation
 
     def quantize(self, x: NDArray[np.float32], role: Role, seed: int | None = None) -> Quantized:
-        """x ``[..., K]`` in codes and scales along the last axis. `seed` is for schemes that round stochastically."""
+        """x ``[..., K]``, turned where there is a rotation, in codes and scales along the last axis, which a rotation
+        fills to whole tiles. `seed` is for schemes that round stochastically."""
         from hwsim import quant
 
+        if self.rotation is not None:
+            x = self.rotation.apply(x)
         return quant.quantize(x, self.scheme(role), axis=-1, seed=seed)
+
+    def padded(self, k: int) -> int:
+        """Products of a dot product of length `k`, zeros that fill the tiles of a rotation included."""
+        return k if self.rotation is None else self.rotation.padded(k)
 
     def prepare_b(self, b: NDArray[np.float32], role: Role = "weight", seed: int | None = None) -> Prepared:
         """Operand b ``[N, K]`` ready for `gemm`, to be used many times.
@@ -302,12 +317,3 @@ def _epilogue(result: NDArray[np.float32], a: NDArray[np.float32], b: NDArray[np
         return result if alpha == 1 else result * alpha
     a_side = a if a.ndim == 0 else a[:, None]
     return (result * a_side) * b  # b of shape [N] lies along the columns
-
-
-def _scheme_key(scheme: Scheme) -> str:
-    """The scheme's name, with a digest of its facts where the catalogue has another scheme, or none, by that name."""
-    from hwsim import quant
-
-    if scheme.name in quant.names() and quant.get(scheme.name) == scheme:
-        return scheme.name
-    return f"{scheme.name}#{hashlib.sha256(repr(scheme).encode()).hexdigest()[:8]}"

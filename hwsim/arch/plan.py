@@ -68,7 +68,8 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class VectorWork:
-    """What the vector unit does for one operator: elements of one kind (`hwsim.trace.graph.VECTOR_KINDS`)."""
+    """What the vector unit does for one operator: elements of one kind (`hwsim.trace.graph.VECTOR_KINDS`, and
+    ``rotate``)."""
 
     layer: str
     kind: str

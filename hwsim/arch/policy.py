@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from hwsim import content
 from hwsim.arch.numerics import Numerics, Role
 from hwsim.errors import DesignError
 
@@ -25,7 +26,8 @@ class Policy:
 
     Raises:
         DesignError: products of two activations would have no unit: `attention` is None and the b port of `default`
-            takes no activations, or the numerics of an override take none on either port.
+            takes no activations, or the numerics of an override take none on either port; rotations of several sizes,
+            for which one machine has no network.
     """
 
     default: Numerics
@@ -37,9 +39,12 @@ class Policy:
         if not products.multiplies_activations:
             raise DesignError(
                 "must be given, or take activations on both ports: attention multiplies two activations",
-                got=products.key,
+                got=products.label,
                 where="numerics.attention",
             )
+        sizes = sorted({one.rotation.size for one in self.numerics if one.rotation is not None})
+        if len(sizes) > 1:
+            raise DesignError("rotations must have one size", got=sizes, where="numerics.rotation.size")
 
     def for_gemm(self, layer: str, b_role: Role = "weight") -> Numerics | None:
         """The numerics of a GEMM of `layer` whose operand b has the role `b_role`; None is float32.
@@ -55,10 +60,13 @@ class Policy:
 
     @property
     def key(self) -> str:
-        """A name that two policies share exactly if every layer computes the same bits."""
-        exceptions = [f"{pattern}={numerics.key if numerics else 'float32'}" for pattern, numerics in self.overrides]
-        attention = [f"attention={self.attention.key}"] if self.attention else []
-        return ";".join([self.default.key, *attention, *exceptions])
+        """What two policies share exactly if every layer computes the same bits (`hwsim.content`)."""
+        return content.key(self)
+
+    @property
+    def rotation(self) -> int | None:
+        """Elements of a tile of all rotations, None without any."""
+        return next((one.rotation.size for one in self.numerics if one.rotation is not None), None)
 
     @property
     def numerics(self) -> tuple[Numerics, ...]:

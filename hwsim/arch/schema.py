@@ -76,6 +76,19 @@ def _numerics() -> dict[str, Any]:
     unit = {"type": "object", "properties": {"family": {"enum": sorted(FAMILIES)}}, "required": ["family"]}
     arithmetic = {"activation": scheme, "weight": scheme, "datapath": unit}
     needed = list(arithmetic)
+    arithmetic["rotation"] = {
+        "description": "both operands turned by a Hadamard transform before they are quantised",
+        "type": "object",
+        "properties": {
+            "size": {"description": "elements of a tile, a power of two; 1: none", "type": "integer", "minimum": 1,
+                     "maximum": 4096},
+            "signs": {"description": "a seed, nvidia (size 16), plain (all +1), or +1 and -1", "default": 0,
+                      "anyOf": [{"type": "integer", "minimum": 0}, {"enum": ["nvidia", "plain"]},
+                                {"type": "array", "items": {"enum": [1, -1]}}]},
+        },
+        "required": ["size"],
+        "additionalProperties": False,
+    }  # fmt: skip
     attention = {
         "type": "object", "properties": arithmetic, "required": needed, "additionalProperties": False,
     }  # fmt: skip

@@ -31,8 +31,9 @@ def count_additions(numerics: Numerics, b: NDArray[np.float32], role: Role) -> f
 
 
 def storage_bits(numerics: Numerics, role: Role, rows: int, k: int) -> int:
-    """Bits that an operand ``[rows, k]`` of `role` takes in memory: elements, scales and the tensor's own scale."""
-    scheme = numerics.scheme(role)
+    """Bits that an operand ``[rows, k]`` of `role` takes in memory: elements (those that fill the tiles of a rotation
+    too), scales and the tensor's own scale."""
+    scheme, k = numerics.scheme(role), numerics.padded(k)
     elements = numerics.datapath.stored_bits("b" if role == "weight" else "a", k, scheme.element_format.bits)
     scales = 0
     if scheme.granularity == "channel":

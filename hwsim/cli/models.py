@@ -48,7 +48,7 @@ def train(
     fresh: Annotated[bool, typer.Option("--fresh", help="with recipes: begin again what the folder holds")] = False,
     force: Force = False,
 ) -> None:
-    """Train a model by the recipe in its file, or compare training recipes on it; what is interrupted continues."""
+    """Train a model as its file says, or compare training recipes on it; what is interrupted continues."""
     if recipe:
         _compare(model, recipe, out, steps, range(seed, seed + seeds), exact, fresh, force)
         return

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hwsim.evaluation import Evaluation, Phase, Phased
 
 Chips = Annotated[int, typer.Option(help="tensor parallel chips of the kind of MACHINE")]
-LinkName = Annotated[str, typer.Option(help="between chips: nvlink3, pcie4, or LATENCY_US,GBYTE_S")]
+LinkName = Annotated[str, typer.Option(help="between chips: nvlink3, pcie4, or LATENCY_US,GBYTE_S[,PJ_BIT]")]
 Statistics = Annotated[
     Path | None, typer.Option(help="folder of a trace whose flips stand for the model's; else widths decide")
 ]

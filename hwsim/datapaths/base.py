@@ -16,20 +16,15 @@ One class with every member was rejected: a user's unit should be a page that st
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim import formats, workbench
+from hwsim import content, formats
 from hwsim.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -223,13 +218,8 @@ class Datapath(ABC):
 
     @property
     def key(self) -> str:
-        """What remembered values are found by.
-
-        A unit of this package is its name, as stores of remembered values carry a hash of the package's sources; of a
-        user's class the name is followed by a digest of its fields and of its own sources.
-        """
-        kind = type(self)
-        return self.name if kind.__module__.startswith("hwsim.") else f"{self.name}#{_digest(kind, repr(self))}"
+        """What remembered values are found by: its fields, and the code of its class (`hwsim.content`)."""
+        return content.key(self)
 
     def spec(self) -> dict[str, Any]:
         """The TOML table that `hwsim.datapaths.from_spec` turns into this unit again."""
@@ -440,27 +430,3 @@ def check_choice(unit: Any, field: str, *known: str) -> None:
 def unsigned(words: NDArray[Any]) -> NDArray[Any]:
     """The same bits as unsigned integers of the same width."""
     return words if words.dtype.kind == "u" else words.view(f"u{words.dtype.itemsize}")
-
-
-@cache
-def _digest(kind: type, facts: str) -> str:
-    """Of the fields of a unit and of the sources of its classes that are not this package's."""
-    text = [f"{kind.__module__}.{kind.__qualname__}", facts]
-    for base in kind.__mro__:
-        if base.__module__.partition(".")[0] not in {"hwsim", *sys.stdlib_module_names}:
-            text.append(_source(base))
-    return hashlib.sha256("\n".join(text).encode()).hexdigest()[:8]
-
-
-def _source(kind: type) -> str:
-    """The text of a class's module, as its methods may call what stands beside it, and of modules that it imports.
-
-    Raises:
-        ArgumentError: no text is to be had, so that remembered values could not be told apart.
-    """
-    try:
-        text = inspect.getsource(inspect.getmodule(kind) or kind)
-        return "\n".join([text, *workbench.imported(Path(inspect.getfile(kind))).values()])
-    except (OSError, TypeError):
-        rule = "the source of a unit's class must be readable, so that what is remembered of it can be told apart"
-        raise ArgumentError(rule, got=kind, where="datapath.key") from None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hwsim.datapaths.dot import verilog as dot
+from hwsim.datapaths.integer import tree
 from hwsim.datapaths.integer import verilog as integer
 from hwsim.datapaths.pann import verilog as pann
 from hwsim.datapaths.shift import verilog as shift
@@ -29,7 +30,7 @@ from hwsim.rtl.sparsity import largest_selector, unbiased_selector
 from hwsim.rtl.stochastic import lfsr, stochastic_quantizer, stochastic_rounder
 from hwsim.rtl.unit import Unit
 
-DATAPATHS = (integer, dot, shift, pann, ternary, softmax)
+DATAPATHS = (integer, tree, dot, shift, pann, ternary, softmax)
 
 FAMILIES: Mapping[str, Callable[..., Unit]] = {
     "multiplier": multiplier,

@@ -43,10 +43,11 @@ def wrapping_matmul(
 
 
 def saturating_matmul(
-    x: NDArray[Any], w: NDArray[Any], c: NDArray[np.int64] | None, acc_bits: int, signed: bool
+    x: NDArray[Any], w: NDArray[Any], c: NDArray[np.int64] | None, acc_bits: int, signed: bool, group: int = 1
 ) -> NDArray[Any]:
-    """As `wrapping_matmul`, but clamped to the accumulator's range after each addition, k ascending."""
-    from hwsim.datapaths.exact_kernels import saturate
+    """As `wrapping_matmul`, but clamped to the accumulator's range after each addition of `group` products at once, k
+    ascending."""
+    from hwsim.datapaths.exact_kernels import saturate, saturate_groups
     from hwsim.jit import parallel_rows
 
     least, greatest = integer_range(acc_bits, signed)
@@ -61,12 +62,15 @@ def saturating_matmul(
             out[:] = c
     else:
         out[risky] = 0 if c is None else c[risky]
-    # in 32-bit lanes an accumulator and a product must add up without overflow; bytes halve the traffic of w
-    narrow = greatest + 1 + _magnitude(x) * _magnitude(w) < 1 << 31
+    # in 32-bit lanes an accumulator and an addend must add up without overflow; bytes halve the traffic of w
+    narrow = greatest + 1 + group * _magnitude(x) * _magnitude(w) < 1 << 31
     bounds = np.array([least, greatest], np.int32 if narrow else np.int64)
     wt = np.ascontiguousarray(w.T, np.int8 if narrow and w.dtype == np.int8 else np.int32)
     xs = np.ascontiguousarray(x, np.int32)
-    parallel_rows(saturate, risky.size, risky, xs, wt, bounds, out)
+    if group == 1:
+        parallel_rows(saturate, risky.size, risky, xs, wt, bounds, out)
+    else:
+        parallel_rows(saturate_groups, risky.size, risky, xs, wt, group, bounds, out)
     return out
 
 

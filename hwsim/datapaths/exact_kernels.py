@@ -77,3 +77,38 @@ def saturate(
                     _add_wide(acc, x[r, p], row, least, greatest)
             for j in range(width):
                 out[r, first + j] = acc[j]
+
+
+@njit
+def saturate_groups(
+    start: int,
+    stop: int,
+    rows: NDArray[np.int64],
+    x: NDArray[Any],
+    wt: NDArray[Any],
+    group: int,
+    bounds: NDArray[Any],
+    out: NDArray[Any],
+) -> None:
+    """As `saturate`, clamped after each addition of `group` products, whose exact sum fits the lanes."""
+    k, n = wt.shape
+    acc, part = np.empty(TILE, bounds.dtype), np.empty(TILE, bounds.dtype)
+    least, greatest = bounds[0], bounds[1]
+    for i in range(start, stop):
+        r = rows[i]
+        for first in range(0, n, TILE):
+            width = min(TILE, n - first)
+            for j in range(width):
+                acc[j] = out[r, first + j]
+            for begin in range(0, k, group):
+                part[:width] = 0
+                for p in range(begin, min(begin + group, k)):
+                    row = wt[p, first : first + width]
+                    for j in range(width):
+                        part[j] += x[r, p] * np.int64(row[j])
+                if acc.itemsize == 4:  # a constant of each compilation
+                    _add_narrow(acc, 1, part[:width], least, greatest)
+                else:
+                    _add_wide(acc, 1, part[:width], least, greatest)
+            for j in range(width):
+                out[r, first + j] = acc[j]

@@ -20,7 +20,7 @@ from hwsim.evaluation.pricing import Work, forward_work, price
 from hwsim.evaluation.records import Evaluation
 
 if TYPE_CHECKING:
-    from hwsim.arch import Accelerator
+    from hwsim.arch import Accelerator, Numerics
     from hwsim.trace import GemmShape, Trace, Workload
 
 
@@ -87,9 +87,9 @@ def borrowed(
     """
     order, policy = machine.array.dataflow.order, machine.policy
     toggles, additions = source.toggles(policy, order), source.additions(policy)
-    lenders: dict[tuple[str, str], list[int]] = {}
+    lenders: dict[tuple[str, Numerics | None], list[int]] = {}
     for place, shape in enumerate(source.shapes):
-        lenders.setdefault(_key(shape, machine), []).append(place)
+        lenders.setdefault(_alike(shape, machine), []).append(place)
     means = {}
     for key, places in lenders.items():
         weights = [float(source.shapes[place].macs) for place in places]
@@ -102,10 +102,10 @@ def borrowed(
     counted = {}
     for record in work.records:
         shape = workload.gemms[record]
-        key = _key(shape, machine)
+        key = _alike(shape, machine)
         if key not in means:
             raise ArgumentError(
-                f"statistics must hold a product of the kind {key[0]!r} in {key[1]}",
+                f"statistics must hold a product of the kind {key[0]!r} in {key[1].label if key[1] else 'float32'}",
                 got=source.trace.name,
                 where=shape.layer,
             )
@@ -114,9 +114,9 @@ def borrowed(
     return counted, f"flips borrowed from {source.trace.name} by kind of product: {kinds}"
 
 
-def _key(shape: GemmShape, machine: Accelerator) -> tuple[str, str]:
-    numerics = machine.policy.for_gemm(shape.layer, shape.b_role)
-    return kind_of(shape), "float32" if numerics is None else numerics.key
+def _alike(shape: GemmShape, machine: Accelerator) -> tuple[str, Numerics | None]:
+    """What products share whose operands' flips are alike."""
+    return kind_of(shape), machine.policy.for_gemm(shape.layer, shape.b_role)
 
 
 def mean_toggles(records: Sequence[Toggles], weights: Sequence[float]) -> Toggles:

@@ -158,7 +158,7 @@ class PartPrices:
 
     def cuts(self, base: Accelerator, unit: VectorUnit, one: Technology, kind: str) -> float:
         """Clock edges between the stages of a vector unit for an element (`MachinePrices.vector_edges`)."""
-        key = base.policy.key, unit.precision, unit.softmax, one, kind
+        key = base.policy.key, unit, one, kind
         if key not in self._cuts:
             machine = replace(one.of(base), vector=unit)
             self._cuts[key] = MachinePrices(machine, load_coefficients(DEFAULT), {}).vector_edges(kind)

@@ -7,22 +7,21 @@ and every other price of a design is a closed form.
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import secrets
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from hwsim import cost, workbench
+from hwsim import workbench
 from hwsim.errors import ArgumentError, DesignError, HwsimError, LostTask, LostWorkers, TraceError
-from hwsim.evaluation import in_gates, measures
-from hwsim.evaluation.accuracy import SQNR, Measured, Metric, mean_sqnr_db, replay, rerun
+from hwsim.evaluation import measures, steps
+from hwsim.evaluation.accuracy import SQNR, Measured, Metric, mean_sqnr_db
 from hwsim.evaluation.energy import Counted
 from hwsim.evaluation.memo import Memo
 from hwsim.evaluation.model_sources import identity
 from hwsim.evaluation.pricing import Priced, forward_work, price
 from hwsim.evaluation.records import Evaluation
-from hwsim.storage import Either, OneOf, Real, Record, Rows, Shape, Table, Text, Whole
+from hwsim.evaluation.steps import Step, operands_of
+from hwsim.evaluation.synthesis import areas
 from hwsim.trace import Workload
 
 if TYPE_CHECKING:
@@ -30,29 +29,13 @@ if TYPE_CHECKING:
     from hwsim.arch.plan import Plan
     from hwsim.cost import Toggles
     from hwsim.cost.gates import GateEnergy
+    from hwsim.gates.steps import Dataflow
     from hwsim.trace import Trace
 
 AccuracyKind = Literal["replay", "rerun"]
 EnergyKind = Literal["pann", "trace", "gates"]
 Submit = Callable[..., Any]
-
-
-_BY_LAYER = Table(Real())
-_NUMBERS = ("a_element", "b_element", "a_scale", "b_scale", "addend", "sum", "sampled")
-_FLIPS = Record(
-    {"layer": Text(), "dataflow": Text(), "inner": Table(Real()), "rebuilt": Table(Real())}
-    | dict.fromkeys(_NUMBERS, Real(0.0))
-)
-_COUNTED = Rows(Record(dict.fromkeys(("ws", "is", "os"), _FLIPS)), 1)
-_ADDITIONS = Rows(Either((OneOf((None,)), Real(0.0))))
-_GATES = Rows(
-    Record(
-        {"layer": Text(), "dataflow": Text(), "delay": OneOf(("zero", "unit")), "update_fj": Real(),
-         "rebuild_fj": Real(), "steps": Whole(), "provenance": Text()}
-    )
-)  # fmt: skip
-_METRIC = Record({"name": Text(), "goal": OneOf(("min", "max")), "value": Real()})
-"""What the memo may hold; anything else is measured again."""
+T = TypeVar("T")
 
 
 class Evaluator:
@@ -94,20 +77,20 @@ class Evaluator:
         # as toggles are counted
         self._forward = [record for record, gemm in enumerate(gemms) if gemm.phase == "forward"]
         self.shapes = [gemms[record] for record in self._forward]
-        self._toggles: dict[str, dict[str, list[Toggles]]] = {}
         self._plans: dict[Accelerator, Plan] = {}
-        self._model: str | None = None
+        self._operands = operands_of(trace)
+        self._sources: str | None = None
         self._lost: dict[str, LostTask] = {}
 
     @property
     def metric(self) -> Metric:
         """What accuracy means here: the mean SQNR in a replay, the model's own metric in a rerun."""
-        return SQNR if self.accuracy_kind == "replay" else self._float32()[0]
+        return SQNR if self.accuracy_kind == "replay" else self._float32()
 
     @property
     def baseline(self) -> float | None:
         """The metric of the model in float32; None in a replay, where float32 is the reference itself."""
-        return None if self.accuracy_kind == "replay" else self._float32()[1]
+        return None if self.accuracy_kind == "replay" else self._float32().value
 
     def __call__(self, accelerator: Accelerator) -> Evaluation:
         """Price one design.
@@ -136,10 +119,10 @@ class Evaluator:
     def price(self, accelerator: Accelerator) -> Priced:
         """Plan, energy and area, without any accuracy; raises as a whole evaluation does."""
         counted = self.counted(accelerator.policy, accelerator.array.dataflow.order)
-        logic = in_gates.areas(accelerator) if self.energy_kind == "gates" else None
+        logic = areas(accelerator) if self.energy_kind == "gates" else None
         return price(self.work, accelerator, counted, self.energy_kind, logic, self._plans.pop(accelerator, None))
 
-    def counted(self, policy: Policy, order: str) -> dict[int, Counted]:
+    def counted(self, policy: Policy, order: Dataflow) -> dict[int, Counted]:
         """What is known of the operands of each product, in the order of a dataflow."""
         toggles, gates = None, None
         if self.energy_kind != "pann":
@@ -156,66 +139,48 @@ class Evaluator:
 
     def sqnr_db(self, policy: Policy) -> dict[str, float]:
         """SQNR by layer of a replay of the trace."""
-        key = self._sqnr_key(policy)
-        found: dict[str, float] = self._get(key, lambda: replay(self.trace, policy, self.seed), _BY_LAYER)
-        return found
+        return self._get(self._replayed(policy))
 
     def toggles(self, policy: Policy, dataflow: str) -> list[Toggles]:
         """Flips of every forward GEMM of the trace, in the order of the dataflow."""
-        if policy.key not in self._toggles:
-            counted: list[dict[str, Any]] = self._get(
-                self._key("toggles", policy), lambda: measures.count(self.trace, policy), _COUNTED
-            )
-            self._toggles[policy.key] = {
-                flow: [cost.Toggles(**gemm[flow]) for gemm in counted] for flow in counted[0]
-            }
-        return self._toggles[policy.key][dataflow]
+        return [orders[dataflow] for orders in self._get(steps.Counted(self._operands, policy))]
 
     def additions(self, policy: Policy) -> list[float | None]:
         """Additions an element of every forward GEMM on an add-only unit, None on other units."""
         if not any(numerics.datapath.timed_by_weights for numerics in policy.numerics):
             return [None] * len(self.shapes)
-        found: list[float | None] = self.memo.get(
-            self._key("additions", policy), lambda: in_gates.additions(self.trace, policy), _ADDITIONS
-        )
-        return found
+        return self._get(steps.Additions(self._operands, policy))
 
-    def gates(self, policy: Policy, dataflow: str) -> list[GateEnergy]:
+    def gates(self, policy: Policy, dataflow: Dataflow) -> list[GateEnergy]:
         """Energy of every forward GEMM in the gates of its unit, in the order of the dataflow."""
         for shape in self.shapes:
             if policy.for_gemm(shape.layer, shape.b_role) is None:  # no tool is needed to know
                 raise DesignError("a layer in float32 has no unit whose gates switch", where=shape.layer)
-        key = f"gates:{self.trace.digest}:{dataflow}:{policy.key}:{in_gates.identity()}"
-        found: list[dict[str, Any]] = self.memo.get(
-            key, lambda: in_gates.energies(self.trace, policy, dataflow), _GATES
-        )
-        return [in_gates.record(one) for one in found]
+        return self._get(steps.InGates(self._operands, policy, dataflow, steps.tools()))
 
     def accuracy(self, policy: Policy) -> float:
         """The accuracy of `policy`, measured once."""
         if self.accuracy_kind == "replay":
             return mean_sqnr_db(self.sqnr_db(policy), self.trace)
-        return float(self._get(self._rerun_key(policy), lambda: self._rerun(policy).value, Real()))
+        return self._get(self._rerun(policy)).value
 
     def prepare(self, policies: Iterable[Policy], submit: Submit) -> None:
         """Measure side by side what the policies need and is not known yet; `submit` starts a call elsewhere.
 
         What cannot be measured is left to the design that asks for it, which then says why.
         """
-        where = str(self.trace.path.resolve()), self.trace.digest
-        calls: dict[str, tuple[Any, ...]] = {}
+        wanted: dict[str, Step[Any]] = {}
         for policy in policies:
-            calls[self._sqnr_key(policy)] = (measures.replay_elsewhere, *where, policy, self.seed)
+            needed: list[Step[Any]] = [self._replayed(policy)]
             if self.energy_kind != "pann":
-                calls[self._key("toggles", policy)] = (measures.count_elsewhere, *where, policy)
+                needed.append(steps.Counted(self._operands, policy))
             if self.accuracy_kind == "rerun":
-                calls[self._rerun_key(policy)] = (
-                    measures.rerun_elsewhere, self._spec, self._weights, policy, self.metric_options,
-                )  # fmt: skip
-        jobs = {key: submit(*call) for key, call in calls.items() if key not in self.memo}
+                needed.append(self._rerun(policy))
+            wanted |= {step.key: step for step in needed if step not in self.memo}
+        jobs = {key: submit(steps.result, step) for key, step in wanted.items()}
         for key, job in jobs.items():
             try:
-                self.memo.put(key, job.result())
+                self.memo.put(wanted[key], job.result())
             except LostWorkers:
                 raise
             except LostTask as error:
@@ -228,10 +193,10 @@ class Evaluator:
 
         A design that cannot run is left to whoever prices it, which then says why.
         """
-        where = str(self.trace.path.resolve()), self.trace.digest
         jobs = {}
         for machine in accelerators:
-            jobs[machine] = submit(measures.plan_elsewhere, *where, machine, self.additions_by_record(machine.policy))
+            additions = self.additions_by_record(machine.policy)
+            jobs[machine] = submit(measures.plan_elsewhere, self._operands, machine, additions)
         for machine, job in jobs.items():
             try:
                 self._plans[machine] = job.result()
@@ -240,11 +205,11 @@ class Evaluator:
             except HwsimError:
                 continue
 
-    def _get(self, key: str, compute: Callable[[], Any], shape: Shape) -> Any:
+    def _get(self, step: Step[T]) -> T:
         """From the memo, or measured here, but not where it has ended workers already."""
-        if key in self._lost:
-            raise self._lost[key]
-        return self.memo.get(key, compute, shape)
+        if self._lost and (lost := self._lost.get(step.key)):
+            raise lost
+        return self.memo.get(step)
 
     def remember(self, machine: Accelerator, plan: Plan) -> None:
         """Keep a plan of `machine` that is known for the next time it is priced."""
@@ -255,12 +220,9 @@ class Evaluator:
         found = zip(self._forward, self.additions(policy), strict=True)
         return {record: one for record, one in found if one is not None}
 
-    def _key(self, what: str, policy: Policy) -> str:
-        return f"{what}:{self.trace.digest}:{policy.key}"
-
-    def _sqnr_key(self, policy: Policy) -> str:
-        key = self._key("sqnr", policy)
-        return f"{key}:{self.seed}" if any(one.stochastic for one in policy.numerics) else key
+    def _replayed(self, policy: Policy) -> steps.Replayed:
+        drawn = any(one.stochastic for one in policy.numerics)
+        return steps.Replayed(self._operands, policy, self.seed if drawn else None)
 
     @property
     def _spec(self) -> str:
@@ -278,22 +240,16 @@ class Evaluator:
             raise TraceError("manifest must hold the digest of the weights", got=weights, where=str(self.trace.path))
         return weights
 
-    def _rerun(self, policy: Policy | None) -> Measured:
-        return rerun(self._spec, self._weights, policy, self.metric_options)
-
-    def _rerun_key(self, policy: Policy | None) -> str:
-        """Weights, the files that the model is made of (they define the metric), the metric's options, the policy."""
-        if self._model is None:
+    def _rerun(self, policy: Policy | None) -> steps.Rerun:
+        if self._sources is None:
             found = identity(workbench.find("models", self._spec.rpartition(":")[0], ".py"))
             # what cannot be told apart later is remembered by this evaluator alone
-            self._model = f"{self._weights}:{found or secrets.token_hex(8)}"
-        numerics = "float32" if policy is None else policy.key
-        return f"rerun:{self._model}:{json.dumps(self.metric_options, sort_keys=True)}:{numerics}"
+            self._sources = found or secrets.token_hex(8)
+        return steps.Rerun(self._weights, self._sources, self.metric_options, policy, self._spec)
 
-    def _float32(self) -> tuple[Metric, float]:
+    def _float32(self) -> Measured:
         """The metric and its value for the model as it is."""
-        found = self.memo.get(self._rerun_key(None), lambda: dataclasses.asdict(self._rerun(None)), _METRIC)
-        return Metric(found["name"], found["goal"]), float(found["value"])
+        return self._get(self._rerun(None))
 
 
 def evaluate(

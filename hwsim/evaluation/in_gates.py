@@ -8,21 +8,18 @@ Yosys, cell libraries and delay models leave open is the error that each number 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import hashlib
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hwsim.errors import DesignError, HwsimError
+from hwsim.errors import HwsimError
+from hwsim.evaluation.evaluator import Evaluator
 from hwsim.evaluation.synthesis import Synthesis
 
 if TYPE_CHECKING:
-    from hwsim.arch import Accelerator, Policy
+    from hwsim.arch import Accelerator
     from hwsim.cost import Breakdown
-    from hwsim.cost.gates import GateEnergy, Logic
-    from hwsim.datapaths.base import Datapath
     from hwsim.evaluation.memo import Memo
     from hwsim.trace import Trace
 
@@ -83,7 +80,6 @@ def confirm(
         synthesis: one that is under way already.
     """
     from hwsim import cost
-    from hwsim.evaluation.evaluator import Evaluator
 
     designs = list(designs)
     progress(0, len(designs), "synthesis")
@@ -124,51 +120,3 @@ LOGIC = ("products", "scaling", "alignment", "accumulation", "tables", "logic")
 
 def _logic(breakdown: Breakdown) -> float:
     return sum(part.value for name, part in breakdown.parts.items() if name in LOGIC)
-
-
-def areas(accelerator: Accelerator) -> dict[Datapath, Logic]:
-    """Synthesised area of every unit of a machine."""
-    from hwsim.datapaths.pricing import unit_logic
-
-    units = dict.fromkeys(numerics.datapath for numerics in accelerator.policy.numerics)
-    return {datapath: unit_logic(datapath) for datapath in units}
-
-
-def energies(trace: Trace, policy: Policy, dataflow: Any) -> list[dict[str, Any]]:
-    """`gate_energy` of every forward GEMM of a trace, as plain records, in the delay model of the coefficients."""
-    from hwsim.cost.coefficients import load_coefficients
-    from hwsim.evaluation.simulation import gate_energy
-
-    found = []
-    for gemm in trace.gemms("forward"):
-        numerics = policy.for_gemm(gemm.layer, "weight" if gemm.b.role == "weight" else "activation")
-        if numerics is None:
-            raise DesignError("a layer in float32 has no unit whose gates switch", where=gemm.layer)
-        delay: Any = load_coefficients().delay_model
-        found.append(dataclasses.asdict(gate_energy(gemm, numerics, dataflow, delay)))
-    return found
-
-
-def additions(trace: Trace, policy: Policy) -> list[float | None]:
-    """Additions an element that the weights of every forward GEMM take, None for units that multiply."""
-    from hwsim.arch.units import count_additions
-
-    chosen = [(gemm, policy.for_gemm(gemm.layer, gemm.b.role)) for gemm in trace.gemms("forward")]
-    return [None if one is None else count_additions(one, gemm.b.values, gemm.b.role) for gemm, one in chosen]
-
-
-def record(plain: dict[str, Any]) -> GateEnergy:
-    """A record that `energies` made plain."""
-    from hwsim.cost.gates import GateEnergy
-
-    return GateEnergy(**plain)
-
-
-def identity() -> str:
-    """What energies in gates depend on beside trace, policy and sources: synthesis, library and delay model."""
-    from hwsim.cost.coefficients import load_coefficients
-    from hwsim.gates.liberty import DEFAULT_LIBERTY
-    from hwsim.rtl.tools import yosys_version
-
-    library = hashlib.sha256(DEFAULT_LIBERTY.read_bytes()).hexdigest()[:16]
-    return f"{yosys_version()}:{library}:{load_coefficients().delay_model}"

@@ -1,27 +1,29 @@
-"""What was measured once and stays true: accuracies and toggle counts, kept between runs.
+"""What was measured once and stays true: the results of steps (`hwsim.evaluation.steps`), kept between runs.
 
-The file's name carries a hash of every source that a value could depend on, of the versions of what multiplies and of
-the processor's instructions (`hwsim.jit.environment`), and the key carries the model's, the trace's and the numerics'
-identity, so that a value is either current or absent. One JSON line a value with its checksum, appended in one write:
-readers and writers of several processes need no lock, and a torn or changed line is skipped.
+A step's key is its content and its code. The file's name carries a hash of every source that a result could depend
+on, of the versions of what multiplies and of the processor's instructions (`hwsim.jit.environment`), so that a result
+is either current or absent, and stale ones lie in files that nobody opens. One JSON line a result with its checksum,
+appended in one write: readers and writers of several processes need no lock, and a torn or changed line is skipped.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hwsim import cache
 from hwsim.errors import HwsimError, StorageError
+from hwsim.evaluation.steps import Step
 from hwsim.jit import environment, source_hash
-from hwsim.storage import Shape, checked, format_line, parse_line
+from hwsim.storage import checked, format_line, parse_line
+
+T = TypeVar("T")
 
 
 class Memo:
-    """A dictionary on disk, by default in the user's cache directory.
+    """Results by step, by default in the user's cache directory.
 
     Args:
         path: the file; a cache that cannot be written works in memory only.
@@ -29,35 +31,44 @@ class Memo:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or _default()
-        self._values: dict[str, Any] = {}
+        self._plain: dict[str, Any] = {}
+        self._found: dict[str, Any] = {}
         for line in cache.lines(self.path) if self.path else ():
             with contextlib.suppress(HwsimError):
                 entry = parse_line(line, "memo", StorageError)
                 if set(entry) == {"key", "value"} and isinstance(entry["key"], str):
-                    self._values[entry["key"]] = entry["value"]
+                    self._plain[entry["key"]] = entry["value"]
 
-    def __contains__(self, key: str) -> bool:
-        return key in self._values
+    def __contains__(self, step: Step[Any]) -> bool:
+        return self._known(step.key, step)
 
-    def get(self, key: str, compute: Callable[[], Any], shape: Shape | None = None) -> Any:
-        """The value of `key`, computed and kept if it is new. Values are what JSON holds; what was kept in another
-        `shape` is computed again."""
-        if key in self._values and shape is not None:
-            try:
-                checked(self._values[key], shape, "memo", key, StorageError)
-            except StorageError:
-                del self._values[key]
-        if key not in self._values:
-            self.put(key, compute())
-        return self._values[key]
+    def get(self, step: Step[T]) -> T:
+        """The result of a step, measured and kept if it is new."""
+        key = step.key
+        if not self._known(key, step):
+            self._put(key, step, step.result())
+        found: T = self._found[key]
+        return found
 
-    def put(self, key: str, value: Any) -> None:
-        """Keep a value; one that is not finite in memory only."""
-        self._values[key] = value
+    def put(self, step: Step[T], result: T) -> None:
+        """Keep a result that was measured elsewhere; one that is not finite in memory only."""
+        self._put(step.key, step, result)
+
+    def _known(self, key: str, step: Step[Any]) -> bool:
+        """Whether a result is there; what was kept in another shape is not."""
+        if key not in self._found and key in self._plain:
+            plain = self._plain.pop(key)
+            with contextlib.suppress(StorageError):
+                checked(plain, step.codec.shape, "memo", key, StorageError)
+                self._found[key] = step.codec.decode(plain)
+        return key in self._found
+
+    def _put(self, key: str, step: Step[T], result: T) -> None:
+        self._found[key] = result
         if self.path is None:
             return
         with contextlib.suppress(OSError, ValueError):
-            line = format_line({"key": key, "value": value})
+            line = format_line({"key": key, "value": step.codec.encode(result)})
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("ab", buffering=0) as file:
                 file.write(b"\n" + line)  # a new line first, as a writer that died may have left half of one

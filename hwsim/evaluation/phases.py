@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from hwsim.arch.units import storage_bits
+from hwsim.cost.quantity import Quantity
 from hwsim.errors import ArgumentError
 from hwsim.evaluation.borrowing import evaluate_workload
 from hwsim.evaluation.evaluator import Evaluator
-from hwsim.timing.clusters.collectives import Link, all_reduce
+from hwsim.evaluation.ledger import Charge, Ledger
+from hwsim.timing.clusters.collectives import BIT_ERROR, SENT, Link, all_reduce
 from hwsim.workloads import Step, folded, sharded
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class Phased:
         chips: tensor parallel ones.
         parts: what was priced on one chip, and how often it runs.
         collectives_s: seconds of all-reduces, which nothing hides.
+        links: energy of what passes links, pJ; None where no link is, or its energy is not known.
         memory_bytes: that all chips must hold: matrices and the cache as the machine stores them, the rest at the
             width of its outputs.
         note: what was not measured on this workload, and what is not counted.
@@ -49,6 +52,7 @@ class Phased:
     chips: int
     parts: tuple[tuple[Evaluation, int], ...]
     collectives_s: float
+    links: Ledger | None
     memory_bytes: float
     note: str
 
@@ -59,8 +63,9 @@ class Phased:
 
     @property
     def energy_pj(self) -> float:
-        """Energy of the step on all chips, pJ, without that of collectives."""
-        return self.chips * sum(one.energy_pj * count for one, count in self.parts)
+        """Energy of the step on all chips, pJ, and of the links between them where it is known."""
+        links = 0.0 if self.links is None else self.links.value
+        return self.chips * sum(one.energy_pj * count for one, count in self.parts) + links
 
     @property
     def tokens(self) -> int:
@@ -106,9 +111,10 @@ def evaluate_phase(
     phase: Phase = "decode",
     batch: int = 1,
     context: int = 1024,
-    statistics: Trace | None = None,
+    statistics: Trace | Evaluator | None = None,
     chips: int = 1,
     link: Link | None = None,
+    share: float = 1.0,
 ) -> Phased:
     """Price a phase of a decoder.
 
@@ -118,33 +124,50 @@ def evaluate_phase(
         phase: prefill of `context` tokens, or one token of decode behind `context` - 1.
         batch: sequences.
         context: tokens of each in the cache after the step.
-        statistics: a trace whose flips stand for those of the model.
+        statistics: a trace whose flips stand for those of the model, or its evaluator, which knows what it counted.
         chips: tensor parallel ones; each layer adds their results by ring all-reduces.
         link: between them; needed where there are several.
+        share: part of the channels that chips add up; the others stay private to each (CAAT-Net).
 
     Raises:
-        ArgumentError: another phase, or several chips without a link.
+        ArgumentError: another phase, several chips without a link, or a share that is no part.
         HwsimError: the machine cannot run a part, or chips do not divide the model.
     """
     if phase not in ("prefill", "decode"):
         raise ArgumentError("phase must be prefill or decode", got=phase)
     if chips > 1 and link is None:
         raise ArgumentError("several chips need a link", got=chips, where="evaluate_phase.chips")
+    if not 0 <= share <= 1:
+        raise ArgumentError("share must be a part of the channels", got=share, where="evaluate_phase.share")
     step = Step(batch, context if phase == "prefill" else 1, context)
     held = sharded(model, chips)
-    works, lender = folded(held, step), None if statistics is None else Evaluator(statistics)
+    works = folded(held, step)
+    lender = statistics if statistics is None or isinstance(statistics, Evaluator) else Evaluator(statistics)
     parts = tuple((evaluate_workload(work, machine, lender), count) for work, count in works)
-    exchanged = 0.0
+    exchanged, links = 0.0, None
     if link is not None:
         times = sum(2 if kind == "T" else 1 for kind in model.blocks)
-        exchanged = times * all_reduce("ring", chips, step.rows * model.width * machine.output_bits / 8, link)
+        size = step.rows * round(share * model.width) * machine.output_bits / 8
+        exchanged = times * all_reduce("ring", chips, size, link)
+        links = _links(times, chips, size, link)
     notes = list(dict.fromkeys(one.borrowed for one, _ in parts if one.borrowed))
     if chips > 1:
-        notes.append("energy of links and of waiting for them is not counted")
+        known = "of links is recalled, no measurement; that" if links is not None else "of links and"
+        notes.append(f"energy {known} of waiting for them is not counted")
     return Phased(
-        model.name, phase, batch, context, chips, parts, exchanged,
+        model.name, phase, batch, context, chips, parts, exchanged, links,
         chips * sum(memory_bytes(work, machine) * count for work, count in works), "; ".join(notes),
     )  # fmt: skip
+
+
+def _links(times: int, chips: int, size: float, link: Link) -> Ledger | None:
+    """The charge of `times` ring all-reduces of `size` bytes."""
+    if chips == 1 or link.bit_pj is None:
+        return None
+    bits = times * SENT["all-reduce"](chips) * size * 8
+    price = Quantity(link.bit_pj, "pJ", "energy of a bit over a link, recalled", errors={"links": BIT_ERROR})
+    charge = Charge("collectives", "links", "links", "residual", bits, "bit over a link", price, bits * link.bit_pj)
+    return Ledger([charge], "pJ", "counted")
 
 
 def memory_bytes(workload: Workload, machine: Accelerator) -> float:

@@ -20,7 +20,16 @@ from hwsim.cost.interleaving import clocked_sram
 from hwsim.cost.quantity import Quantity, total
 from hwsim.cost.sram_grid import flop_bit
 from hwsim.cost.wires import crossbar_pj_per_bit
-from hwsim.datapaths.vector.work import cut_bits, lane_area_um2, lane_circuits, requantize, work
+from hwsim.datapaths.vector.work import (
+    cut_bits,
+    delay_bits,
+    delay_edges,
+    lane_area_um2,
+    lane_circuits,
+    requantize,
+    rotate,
+    work,
+)
 from hwsim.errors import DesignError
 from hwsim.timing.wiring import PlanPrices
 
@@ -86,13 +95,19 @@ class MachinePrices:
         return self.logic(self._operator(kind).energy_fj)
 
     def vector_edges(self, kind: str) -> float:
-        """Clock edges of the flip-flops between the stages of the circuits that one element of vector work uses."""
-        return cut_bits(self._operator(kind).uses, vector_stages(self.machine))
+        """Clock edges of the flip-flops between the stages of the circuits that one element of vector work uses, and
+        in the delay lines of a rotation."""
+        delays = delay_edges(self.machine.policy.rotation, self.machine.vector.lanes) if kind == "rotate" else 0
+        return cut_bits(self._operator(kind).uses, vector_stages(self.machine)) + delays
 
     def _operator(self, kind: str) -> Operator:
         unit = self.machine.vector
         if kind == "requantize":
             return requantize(self.machine.policy.default.activation)
+        if kind == "rotate":
+            size = self.machine.policy.rotation
+            assert size is not None, "only a product with a rotation asks for it"
+            return rotate(size)
         return work(kind, unit.precision, unit.softmax)
 
     @property
@@ -102,14 +117,16 @@ class MachinePrices:
 
     @property
     def vector_lane_bits(self) -> int:
-        """Flip-flops between the stages of the circuits of one lane."""
-        return int(cut_bits(dict.fromkeys(lane_circuits(*self._lane), 1), vector_stages(self.machine)))
+        """Flip-flops between the stages of the circuits of one lane, and its share of a rotation's delay lines."""
+        lanes = self.machine.vector.lanes
+        delays = -(-delay_bits(self.machine.policy.rotation, lanes) // lanes)
+        return int(cut_bits(lane_circuits(*self._lane), vector_stages(self.machine))) + delays
 
     @property
-    def _lane(self) -> tuple[str, str, tuple[Scheme, ...]]:
+    def _lane(self) -> tuple[str, str, tuple[Scheme, ...], int | None]:
         unit = self.machine.vector
         schemes = tuple(dict.fromkeys(numerics.activation for numerics in self.machine.policy.numerics))
-        return unit.precision, unit.softmax, schemes
+        return unit.precision, unit.softmax, schemes, self.machine.policy.rotation
 
     @property
     def placement(self) -> Quantity:

@@ -178,7 +178,8 @@ def plan_key(work: Work, judging: Accelerator, additions: Mapping[int, float]) -
             storage_bits(numerics, shape.b_role, shape.n, shape.k),
             *(_stored(numerics.scheme(role)) for role in ("activation", shape.b_role)),
         )
-        one = type(unit).__name__, unit.lanes, unit.cycles_per_step(known), unit.accumulator_bits, stored
+        turned = numerics.rotation and numerics.rotation.size, numerics.padded(shape.k)
+        one = type(unit).__name__, unit.lanes, unit.cycles_per_step(known), unit.accumulator_bits, stored, turned
         products.append((place, units.setdefault(one, len(units))))
     memories = tuple(replace(memory, technology="lstp" if memory.kind != "dram" else memory.technology)
                      for memory in judging.memories)  # fmt: skip

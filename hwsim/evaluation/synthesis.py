@@ -18,6 +18,7 @@ from hwsim.jit import thread_count
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
+    from hwsim.cost.gates import Logic
     from hwsim.datapaths.base import Datapath
 
 
@@ -59,3 +60,11 @@ class Synthesis:
         for unit in wanted:
             with contextlib.suppress(HwsimError):
                 self._jobs[unit].result()
+
+
+def areas(accelerator: Accelerator) -> dict[Datapath, Logic]:
+    """Synthesised area of every unit of a machine."""
+    from hwsim.datapaths.pricing import unit_logic
+
+    units = dict.fromkeys(numerics.datapath for numerics in accelerator.policy.numerics)
+    return {datapath: unit_logic(datapath) for datapath in units}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hwsim.nn.models import Inputs, ModelFile, load_file, load_model
     from hwsim.nn.muon import Muon, newton_schulz
     from hwsim.nn.recipes import policy_of
-    from hwsim.nn.training import Recipe, Trained, train
+    from hwsim.nn.training import Trained, Training, train
     from hwsim.nn.workload import meta_workload
 
 _HOME = {
@@ -36,7 +36,7 @@ _HOME = {
     "ModelFile": "hwsim.nn.models",
     "load_file": "hwsim.nn.models",
     "load_model": "hwsim.nn.models",
-    "Recipe": "hwsim.nn.training",
+    "Training": "hwsim.nn.training",
     "Trained": "hwsim.nn.training",
     "train": "hwsim.nn.training",
 }
@@ -49,8 +49,8 @@ __all__ = [
     "Measurement",
     "ModelFile",
     "Muon",
-    "Recipe",
     "Trained",
+    "Training",
     "capture",
     "compare",
     "emulate",

@@ -271,7 +271,7 @@ class ByPolicy:
 
     def _prepared(self, numerics: Numerics, gemm: GemmName, b: NDArray[np.float32], index: int) -> Prepared:
         """Operand b, quantised again only where a bit of it has changed since the last batch."""
-        key = self.name, gemm, f"{numerics.key}:{index}", b.shape
+        key = self.name, gemm, numerics, index, b.shape
         digest = hashlib.blake2b(np.ascontiguousarray(b).data, digest_size=16).digest()
         found = self.cache.get(key)
         if found is None or found[0] != digest:

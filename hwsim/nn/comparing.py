@@ -30,7 +30,7 @@ from hwsim.nn.arithmetic import Exact
 from hwsim.nn.capturing import weights_digest
 from hwsim.nn.emulation import Emulation, emulate
 from hwsim.nn.models import ModelFile
-from hwsim.nn.training import MOST_STEPS, Interruption, Recipe, interruptible, restore, save_state, train_steps
+from hwsim.nn.training import MOST_STEPS, Interruption, Training, interruptible, restore, save_state, train_steps
 from hwsim.storage import owned, parse_json, read_bytes, seed_checked, table_text, write_whole
 
 TURN = 10
@@ -60,7 +60,7 @@ class Run:
     seed: int
     recipe: catalog.Recipe | None
     network: nn.Module
-    training: Recipe
+    training: Training
     path: Path
     losses: list[float] = field(default_factory=list)
     ratios: list[tuple[int, float]] = field(default_factory=list)
@@ -191,9 +191,9 @@ def _compare(
 
 
 def _begin(file: ModelFile, folder: Path, recipe: catalog.Recipe | None, seed: int) -> Run:
-    make = file.get("recipe")
+    make = file.get("training")
     if make is None:
-        raise ModelError("model file must define recipe(model) -> hwsim.nn.Recipe", where=str(file.path))
+        raise ModelError("model file must define training(model) -> hwsim.nn.Training", where=str(file.path))
     network = file.build(checkpoint=False, seed=seed).train()
     name = FLOAT32 if recipe is None else recipe.name
     return Run(name, seed, recipe, network, make(network), folder / "runs" / f"{name}-{seed}.state")

@@ -8,7 +8,7 @@ A model file defines ``build() -> nn.Module``, and may define
 - ``loss(model, batch) -> scalar tensor``: needed for a capture of the backward pass.
 - ``metric(model) -> float | dict``: a float counts as better when higher. In a dict the first entry is the metric,
   and ``"lower_is_better": True`` turns it round.
-- ``recipe(model) -> Recipe``: how ``hwsim train`` trains it.
+- ``training(model) -> Training``: how ``hwsim train`` trains it.
 
 A model file is the user's own program and runs as such; checkpoints that it loads should be safetensors.
 """

@@ -41,19 +41,17 @@ def padding(gemm: Gemm, k: int) -> int:
     return -k % unit
 
 
-def signs_of(rotation: Rotation, draw: Draw) -> str | Floats | None:
-    """The signs of a rotation as `quant.hadamard` takes them."""
+def fixed(rotation: Rotation, draw: Draw) -> Rotation:
+    """A rotation whose signs are drawn."""
     if rotation.signs != "drawn":
-        signs = rotation.signs
-        return np.array(signs, np.float32) if isinstance(signs, tuple) else signs
+        return rotation
     seed = draw.shared if rotation.redrawn else seed_of("signs", draw.layer, draw.gemm)
-    words = quant.random_words(seed, rotation.size)
-    return np.where(words & 1, np.float32(-1), np.float32(1))
+    return Rotation(rotation.size, seed)
 
 
 def rotate(x: Floats, rotation: Rotation, draw: Draw, inverse: bool = False) -> Floats:
     """Turn x along its last axis."""
-    return quant.hadamard(x, rotation.size, signs_of(rotation, draw), inverse=inverse)
+    return fixed(rotation, draw).apply(x, inverse=inverse)
 
 
 def make(

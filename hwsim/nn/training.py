@@ -1,4 +1,4 @@
-"""Training by a model file's own recipe: resumable, bit-reproducible on one machine, safe against kill -9.
+"""Training as a model file says: resumable, bit-reproducible on one machine, safe against kill -9.
 
 The state of a training (parameters, optimizers, step, torch's random numbers) is written to a temporary file and
 renamed, so there is at all times one whole state; the batch of a step follows from (seed, step) alone, so a resumed
@@ -37,8 +37,8 @@ MOST_STEPS = 10**9
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a model is trained. A model file's ``recipe(model)`` returns one.
+class Training:
+    """How a model is trained. A model file's ``training(model)`` returns one.
 
     Attributes:
         steps: optimizer steps.
@@ -77,7 +77,7 @@ def train(
     progress: Callable[[int, int, float], None] | None = None,
     save_every_s: float = 30.0,
 ) -> Trained:
-    """Train the model file `model` by its recipe and write the checkpoint `out` (default: beside the file).
+    """Train the model file `model` as it says and write the checkpoint `out` (default: beside the file).
 
     Matrix products run in bfloat16 where the processor multiplies it (AVX512_BF16, AMX), else in float32. An
     unfinished training is continued from ``<out>.state`` unless `resume` is False.
@@ -85,14 +85,14 @@ def train(
     Args:
         model: name or path, see `hwsim.nn.models`.
         out: path of the safetensors file, weights as bfloat16.
-        steps: optimizer steps in place of the recipe's.
+        steps: optimizer steps in place of the file's.
         seed: of initial weights and order of batches.
         resume: continue an unfinished training with the same steps and seed.
         progress: called with (steps done, steps, loss) after each step.
         save_every_s: seconds between two saved states; kill -9 loses at most these.
 
     Raises:
-        ModelError: the file has no ``recipe``, or the loss is no longer finite.
+        ModelError: the file has no ``training``, or the loss is no longer finite.
         ArgumentError: the state to resume belongs to other steps or another seed.
         StorageError: a file cannot be written.
     """
@@ -100,22 +100,22 @@ def train(
     if steps is not None and not 1 <= steps <= MOST_STEPS:  # before the file is run
         raise ArgumentError(f"steps must be from 1 to {MOST_STEPS}", got=steps)
     file = ModelFile.find(model)
-    make_recipe = file.get("recipe")
-    if make_recipe is None:
-        raise ModelError("model file must define recipe(model) -> hwsim.nn.Recipe", where=str(file.path))
+    make = file.get("training")
+    if make is None:
+        raise ModelError("model file must define training(model) -> hwsim.nn.Training", where=str(file.path))
     out = Path(out) if out is not None else file.path.with_suffix(".safetensors")
     state_path = out.with_name(out.name + ".state")
     network = file.build(checkpoint=False, seed=seed).train()
-    recipe: Recipe = make_recipe(network)
-    steps = recipe.steps if steps is None else steps
+    training: Training = make(network)
+    steps = training.steps if steps is None else steps
     if not 1 <= steps <= MOST_STEPS:
         raise ArgumentError(f"steps must be from 1 to {MOST_STEPS}", got=steps)
     identity = {"model": file.name, "steps": steps, "seed": seed}
     with _alone(out):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            mean = _run(state_path, identity, network, recipe, steps, seed, resume, progress, save_every_s)
-        metric = _save_checkpoint(out, identity, network, recipe)
+            mean = _run(state_path, identity, network, training, steps, seed, resume, progress, save_every_s)
+        metric = _save_checkpoint(out, identity, network, training)
         state_path.unlink(missing_ok=True)
     return Trained(out, steps, metric, mean)
 
@@ -124,7 +124,7 @@ def _run(
     state_path: Path,
     identity: dict[str, Any],
     network: nn.Module,
-    recipe: Recipe,
+    training: Training,
     steps: int,
     seed: int,
     resume: bool,
@@ -134,14 +134,14 @@ def _run(
     """All steps that are left; returns the last mean loss."""
 
     def save(done: int) -> None:
-        save_state(state_path, identity, done, network, recipe.optimizers)
+        save_state(state_path, identity, done, network, training.optimizers)
 
-    first = restore(state_path, identity, network, recipe.optimizers)[0] if resume else 0
+    first = restore(state_path, identity, network, training.optimizers)[0] if resume else 0
     if first == 0:
         save(0)  # so that no training ends in a full disk
     mean, saved = float("nan"), time.monotonic()
     with interruptible() as interrupted:
-        for step, value in train_steps(network, recipe, first, steps, steps, seed):
+        for step, value in train_steps(network, training, first, steps, steps, seed):
             mean = value if mean != mean else 0.98 * mean + 0.02 * value
             try:
                 if progress is not None:
@@ -157,31 +157,31 @@ def _run(
 
 
 def train_steps(
-    network: nn.Module, recipe: Recipe, first: int, last: int, steps: int, seed: int
+    network: nn.Module, training: Training, first: int, last: int, steps: int, seed: int
 ) -> Iterator[tuple[int, float]]:
     """Train from step `first` up to `last` of `steps`; yield (steps done, loss)."""
-    rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in recipe.optimizers]
-    base = _base_rates(recipe.optimizers, rates)
+    rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in training.optimizers]
+    base = _base_rates(training.optimizers, rates)
     for step in range(first, last):
-        factor = recipe.rate(step / steps)
-        for optimizer, initial in zip(recipe.optimizers, base, strict=True):
+        factor = training.rate(step / steps)
+        for optimizer, initial in zip(training.optimizers, base, strict=True):
             for group, rate in zip(optimizer.param_groups, initial, strict=True):
                 group["lr"] = rate * factor
         with _low_precision():
-            loss = recipe.loss(network, recipe.batch(step, seed))
+            loss = training.loss(network, training.batch(step, seed))
         value = float(loss.detach())
         if value != value or abs(value) == float("inf"):
             raise ModelError("loss must stay finite", got=value, where=f"step {step}")
         loss.backward()  # type: ignore[no-untyped-call]
         with newton_schulz_in_float32():
-            for optimizer in recipe.optimizers:
+            for optimizer in training.optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
         yield step + 1, value
 
 
 def _base_rates(optimizers: Sequence[torch.optim.Optimizer], now: list[list[float]]) -> list[list[float]]:
-    """Rates of the recipe, kept in the groups so that a restored optimizer does not take a lowered rate for them."""
+    """Rates of the training, kept in the groups, so that a restored optimizer takes no lowered rate for them."""
     for optimizer, rates in zip(optimizers, now, strict=True):
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group.setdefault("recipe_lr", rate)
@@ -330,16 +330,18 @@ def restore(
     except (KeyError, TypeError, ValueError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         if isinstance(error, ArgumentError):
             raise
-        rule = f"state to resume must be of this model and recipe; remove it to begin again ({type(error).__name__})"
+        rule = (
+            f"state to resume must be of this model and training; remove it to begin again ({type(error).__name__})"
+        )
         raise StorageError(rule, where=str(path)) from None
 
 
-def _save_checkpoint(path: Path, identity: dict[str, Any], network: nn.Module, recipe: Recipe) -> Any:
+def _save_checkpoint(path: Path, identity: dict[str, Any], network: nn.Module, training: Training) -> Any:
     """Round to bfloat16, measure the rounded model, write it with what it takes to make it again."""
     network.eval()
     rounded = {name: value.detach().bfloat16() for name, value in network.state_dict().items()}
     network.load_state_dict({name: value.float() for name, value in rounded.items()})
-    metric = recipe.metric(network) if recipe.metric is not None else None
+    metric = training.metric(network) if training.metric is not None else None
     notes = {name: str(value) for name, value in identity.items()} | {
         "dtype": "bfloat16",
         "multiplied_in": "bfloat16" if has_bf16() else "float32",

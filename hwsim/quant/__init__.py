@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwsim.quant.catalog import block_scheme, flashinfer_fast, get, names
 from hwsim.quant.quantized import Quantized
+from hwsim.quant.rotated import Rotation
 from hwsim.quant.scheme import Scheme
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ __all__ = [
     "LogCodes",
     "Movement",
     "Quantized",
+    "Rotation",
     "Scheme",
     "block_scheme",
     "derivative_codes",

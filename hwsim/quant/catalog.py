@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim import content
 from hwsim.errors import ArgumentError, UnknownName
 from hwsim.quant.scheme import E8M0_RULES, RECIPROCALS_NEEDED, Rounding, ScaleRule, Scheme
 
@@ -137,7 +138,11 @@ def flashinfer_fast(reciprocals: NDArray[np.float32]) -> Scheme:
             "reciprocals must lie within one unit in the last place", got=int(away.argmax()), where="reciprocals"
         )
     return replace(
-        _NVFP4, name="nvfp4.flashinfer_fast", scale_rule="flashinfer_fast", reciprocals=table, source=FLASHINFER
+        _NVFP4,
+        name=f"nvfp4.flashinfer_fast.{content.digest(table)[:8]}",
+        scale_rule="flashinfer_fast",
+        reciprocals=table,
+        source=FLASHINFER,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim import formats
+from hwsim import content, formats
 from hwsim.errors import ArgumentError
 from hwsim.formats import Format
 
@@ -114,7 +114,7 @@ class Scheme:
     additions: float | None = None
     element_unit: float = 1.0
     reciprocals: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
-    source: str = field(default="", compare=False)
+    source: str = field(default="", compare=False, metadata=content.ASIDE)
 
     def __post_init__(self) -> None:
         formats.get(self.element)

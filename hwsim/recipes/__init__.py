@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from hwsim.quant import Rotation
 from hwsim.recipes.catalog import get, names
 from hwsim.recipes.operands import (
     FLOAT32,
@@ -22,7 +23,6 @@ from hwsim.recipes.operands import (
     Mask,
     Operand,
     Quantizer,
-    Rotation,
     Taken,
 )
 from hwsim.recipes.recipe import AfterStep, Change, Kind, Monitor, Recipe, Rule, Saver, Selection, Softmax

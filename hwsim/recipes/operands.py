@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from hwsim import quant
 from hwsim.errors import ArgumentError
-from hwsim.quant import Quantized, Scheme
+from hwsim.quant import Quantized, Rotation, Scheme
 
 GemmName = Literal["fprop", "dgrad", "wgrad"]
 """The three products of a layer."""
@@ -112,33 +112,6 @@ class Quantizer(Protocol):
 
     def take(self, x: NDArray[np.float32], draw: Draw) -> Taken:
         """x ``[rows, K]``, contiguous float32, quantized along its last axis; x is not written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rotation:
-    """A Hadamard rotation of both operands along the contraction, which leaves the exact product as it is.
-
-    Args:
-        size: tile, a power of two.
-        signs: ``"nvidia"`` (size 16), a tuple of +1 and -1, None for all +1, or ``"drawn"``.
-        redrawn: drawn signs anew in each call, or once for a layer and GEMM.
-    """
-
-    size: int = 16
-    signs: str | tuple[int, ...] | None = "nvidia"
-    redrawn: bool = False
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.size <= 4096 or self.size & (self.size - 1):
-            raise ArgumentError("size must be a power of two from 2 to 4096", got=self.size, where="rotation.size")
-        if self.signs == "nvidia" and self.size != 16:
-            raise ArgumentError('signs "nvidia" must have size 16', got=self.size, where="rotation.size")
-        if isinstance(self.signs, str) and self.signs not in ("nvidia", "drawn"):
-            raise ArgumentError("signs must be nvidia, drawn, +1 and -1, or None", got=self.signs, where="rotation")
-        if isinstance(self.signs, tuple) and len(self.signs) != self.size:
-            raise ArgumentError(f"signs must be {self.size}", got=len(self.signs), where="rotation.signs")
-        if self.redrawn and self.signs != "drawn":
-            raise ArgumentError("only drawn signs can be redrawn", got=self.signs, where="rotation.redrawn")
 
 
 @dataclass(frozen=True, slots=True)

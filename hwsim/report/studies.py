@@ -200,13 +200,102 @@ def _agents(axes: Axes, rows: Sequence[Row]) -> None:
     axes.legend(fontsize=8, loc="lower right")
 
 
+def _decode_energy(axes: Axes, rows: Sequence[Row]) -> None:
+    """Energy a token over that of INT8 of the same model and batch, arithmetics in the order of the study."""
+    own = [row for row in rows if row["sized by"] == "products"]
+    names = list(dict.fromkeys(row["arithmetic"] for row in own))
+    series = {f"{row['model']}, {row['batch']}": (row["model"], row["batch"]) for row in own}
+    for (label, chosen), colour in zip(series.items(), colours(list(series)).values(), strict=True):
+        values = {row["arithmetic"]: float(row["µJ/token"]) for row in own if (row["model"], row["batch"]) == chosen}
+        axes.plot(range(len(names)), [values[name] / values["int8"] for name in names], marker="o", markersize=4,
+                  color=colour, label=label)  # fmt: skip
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
+    axes.set(ylabel="energy a token, INT8 = 1")
+    axes.set_ylim(bottom=0)
+    axes.set_title("Decode at batches of equal products a cycle")
+    axes.legend(fontsize=7, ncols=3)
+
+
+def _caat_times(axes: Axes, rows: Sequence[Row]) -> None:
+    own = [row for row in rows if row["chips"] == rows[-1]["chips"]]
+    series = [{**row, "series": f"{row['phase']}, {row['link']}"} for row in own]
+    _lines(axes, series, "series", "p", "speed-up")
+    axes.set(xlabel="share of the channels that are added, p", ylabel="speed-up over p = 1")
+    axes.set_title(f"Time on {rows[-1]['chips']} chips")
+    axes.legend(fontsize=8)
+
+
+def _caat_costs(axes: Axes, rows: Sequence[Row]) -> None:
+    own = [row for row in rows if row["p"] != "1"]
+    for ranks, colour in colours(list(dict.fromkeys(row["ranks"] for row in own))).items():
+        some = [row for row in own if row["ranks"] == ranks]
+        axes.errorbar([float(row["p"]) for row in some], [float(row["cost"]) for row in some],
+                      [2 * float(row["standard error"]) for row in some], fmt="o-", markersize=4, color=colour,
+                      label=f"{ranks} ranks")  # fmt: skip
+    axes.axhline(0, color=MUTED, linewidth=1)
+    axes.set(xlabel="share of the channels that are added, p", ylabel="nats a byte above p = 1")
+    axes.set_title("Loss after a short training, two standard errors")
+    axes.legend(fontsize=8)
+
+
+def _drop_curve(axes: Axes, rows: Sequence[Row]) -> None:
+    for name, colour in colours(("preempt", "finish", "before", "formula")).items():
+        axes.plot([float(row["τ s"]) for row in rows], [float(row[name]) for row in rows], color=colour, label=name,
+                  linestyle=":" if name == "formula" else "-")  # fmt: skip
+    axes.axhline(1, color=MUTED, linewidth=1)
+    axes.set(xlabel="threshold τ, s", ylabel="micro-batches a second, none = 1")
+    axes.set_title("Three meanings of a threshold")
+    axes.legend(fontsize=8)
+
+
+def _drop_costs(axes: Axes, rows: Sequence[Row]) -> None:
+    for column, error, colour in (("cost", "standard error", PALETTE[0]),
+                                  ("cost at equal time", "its standard error", PALETTE[1])):  # fmt: skip
+        axes.errorbar([1 - float(row["kept"]) for row in rows], [float(row[column]) for row in rows],
+                      [2 * float(row[error]) for row in rows], fmt="o", markersize=4, color=colour,
+                      label=column)  # fmt: skip
+    axes.axhline(0, color=MUTED, linewidth=1)
+    axes.set(xlabel="part of the micro-batches dropped", ylabel="nats a byte above none")
+    axes.set_title("Loss of a short training, two standard errors")
+    axes.legend(fontsize=8)
+
+
+def _recurrent_rows(axes: Axes, rows: Sequence[Row]) -> None:
+    for name, colour in colours(("row by row", "tiled", "16 rows on chip", "256 rows on chip")).items():
+        own = [row for row in rows if row[name]]
+        axes.plot([float(row["N"]) for row in own], [float(row[name]) for row in own], marker="o", markersize=4,
+                  color=colour, label=name)  # fmt: skip
+    axes.set(xscale="log", yscale="log", xlabel="tokens N", ylabel="rows moved")
+    axes.set_title("A layer that attends to its own outputs")
+    axes.legend(fontsize=8)
+
+
+def _measured_factors(axes: Axes, rows: Sequence[Row]) -> None:
+    seen = [row for row in rows if row["ours ÷ published"]]
+    for tier, colour in colours(("A", "B", "C")).items():
+        own = [row for row in seen if row["tier"] == tier]
+        axes.plot([int(row["row"]) for row in own], [float(row["ours ÷ published"]) for row in own], "o",
+                  markersize=4, color=colour, label=f"tier {tier}")  # fmt: skip
+    for factor in (1 / 1.35, 1 / 1.2, 1, 1.2, 1.35):
+        axes.axhline(factor, color=MUTED, linewidth=1, linestyle="-" if factor == 1 else ":")
+    axes.set(xlabel="row of the table", ylabel="ours over published", yscale="log")
+    axes.set_title("Published times and rates beside the roofline")
+    axes.legend(fontsize=8)
+
+
 _PANELS: dict[str, tuple[tuple[str, Callable[[Any, Sequence[Row]], None]], ...]] = {
+    "caat": (("times", _caat_times), ("costs", _caat_costs)),
+    "dropcompute": (("curve", _drop_curve), ("costs", _drop_costs)),
+    "recurrent": (("tiling", _recurrent_rows),),
+    "measured": (("measured", _measured_factors),),
     "pann": (("accuracy", _pann_accuracy), ("add_only", _pann_energy)),
     "ternary_lut": tuple(("best", _area_over_tree(activation)) for activation in _BASELINES),
     "luq": (("claims", _luq_ratios),),
     "chips": (("summary", _chip_ratios),),
     "fp4_training": (("costs", _training_costs),),
+    "decode": (("decode", _decode_energy),),
     "muon": (("spectra", _muon_cosines), ("last", _muon_last)),
     "lottery": (("agents", _agents),),
 }
-"""Study -> the panels of its figure, each with the table that it shows."""
+"""Study -> the panels of its figure, each with the table that it shows; a folder is the first one's whose tables it
+has."""

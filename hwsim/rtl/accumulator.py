@@ -102,6 +102,7 @@ def extreme_runs(rng: np.random.Generator, clear: NDArray[np.uint64], words: Val
     kind = rng.integers(0, 6, size=int(run[-1]) + 1)[run]
     out = dict(words)
     for index, (name, width) in enumerate(bits.items()):
+        kind = kind.reshape(-1, *(1,) * (words[name].ndim - 1))  # all elements of a port alike
         least, greatest = np.uint64(1 << (width - 1)), np.uint64((1 << (width - 1)) - 1)
         out[name] = np.where(kind == 0, least, out[name])
         out[name] = np.where(kind == 1, greatest, out[name])

@@ -31,7 +31,8 @@ def table(configurations: Sequence[int] = tuple(PUBLISHED)) -> Table:
         made = plan(network, machine)
         rate = 1 / machine.latency_s(made.latency_cycles)
         moved = (made.dram_read_bits + made.dram_write_bits) / 8
-        ideal = machine.array.units * machine.clock_ghz * 1e9 / network.macs
+        multipliers = machine.array.units * machine.policy.default.datapath.lanes
+        ideal = multipliers * machine.clock_ghz * 1e9 / network.macs
         channel = (machine.dram.gbyte_s or 0.0) * 1e9 / moved
         ratio = rate / PUBLISHED[macs]
         near = 1 / LIMIT <= ratio <= LIMIT

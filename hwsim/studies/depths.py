@@ -35,6 +35,13 @@ BETWEEN: tuple[tuple[str, dict[str, Any]], ...] = (
         for group, luts in ((2, 1), (2, 4), (3, 1), (3, 2), (3, 4), (4, 1))
     ),
     *(
+        ("mac_tree", {"a_bits": a, "b_bits": b, "acc_bits": acc, "group": group})
+        for a, b, acc, group in (
+            (4, 4, 20, 4), (4, 4, 24, 64), (6, 6, 24, 8), (8, 4, 24, 16), (8, 8, 24, 4), (8, 8, 24, 32),
+            (8, 8, 32, 8), (8, 8, 32, 64),
+        )
+    ),
+    *(
         ("accumulator", {"p_bits": p, "acc_bits": acc})
         for p, acc in ((8, 16), (12, 24), (16, 24), (16, 40), (32, 48))
     ),

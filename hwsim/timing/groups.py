@@ -15,6 +15,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from hwsim.arch.units import storage_bits
+from hwsim.errors import DesignError
 from hwsim.timing import counts as c
 from hwsim.timing.stages import REDUCING_KINDS, Stage, Staged, vector_cycles
 from hwsim.trace.graph import Access, Operator
@@ -122,10 +123,15 @@ def _product_part(
     shape, numerics, array = operator.gemm, staged.numerics[stage.product], machine.array
     assert shape is not None
     a, b = operator.inputs[0], operator.inputs[1]
+    if numerics.rotation is not None and a.window is not None:
+        raise DesignError(
+            "operands must lie in rows to be turned before they are stored, a convolution gathers its own",
+            got=f"a rotation of {numerics.rotation.size}", where=operator.layer,
+        )  # fmt: skip
     causal = (2 if _masks_depth(staged, operator) else 1) if shape.causal else 0
     problems = 1 if shape.groups == 1 else (shape.batch if causal else shape.groups)
     rows = shape.batch * shape.m // problems
-    pace = numerics.datapath.cycles_per_step(additions)
+    pace, k = numerics.datapath.cycles_per_step(additions), numerics.padded(shape.k)
     view = storage_bits(numerics, "activation", shape.batch * shape.m, shape.k)
     b_bits = storage_bits(numerics, shape.b_role, shape.n, shape.k)
     a_read = next((read for read in stage.reads if read.use == "a"), None)
@@ -142,7 +148,7 @@ def _product_part(
         (c.PROBLEMS, problems),
         (c.ROWS, rows),
         (c.N, shape.n),
-        (c.K, shape.k),
+        (c.K, k),
         (c.WIDE, numerics.datapath.lanes),
         (c.PACE, int(pace) if pace == int(pace) else pace),
         (c.FLOW, FLOWS[array.dataflow.name]),
@@ -157,7 +163,7 @@ def _product_part(
     ):
         problem[place] = value
     if array.dataflow.packs:
-        sizes = {"m": rows, "n": shape.n, "k": -(-shape.k // int(problem[c.WIDE]))}
+        sizes = {"m": rows, "n": shape.n, "k": -(-k // int(problem[c.WIDE]))}
         if a.window is not None:
             sizes |= {"filter_rows": a.window.kernel[0], "output_rows": a.window.outputs[0]}
         problem[c.FOLDS], problem[c.STEPS], _ = array.dataflow.fold(sizes, array.rows, array.cols)

@@ -255,4 +255,30 @@ def _vector_work(group: Group, staged: Staged, machine: Accelerator) -> tuple[Ve
             if not part.stage.after:
                 elements = rows * int(part.problem[c.N])
                 found.append(VectorWork(part.stage.layer, "requantize", elements, part.vector_cycles))
+            if elements := _turned(part, staged):
+                found.append(VectorWork(part.stage.layer, "rotate", elements, 0))
     return tuple(found)
+
+
+def _turned(part: Part, staged: Staged) -> int:
+    """Elements that a rotation turns for a product, those that fill its tiles included.
+
+    The network stands in the pipeline of the requantisation and adds no cycles. Weights are turned before they are
+    stored; what is stored quantized was turned once for all of its readers, and counts at the first.
+    """
+    assert part.stage.product is not None
+    operator, numerics = staged.graph.operators[part.stage.product], staged.numerics[part.stage.product]
+    shape = operator.gemm
+    if numerics.rotation is None or shape is None:
+        return 0
+    k, found = numerics.padded(shape.k), 0
+
+    def is_first(tensor: str) -> bool:
+        uses = [number for number, use in staged.uses.get(tensor, ()) if use != "vector"]
+        return tensor in staged.wide or part.number <= min(uses, default=part.number)
+
+    if part.raw or is_first(part.a_source):
+        found += shape.batch * shape.m * k
+    if shape.b_role != "weight" and is_first(operator.inputs[1].tensor):
+        found += shape.groups * shape.n * k
+    return found

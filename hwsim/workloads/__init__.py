@@ -3,11 +3,13 @@
 from hwsim.workloads.config import ModelConfig, load_model, names
 from hwsim.workloads.decoder import Step, decode, distinct_experts, folded, prefill, sharded, step_workload
 from hwsim.workloads.network import Network
+from hwsim.workloads.training import TrainingStep, training_step
 
 __all__ = [
     "ModelConfig",
     "Network",
     "Step",
+    "TrainingStep",
     "decode",
     "distinct_experts",
     "folded",
@@ -16,4 +18,5 @@ __all__ = [
     "prefill",
     "sharded",
     "step_workload",
+    "training_step",
 ]

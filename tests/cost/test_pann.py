@@ -51,6 +51,11 @@ def test_the_accumulator_really_flips_so(signed: bool, bits: int) -> None:
 def test_units_of_other_families() -> None:
     assert datapaths.integer(8, 8, 32).price.width_flips() == (40, 32, 0)
     assert sum(datapaths.integer(4, 4, 32, signed=False).price.width_flips()) == 24
+    # 16 products: 16 x 40; half of 16 leaves of 16 bits, of 8 sums of 17 bits, 4 of 18 and 2 of 19, of 24 bits at the
+    # accumulator, whose sum and register flip as many bits as the last sum has, 20: 128 + 123 + 12 + 20
+    assert datapaths.integer(8, 8, 24, group=16).price.width_flips() == (640, 283, 0)
+    # 3 unsigned products of 4 x 4 bits: 3 x 12; 3 x 4, one pair of 9 bits and what is left of them, 5, 10
+    assert datapaths.integer(4, 4, 32, signed=False, group=3).price.width_flips() == (36, 12 + 9 + 5 + 10, 0)
     products, sums, tables = datapaths.tensor_core("blackwell", "nvfp4").price.width_flips()
     assert products == 64 * pann.multiplier_flips(2, 2)
     assert sums == 64 * 4 + 38 + 16

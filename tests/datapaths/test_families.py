@@ -12,6 +12,7 @@ from hwsim import datapaths
 UNITS = [
     datapaths.integer(8, 8, 20, overflow="saturate"),
     datapaths.integer(4, 8, 24, signed=False),
+    datapaths.integer(8, 8, 24, group=16),
     datapaths.pann(6, 1.17),
     datapaths.shift(),
     datapaths.dot("e3m1", group=32, fraction_bits=13, block=64, scale="ue5m3"),

@@ -80,6 +80,53 @@ def test_saturation_depends_on_order():
     assert unit.matmul(a, b).tolist() == [[1], [6]]
 
 
+@pytest.mark.parametrize("overflow", ["wrap", "saturate"])
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("widths", [(8, 8, 16, 16), (4, 4, 10, 7), (16, 16, 63, 64), (8, 8, 31, 2), (8, 4, 20, 37)])
+def test_trees_equal_plain_integers(rng, widths, signed, overflow):
+    a_bits, b_bits, acc_bits, group = widths
+    unit = datapaths.integer(a_bits, b_bits, acc_bits, signed, overflow, group)
+    a, b = hard_operand(rng, 8, 101, a_bits, signed), hard_operand(rng, 7, 101, b_bits, signed)
+    least, greatest = integer_range(acc_bits, signed)
+    c = rng.integers(least, greatest, (8, 7), endpoint=True)
+    c[0, 0], c[1, 1] = least, greatest
+    expected = [
+        [reference_dot(row.tolist(), col.tolist(), int(c[i, j]), acc_bits, signed, overflow, group)
+         for j, col in enumerate(b)]
+        for i, row in enumerate(a)
+    ]  # fmt: skip
+    assert unit.matmul(a, b, c).tolist() == expected
+    assert unit.dot(a[:, None], b[None], c).tolist() == expected
+
+
+def test_a_tree_that_wraps_has_the_bits_of_a_unit_of_one_product(rng):
+    a, b = hard_operand(rng, 9, 300, 8, True), hard_operand(rng, 8, 300, 8, True)
+    one, tree = datapaths.integer(8, 8, 16), datapaths.integer(8, 8, 16, group=16)
+    np.testing.assert_array_equal(tree.matmul(a, b), one.matmul(a, b))
+    assert (tree.lanes, tree.cycles_per_step(), one.lanes) == (16, 1.0, 1)
+
+
+def test_a_tree_saturates_once_for_all_of_its_products():
+    # 4 bits, [-8, 7]; addends 6, 6, -6, -6. One by one 6, 7, 1, -5; in pairs 12 -> 7, 7 - 12 -> -5; all four: 0.
+    # Addends 6, 6, -6 in pairs: 12 -> 7, then the pair's only product, 1; all at once: 6
+    a, b = np.array([[3, 3, -3, -3]]), np.array([[2, 2, 2, 2]])
+    for group, four, three in ((1, -5, 1), (2, -5, 1), (4, 0, 6)):
+        unit = datapaths.integer(4, 4, 4, overflow="saturate", group=group)
+        assert unit.matmul(a, b).tolist() == [[four]]
+        assert unit.matmul(a[:, :3], b[:, :3]).tolist() == [[three]]
+        assert unit.addends(a, b).sum() == 0
+    assert datapaths.integer(4, 4, 4, group=2).addends(a, b).tolist() == [[[12, -12]]]
+
+
+def test_a_tree_is_named_and_one_product_is_not():
+    tree, one = datapaths.integer(8, 4, 24, group=16), datapaths.integer(8, 4, 24, group=1)
+    assert (tree.name, tree.label) == ("int8x4.g16.acc24.wrap", "16 products, acc24")
+    assert (one.name, one.label) == ("int8x4.acc24.wrap", "acc24")
+    assert tree.spec()["group"] == 16
+    assert "group" not in one.spec()
+    assert (tree.sum_bits, one.sum_bits) == (16, 12)
+
+
 def test_wraps_across_the_modulus():
     # 65 x (-128 x -128) = 1064960 = 2^20 + 16384; an accumulator of 20 bits keeps 16384
     a = np.full((1, 65), 0x80, np.uint8)
@@ -123,6 +170,8 @@ def test_spec_round_trip():
     [
         (lambda: datapaths.integer(1, 8, 20), "integer: a_bits must lie in 2..16, got 1"),
         (lambda: datapaths.integer(8, 17, 20), "integer: b_bits must lie in 2..16, got 17"),
+        (lambda: datapaths.integer(8, 8, 24, group=65), "integer: group must lie in 1..64, got 65"),
+        (lambda: datapaths.integer(8, 8, 24, group=0), "integer: group must lie in 1..64, got 0"),
         (lambda: datapaths.integer(8, 8, 65), "integer: acc_bits must lie in 2..64, got 65"),
         (lambda: datapaths.integer(8, 8, 64, False), "integer: acc_bits must lie in 2..63, got 64"),
         (

@@ -113,7 +113,7 @@ def test_finer_arithmetic_has_the_larger_sqnr(tiny_trace, memo):
 def test_another_array_needs_no_new_accuracy(tiny_trace, memo, machine, monkeypatch):
     evaluator = Evaluator(tiny_trace, memo=memo)
     first = evaluator(machine)
-    monkeypatch.setattr("hwsim.evaluation.evaluator.replay", lambda *_: pytest.fail("must be remembered"))
+    monkeypatch.setattr("hwsim.evaluation.steps.replay", lambda *_: pytest.fail("must be remembered"))
     second = evaluator(machine.changed(**{"array.rows": 8}))
     assert second.sqnr_db == first.sqnr_db
     assert second.area_um2 < first.area_um2

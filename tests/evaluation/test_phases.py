@@ -92,7 +92,27 @@ def test_chips_share_what_they_can() -> None:
     held = sharded(model, 8)
     assert held.attention == Attention(8, 1, 128)
     assert held.feed == Feed(3584)
-    assert "energy of links" in eight.note
+    assert "energy of links and of waiting" in eight.note
+    assert eight.links is None
+
+
+def test_links_are_charged_where_their_energy_is_known() -> None:
+    """8 chips, 160 all-reduces of 2 sequences: 14 vectors of 8,192 pass links in each; half of them with p = 1/2."""
+    machine, model = load_accelerator("hbm-int8"), load_model("llama3-70b")
+    plain, priced, half = (
+        evaluate_phase(model, machine, "decode", 2, 512, chips=8, link=link, share=share)
+        for link, share in ((Link(1e-6, 1e11), 1.0), (Link(1e-6, 1e11, 9.0), 1.0), (Link(1e-6, 1e11, 9.0), 0.5))
+    )
+    bits = 160 * 14 * 2 * 8192 * machine.output_bits
+    assert priced.links is not None
+    assert half.links is not None
+    assert priced.links.value == pytest.approx(bits * 9.0)
+    assert priced.energy_pj == pytest.approx(plain.energy_pj + bits * 9.0)
+    assert half.links.value == pytest.approx(bits * 9.0 / 2)
+    assert half.collectives_s == pytest.approx(160 * (14e-6 + 1.75 * 8192 * machine.output_bits / 8 / 1e11))
+    assert "recalled, no measurement" in priced.note
+    with pytest.raises(ArgumentError, match="share must be a part"):
+        evaluate_phase(model, machine, share=2.0)
 
 
 def test_what_cannot_be_shared_is_said() -> None:

@@ -21,7 +21,7 @@ from hwsim.report.training import draw
 MODEL = """
 import torch
 from torch import nn
-from hwsim.nn import Recipe
+from hwsim.nn import Training
 
 def build(checkpoint=True, seed=0):
     torch.manual_seed(seed)
@@ -34,8 +34,8 @@ def loss(model, x):
     {wait}
     return (model(x) - x).square().mean()
 
-def recipe(model):
-    return Recipe(
+def training(model):
+    return Training(
         steps=24, batch=batch, loss=loss, rate=lambda done: 1 - done,
         optimizers=[torch.optim.AdamW(model.parameters(), lr=0.02)],
     )

@@ -19,7 +19,7 @@ import torch
 from pathlib import Path
 from safetensors.torch import load_file
 from torch import nn
-from hwsim.nn import Recipe
+from hwsim.nn import Training
 
 def build(checkpoint=True, seed=0):
     torch.manual_seed(seed)
@@ -34,8 +34,8 @@ def batch(step, seed):
 def loss(model, x):
     return (model(x) - x).square().mean() {fault}
 
-def recipe(model):
-    return Recipe(
+def training(model):
+    return Training(
         steps=40,
         batch=batch,
         loss=loss,
@@ -126,7 +126,7 @@ def test_mistakes_are_one_line(model, tmp_path):
     with pytest.raises(ModelError, match="step 0: loss must stay finite, got nan"):
         train(model)
     model.write_text("import torch\ndef build():\n    return torch.nn.Linear(2, 2)")
-    with pytest.raises(ModelError, match=r"toy\.py: model file must define recipe\(model\) -> hwsim\.nn\.Recipe"):
+    with pytest.raises(ModelError, match=r"toy\.py: model file must define training\(model\) -> hwsim\.nn\.Training"):
         train(model)
     model.write_text(MODEL.format(fault=""))
     (tmp_path / "file").write_text("")

@@ -18,6 +18,9 @@ UNITS: dict[Datapath, bool] = {
     datapaths.integer(4, 4, 12): True,
     datapaths.integer(8, 4, 14, overflow="saturate"): True,
     datapaths.integer(3, 5, 12, signed=False): True,
+    datapaths.integer(4, 4, 20, group=16): True,
+    datapaths.integer(8, 4, 14, overflow="saturate", group=3): True,
+    datapaths.integer(3, 5, 12, signed=False, group=6): True,
     datapaths.pann(6, 1.17, 20): True,
     datapaths.pann(4, 2.0, 16, signed=False): True,
     datapaths.shift("fixed", 14): True,
@@ -89,7 +92,7 @@ def test_a_subclass_has_another_key() -> None:
     """What is remembered of a unit is not found for another with its name, fields and digits."""
     stock, other = datapaths.integer(8, 8, 24), Halved(8, 8, 24)
     assert stock.name == other.name
-    assert stock.key == stock.name
+    assert stock.key == datapaths.integer(8, 8, 24).key
     assert other.key not in (stock.key, Rounded(8, 8, 24).key, Halved(8, 8, 20).key)
     assert Halved(8, 8, 24).key == other.key
 

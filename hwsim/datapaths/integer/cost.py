@@ -1,4 +1,4 @@
-"""Price of integer units: a multiplier by a row array, an accumulator, and what flips in both."""
+"""Price of integer units of one product: a multiplier by a row array, an accumulator, and what flips in both."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hwsim.cost.features import Features
 from hwsim.cost.fitted import area
 from hwsim.cost.parts import Parts
 from hwsim.cost.words import adder, flips, held_sums, multiplier_rows, without
-from hwsim.datapaths.base import Arithmetic, Calibration, Datapath, Price
+from hwsim.datapaths.base import Arithmetic, Datapath, Price
 from hwsim.datapaths.integer.bits import Integer, Overflow
 from hwsim.datapaths.integer.verilog import mac
 from hwsim.datapaths.operands import values_of
@@ -183,6 +183,3 @@ def wholes() -> Iterator[tuple[Unit, Datapath]]:
         yield mac(a, b, acc, signed), Integer(a, b, acc, signed=signed)
     for bits in (16, 24):
         yield mac(8, 8, bits, True, "saturate"), Integer(8, 8, bits, overflow="saturate")
-
-
-CALIBRATION = Calibration(designs, arithmetics, wholes)

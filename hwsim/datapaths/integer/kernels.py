@@ -15,18 +15,21 @@ def dot_rows(
     a: NDArray[np.int64],
     b: NDArray[np.int64],
     out: NDArray[np.int64],
+    group: int,
     saturate: bool,
     acc_bits: int,
     signed: bool,
     least: int,
     greatest: int,
 ) -> None:
-    """Element by element: out[i] holds the start and receives the result."""
+    """Group by group of products: out[i] holds the start and receives the result."""
     unused = 64 - acc_bits
     for i in range(start, stop):
         acc = out[i]
-        for k in range(a.shape[1]):
-            p = a[i, k] * b[i, k]
+        for first in range(0, a.shape[1], group):
+            p = np.int64(0)
+            for k in range(first, min(first + group, a.shape[1])):
+                p += a[i, k] * b[i, k]
             if saturate:  # compared before the addition, which could leave 64 bits
                 if p > 0:
                     acc = greatest if acc > greatest - p else acc + p

@@ -150,6 +150,29 @@ endmodule
 
 BINARY = ("max", "add", "mul")
 UNARY = ("exp2", "reciprocal", "rsqrt", "gelu_gate", "silu_gate")
+UNROOT = (16, 32)
+"""Sizes of Hadamard tiles by whose root there is a circuit that divides; of another size the exponent differs."""
+
+_UNROOT = """\
+// x / sqrt(<SIZE>), to nearest even, by a product with a constant; subnormal operands and results are zero.
+module <TOP> (input [31:0] x, output [31:0] y);
+  mul_fp32 product (.a(x), .b(32'h<FACTOR>), .y(y));
+endmodule
+"""
+
+
+def unroot_unit(size: int) -> Unit:
+    """The circuit of ``x / sqrt(size)`` in fp32, what the last stage of a Hadamard transform does."""
+    name, x = f"unroot{size}_fp32", Port("x", 32)
+    factor = np.float32(1 / np.sqrt(size)).view(np.uint32)
+    text = join(_multiply("mul_fp32", "fp32"), fill(_UNROOT, TOP=name, SIZE=size, FACTOR=f"{int(factor):08X}"))
+
+    def rule(values: Values) -> Values:
+        return {"y": floats.multiply(values["x"], np.full(len(values["x"]), factor, np.uint64), "fp32")}
+
+    return Unit(
+        name, text, (x,), (Port("y", 32),), rule, lambda rng, n: {"x": _words(rng, x, n, "fp32")}, family="vector"
+    )
 
 
 def float_unit(operator: str, fmt: str) -> Unit:

@@ -10,6 +10,8 @@ codes, tables and integer sums).
   ``pwl8`` a row's length is a power of two, gamma and beta belong to the next layer's scales, and a result of 32 is
   one deviation.
 * gelu, silu: x times the distribution at x. rope: rotation of pairs (x[2i], x[2i+1]).
+* rotate, in ``fp32`` alone: the Hadamard transform of each tile of the last axis (`hwsim.quant.rotation`):
+  butterflies over neighbours 1, 2, 4, ... apart, then the product with ``1 / sqrt(size)``; signs flip on the way in.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ Words = NDArray[Any]
 Ints = NDArray[Any]
 """int64 numbers."""
 
-KINDS = ("softmax", "layernorm", "rmsnorm", "gelu", "silu", "rope", "add", "mul", "max")
+KINDS = ("softmax", "layernorm", "rmsnorm", "gelu", "silu", "rope", "add", "mul", "max", "rotate")
 EPSILON = 1e-5
 
 
@@ -72,6 +74,11 @@ class Real:
         rule = {"exp2": floats.exp2_negative, "reciprocal": floats.reciprocal, "rsqrt": floats.rsqrt}[name]
         return self._count(name, rule(x, self.fmt))
 
+    def unroot(self, x: Words, size: int) -> Words:
+        """``x / sqrt(size)`` of a power of two: the circuit of 16 or 32, whose exponent is another constant."""
+        factor = np.broadcast_to(self.word(1 / np.sqrt(size)), x.shape)
+        return self._count(unroot(size), floats.multiply(x, factor, self.fmt))
+
     def total(self, x: Words) -> Words:
         """Sums along the last axis, from +0."""
         out = np.zeros(x.shape[:-1], np.uint64)
@@ -82,6 +89,11 @@ class Real:
     def _count(self, name: str, result: Words) -> Words:
         self.uses[f"{name}_{self.fmt}"] += result.size
         return result
+
+
+def unroot(size: int) -> str:
+    """The circuit that divides by the root of a power of two: of a whole power of two, or of one and a half."""
+    return "unroot32" if size.bit_length() % 2 == 0 else "unroot16"
 
 
 def encode(values: NDArray[np.float64], fmt: str) -> Words:
@@ -104,7 +116,8 @@ def run(
         precision: a format of words (uint64), or ``pwl8`` for codes (int64).
         operands: x; of add, mul and max x and y. Scores of a ``pwl8`` softmax are in steps of 1/16, of GELU and SiLU
             codes are 16ths.
-        row: ``gamma`` and ``beta`` ``[N]`` of a norm in a format; ``cosine`` and ``sine`` ``[N/2]`` of rope.
+        row: ``gamma`` and ``beta`` ``[N]`` of a norm in a format; ``cosine`` and ``sine`` ``[N/2]`` of rope;
+            ``signs`` ``[size]`` of rotate, 1 for a sign that flips.
 
     Returns:
         The result, of x's shape (a ``pwl8`` softmax in 256ths, unsigned), and how often each circuit was used.
@@ -127,6 +140,8 @@ def _real(real: Real, kind: str, x: Words, *others: Words, **row: Words) -> Word
         return getattr(real, kind)(x, others[0])  # type: ignore[no-any-return]
     if kind in ("gelu", "silu"):
         return real.mul(x, real.unary(f"{kind}_gate", x))
+    if kind == "rotate":
+        return _rotated(real, x, np.asarray(row["signs"], np.uint64))
     if kind == "rope":
         a, b = x[..., 0::2], x[..., 1::2]
         cosine, sine = row["cosine"], row["sine"]
@@ -149,6 +164,21 @@ def _real(real: Real, kind: str, x: Words, *others: Words, **row: Words) -> Word
     scale = real.unary("rsqrt", real.add(squares, real.word(EPSILON)))
     y = real.mul(real.mul(x, scale[..., None]), row["gamma"])
     return real.add(y, row["beta"]) if kind == "layernorm" else y
+
+
+def _rotated(real: Real, x: Words, flips: Words) -> Words:
+    """Tiles of as many elements as there are signs."""
+    if real.fmt != "fp32":
+        raise UnknownName("precision of rotate", real.fmt, ("fp32",))
+    size = flips.size
+    out = (x.reshape(-1, size) ^ flips * real.sign).astype(np.uint64)
+    apart = 1
+    while apart < size:
+        pairs = out.reshape(-1, size // (2 * apart), 2, apart)
+        low, high = pairs[:, :, 0], pairs[:, :, 1]
+        out = np.stack([real.add(low, high), real.sub(low, high)], axis=2).reshape(-1, size)
+        apart *= 2
+    return real.unroot(out, size).reshape(x.shape)
 
 
 class _Whole:

@@ -11,6 +11,7 @@ element a cycle (``full``).
 * ``exaq2``, ``exaq3``, ``exaq4`` are precisions of softmax: codes of float32 scores, sums of groups by table, and a
   row's few probabilities, from which each element selects (arXiv 2410.03185; `hwsim.datapaths.softmax`).
 * ``quantize`` turns float32 into block formats, ``requant`` 32-bit sums into codes.
+* ``rotate`` is a Hadamard transform of tiles: an addition of each stage of butterflies, and the root at the end.
 * ``embedding`` is a read of memory and nothing else.
 """
 
@@ -21,9 +22,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from hwsim.cost.depths import depth
 from hwsim.cost.quantity import Quantity, total
-from hwsim.datapaths.vector.cost import DEPTHS, unit_price
+from hwsim.datapaths.vector.cost import unit_depth, unit_price
+from hwsim.datapaths.vector.operators import unroot
 from hwsim.errors import ArgumentError, UnknownName
 
 Lane = Literal["shared", "full"]
@@ -100,9 +101,13 @@ def operator(
             raise ArgumentError(f"{name} must be at least 1", got=value, where=f"operator {kind}")
     if lane not in ("shared", "full"):
         raise ArgumentError("lane must be 'shared' or 'full'", got=lane, where=f"operator {kind}")
-    uses = recipe(kind, precision).uses(row, block)
+    return priced(kind, precision, recipe(kind, precision).uses(row, block), lane, stages)
+
+
+def priced(kind: str, precision: str, uses: Mapping[str, float], lane: Lane = "shared", stages: int = 1) -> Operator:
+    """An operator that uses circuits so many times for an element."""
     prices = {name: unit_price(name) for name in uses}
-    cuts = {name: depth(name, stages, DEPTHS) for name in uses}
+    cuts = {name: unit_depth(name, stages) for name in uses}
     copies = {name: math.ceil(count - 1e-9) if lane == "full" else 1 for name, count in uses.items()}
     source = " + ".join(f"{count:g} {name}" for name, count in uses.items()) or "no arithmetic"
 
@@ -163,6 +168,9 @@ def recipes() -> dict[str, dict[str, Recipe]]:
         "mxfp4": Recipe({"absmax_fp32": 1, "mx_e2m1": 1}, block={"mx_scale_e2m1": 1}, block_size=32),
         "mxfp8": Recipe({"absmax_fp32": 1, "mx_e4m3": 1}, block={"mx_scale_e4m3": 1}, block_size=32),
         "nvfp4": Recipe({"absmax_fp32": 1, "nvfp4_e2m1": 1}, block={"nvfp4_scale": 1}, block_size=16),
+    }
+    found["rotate"] = {
+        f"fp32.{1 << log}": Recipe({"add_fp32": log, f"{unroot(1 << log)}_fp32": 1}) for log in range(1, 13)
     }
     found["embedding"] = {precision: Recipe({}) for precision in (*FORMATS, "pwl8")}
     return found

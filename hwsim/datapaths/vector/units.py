@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hwsim.datapaths.vector import blocks, fixed
 from hwsim.datapaths.vector.block_circuits import block_unit, block_units, exaq_clip_value
 from hwsim.datapaths.vector.fixed_circuits import fixed_unit, fixed_units
-from hwsim.datapaths.vector.float_circuits import BINARY, UNARY, float_unit
+from hwsim.datapaths.vector.float_circuits import BINARY, UNARY, UNROOT, float_unit, unroot_unit
 from hwsim.errors import UnknownName
 from hwsim.rtl.float_adders import WIDTHS
 from hwsim.rtl.unit import Unit, Values, to_words
@@ -29,7 +29,11 @@ ROW = 64
 def names() -> tuple[str, ...]:
     """Every circuit, the integer ones first."""
     real = tuple(f"{operator}_{fmt}" for fmt in WIDTHS for operator in BINARY + UNARY)
-    return (*fixed_units(), *real, *block_units())
+    return (*fixed_units(), *real, *_unroots(), *block_units())
+
+
+def _unroots() -> dict[str, int]:
+    return {f"unroot{size}_fp32": size for size in UNROOT}
 
 
 @cache
@@ -43,6 +47,8 @@ def unit(name: str) -> Unit:
         return fixed_unit(name)
     if name in block_units():
         return block_unit(name)
+    if name in _unroots():
+        return unroot_unit(_unroots()[name])
     operator, _, fmt = name.rpartition("_")
     if fmt in WIDTHS and operator in BINARY + UNARY:
         return float_unit(operator, fmt)
@@ -53,7 +59,7 @@ def stream(name: str, rng: np.random.Generator, steps: int) -> Values:
     """Operands of `steps` cycles as the layers of a transformer make them."""
     own = unit(name)
     operator, _, fmt = name.rpartition("_")
-    if fmt in WIDTHS and operator in BINARY + UNARY:
+    if name in _unroots() or (fmt in WIDTHS and operator in BINARY + UNARY):
         return _real(operator, fmt, rng, steps)
     made = _whole(name, rng, steps) if name in fixed_units() else _block(name, rng, steps)
     return {port.name: made[port.name] for port in own.inputs}

@@ -51,7 +51,7 @@ class StandIn(Numerics):
 def numerics_of(one: Arithmetic) -> Numerics:
     """The numerics of a family's arithmetic."""
     if one.rectified or one.weight_range is not None:
-        return StandIn(one.activation, one.weight, one.unit, one.rectified, one.weight_range)
+        return StandIn(one.activation, one.weight, one.unit, rectified=one.rectified, weight_range=one.weight_range)
     return Numerics(one.activation, one.weight, one.unit)
 
 

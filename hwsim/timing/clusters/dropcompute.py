@@ -55,20 +55,29 @@ def simulate(times: NDArray[np.float64], threshold_s: float, overhead_s: float, 
     """
     ends = np.cumsum(times, axis=2)
     whole = ends[..., -1]
-    if meaning == "preempt":
-        done = ends <= threshold_s
-        stops = np.minimum(whole, threshold_s)
-    elif meaning == "finish":
-        done = ends - times < threshold_s
-        stops = np.where(done, ends, 0.0).max(axis=2)
-    elif meaning == "before":
-        done = ends < threshold_s
-        stops = np.where(done, ends, 0.0).max(axis=2)
-    else:
-        raise UnknownName("meaning", meaning, MEANINGS)
+    done = counted(times, threshold_s, meaning)
+    stops = np.minimum(whole, threshold_s) if meaning == "preempt" else np.where(done, ends, 0.0).max(axis=2)
     kept, compute = float(done.mean()), float(stops.max(axis=1).mean())
     plain = float(whole.max(axis=1).mean())
     return Dropped(threshold_s, kept, compute, kept * (plain + overhead_s) / (compute + overhead_s))
+
+
+def counted(times: NDArray[np.float64], threshold_s: float, meaning: Meaning) -> NDArray[np.bool_]:
+    """Which micro-batches count, ``[steps, workers, micro-batches]``.
+
+    Raises:
+        UnknownName: another meaning.
+    """
+    ends = np.cumsum(times, axis=2)
+    if meaning == "preempt":
+        done = ends <= threshold_s
+    elif meaning == "finish":
+        done = ends - times < threshold_s
+    elif meaning == "before":
+        done = ends < threshold_s
+    else:
+        raise UnknownName("meaning", meaning, MEANINGS)
+    return np.asarray(done)
 
 
 def best(times: NDArray[np.float64], overhead_s: float, meaning: Meaning, thresholds: int = 200) -> Dropped:

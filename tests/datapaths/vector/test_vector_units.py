@@ -19,8 +19,8 @@ needs_yosys = pytest.mark.skipif(not tools.available("yosys", "yosys-abc"), reas
 ROWS = 10_000
 QUICK = (
     "requant_shift_s8", "exp2_pwl8", "reciprocal_pwl8", "gelu_pwl8", "add_s8", "max_s8", "sum_u13", "max_fp16",
-    "mul_bf16", "rsqrt_bf16", "silu_gate_bf16", "absmax_fp32", "nvfp4_scale", "mx_e2m1", "mx_e4m3", "nvfp4_e2m1",
-    "mx_scale_e2m1", "exaq_code2", "exaq_select3",
+    "mul_bf16", "rsqrt_bf16", "silu_gate_bf16", "unroot16_fp32", "unroot32_fp32", "absmax_fp32",
+    "nvfp4_scale", "mx_e2m1", "mx_e4m3", "nvfp4_e2m1", "mx_scale_e2m1", "exaq_code2", "exaq_select3",
 )  # fmt: skip
 
 

@@ -35,9 +35,13 @@ def test_a_slow_link_slows_the_ring_as_if_all_were() -> None:
     assert ring_ns(links) == 14 * 2500
 
 
-def test_ring_and_simpy_agree_on_random_rings() -> None:
+DRAWS = [200, pytest.param(1000, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("draws", DRAWS)
+def test_ring_and_simpy_agree_on_random_rings(draws: int) -> None:
     random = np.random.default_rng(0)
-    for _ in range(500):
+    for _ in range(draws):
         links = random.integers(0, 1000, int(random.integers(1, 9)))
         steps = None if random.random() < 0.5 else int(random.integers(0, 12))
         assert ring_ns(links, steps) == simulate_ring(links, steps)
@@ -83,9 +87,10 @@ def test_activations_that_a_stage_holds() -> None:
             assert ahead == held(stage, stages, batches) == min(batches, stages - stage)
 
 
-def test_pipeline_and_simpy_agree_on_random_schedules() -> None:
+@pytest.mark.parametrize("draws", DRAWS)
+def test_pipeline_and_simpy_agree_on_random_schedules(draws: int) -> None:
     random = np.random.default_rng(1)
-    for _ in range(500):
+    for _ in range(draws):
         stages, batches = int(random.integers(1, 6)), int(random.integers(1, 9))
         forward, backward = random.integers(0, 50, stages), random.integers(0, 90, stages)
         passing, schedule = int(random.integers(0, 30)), str(random.choice(["1f1b", "gpipe"]))

@@ -37,9 +37,10 @@ def _case(seed: int) -> tuple[Engine, Requests]:
     return engine, Requests.of(np.sort(random.integers(0, 400, count)) * 1e-9, prompt, answer)
 
 
-def test_compiled_and_simpy_agree_to_the_nanosecond() -> None:
+@pytest.mark.parametrize("draws", [200, pytest.param(1000, marks=pytest.mark.slow)])
+def test_compiled_and_simpy_agree_to_the_nanosecond(draws: int) -> None:
     preempted = 0
-    for seed in range(400):
+    for seed in range(draws):
         engine, requests = _case(seed)
         fast, slow = serve(engine, requests), simulate(engine, requests)
         for name in ("scheduled_ns", "first_ns", "last_ns", "preemptions"):
