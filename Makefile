@@ -4,8 +4,6 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # A CPU build of torch. Where plain pip would take a CUDA build, install torch first (README, "Install").
 TORCH  ?= torch==2.13.0
-TRIALS ?= 200
-SEED   ?= 0
 
 .PHONY: setup explore test test-all test-gpu check bench mutants wheel clean
 
@@ -19,7 +17,7 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 explore: setup  ## the main job: the GPT and its ternary twin in, a Pareto report out
-	$(BIN)/hwsim explore edge-lm --trials $(TRIALS) --seed $(SEED) --out reports/run --workers 2 --force
+	$(BIN)/hwsim explore edge-lm --out reports/run --workers 2 --force
 
 test: setup  ## all tests but the exhaustive sweeps; TESTS="tests/arch" for some of them
 	$(BIN)/pytest -rs $(TESTS)

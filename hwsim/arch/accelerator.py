@@ -42,7 +42,7 @@ class Accelerator:
         output_bits: bits of a stored activation that vector work reads, 8, 16 or 32; what only products read is
             stored as their scheme.
         objective: what the plan is chosen for: DRAM ``"traffic"``, ``"energy"``, ``"time"``, ``"edp"``, or
-            ``"nominal"``, the energy of its sizes at nominal prices (`hwsim.arch.nominal`).
+            ``"nominal"``, the energy of its memories and dataflow at nominal prices and sides (`hwsim.arch.nominal`).
         fused: False plans every product alone, every result to DRAM and back: the unfused reference.
         clock_ghz: clock, GHz.
         node_nm: technology node, nm.

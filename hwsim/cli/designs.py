@@ -75,7 +75,9 @@ def explore(
         list[Path] | None,
         typer.Option(help="folder of a trace; repeat for several models; else the space's models are captured"),
     ] = None,
-    trials: Annotated[int, typer.Option(help="number of draws")] = 600,
+    trials: Annotated[
+        int | None, typer.Option(help="number of draws; without it a space of few plans is swept whole")
+    ] = None,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="continue the study in the folder")] = False,
     force: Annotated[bool, typer.Option("--force", help="replace what is in the folder")] = False,
@@ -96,7 +98,7 @@ def explore(
 ) -> None:
     """Search a design space on captured models, price its front in gates, and write the report."""
     import hwsim
-    from hwsim.search import freeze, load_space, with_baselines
+    from hwsim.search import freeze, load_space, sentence, with_baselines
     from hwsim.storage import owned
 
     loaded = freeze(load_space(space), frozen or ())
@@ -115,16 +117,7 @@ def explore(
     give(_found(study, page))
     show_study(study)
     typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {page}")
-    known = study.certificate
-    if study.manifest["sampler"] == "sweep":
-        typer.echo("every design of the space was priced: the front is exact")
-        return
-    typer.echo(
-        f"{known['one_knob']} of {known['designs']} on the front are proven against every other value of every knob; "
-        "the rest have neighbours that were not priced"
-        if known["one_knob"] < known["designs"]
-        else "the whole front is proven against every other value of every knob"
-    )
+    typer.echo(sentence(study.certificate))
 
 
 @app.command()
@@ -143,6 +136,9 @@ def sweep(
     force: Annotated[bool, typer.Option("--force", help="replace what is in the folder")] = False,
     workers: Annotated[int, typer.Option(help="processes that measure accuracies and decide plans")] = 1,
     dask: Annotated[str | None, typer.Option(help="address of a Dask scheduler that does so instead")] = None,
+    table: Annotated[
+        bool, typer.Option("--table/--no-table", help="write every design; without it workers sweep side by side")
+    ] = True,
 ) -> None:
     """Price every design of a space, or of a coarser grid of it; the front is exact."""
     import hwsim
@@ -155,13 +151,15 @@ def sweep(
     traces = trace or _traces_of(loaded.models, out, loaded.name, fresh=force)
     with progress("sweeping") as advance:
         study = hwsim.sweep(
-            loaded, traces, out, points=points, workers=workers, dask=dask, force=force, resume=resume,
+            loaded, traces, out, points=points, workers=workers, dask=dask, force=force, resume=resume, table=table,
             progress=advance,
         )  # fmt: skip
     _show_sweep(study, out)
 
 
 def _show_sweep(study: Study, out: Path) -> None:
+    from hwsim.search import sentence
+
     facts = study.manifest
     give(_found(study, out))
     if study.points:
@@ -174,11 +172,7 @@ def _show_sweep(study: Study, out: Path) -> None:
         typer.echo(f"  {count:>12,} {reason}")
     for knob, values in facts["coarsened"].items():
         typer.echo(f"  coarser grid: {knob} of {', '.join(map(str, values))}")
-    known = study.certificate
-    typer.echo(
-        f"{known['two_knob']} of {known['designs']} on the front hold against every design "
-        + ("of the space" if known["exhaustive"] else "of the grid, one and two knobs away among them")
-    )
+    typer.echo(sentence(study.certificate))
 
 
 @app.command()

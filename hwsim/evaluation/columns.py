@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.arch.clock import logic_f_max, memory_f_max, vector_stages
 from hwsim.arch.nominal import nominal, weighing
 from hwsim.cost import clock_tree, technology
 from hwsim.cost.coefficients import DEFAULT, load_coefficients
-from hwsim.errors import HwsimError
-from hwsim.evaluation.area import logic_charges
-from hwsim.evaluation.machine_columns import CLOCK, MEMORY, OK, PLAN, Columns, Floats, Machines, Places, Technology
-from hwsim.evaluation.prices import LevelPrice, MachinePrices, level_price, machine_prices
+from hwsim.evaluation.column_prices import Levels, Own, PartPrices
+from hwsim.evaluation.energy import Counted as Operands
+from hwsim.evaluation.machine_columns import CLOCK, MEMORY, OK, PLAN, Columns, Floats, Machines, Places
+from hwsim.evaluation.prices import MachinePrices, machine_prices
 from hwsim.evaluation.pricing import additions_by_place, additions_of
 from hwsim.evaluation.tally import Counts, Tally, tally
 from hwsim.timing.planning import Decision
@@ -32,9 +31,8 @@ from hwsim.timing.retiming import Retiming, Stages
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
     from hwsim.arch.memory import Memory
-    from hwsim.arch.parts import VectorUnit
+    from hwsim.datapaths.base import Datapath
     from hwsim.evaluation.evaluator import Evaluator
-    from hwsim.evaluation.ledger import Charge
 
 SPARE = 1e-12
 """Relative distance of a sum from a power of two within which it is added again, correctly rounded, for its quantum:
@@ -49,20 +47,6 @@ class Counted:
     tally: Tally
 
 
-class Priced:
-    """Prices of one set of memories at one technology, and the highest clock of all of them, GHz."""
-
-    __slots__ = ("fastest_ghz", "levels")
-
-    def __init__(self, made: Sequence[tuple[LevelPrice, float]]) -> None:
-        self.levels = [level for level, _ in made]
-        self.fastest_ghz = min(fastest for _, fastest in made)
-
-
-Levels = list[list[Priced | None]]
-"""Prices of every set of memories at every technology; None where one cannot be made."""
-
-
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What is known of machines without a plan: why they have no values, int8 ``[machines]``, and their prices."""
@@ -71,7 +55,7 @@ class Checked:
     levels: Levels
 
 
-class ColumnPricer:
+class ColumnPricer(PartPrices):
     """Prices columns of machines on one model; keeps the prices of parts that it has met.
 
     Args:
@@ -80,12 +64,9 @@ class ColumnPricer:
 
     def __init__(self, evaluator: Evaluator) -> None:
         self.evaluator = evaluator
-        self._levels: dict[tuple[Memory, Technology], tuple[LevelPrice, float] | None] = {}
-        self._clocks: dict[tuple[object, ...], float] = {}
-        self._logic: dict[tuple[object, ...], Floats] = {}
+        super().__init__()
         self._stages: dict[tuple[object, ...], Stages] = {}
-        self._edges: dict[Technology, float] = {}
-        self._cuts: dict[tuple[object, ...], float] = {}
+        self._counted: dict[tuple[str, str], dict[int, Operands]] = {}
 
     def count(self, decision: Decision, machine: Accelerator) -> Counted:
         """A decision of `machine`'s plan, counted for all machines that share it.
@@ -95,7 +76,10 @@ class ColumnPricer:
         """
         work, kind = self.evaluator.work, self.evaluator.energy_kind
         key = machine.policy.key, machine.output_bits, decision.attach
-        counted = self.evaluator.counted(machine.policy, machine.array.dataflow.order)
+        order = machine.array.dataflow.order
+        if (machine.policy.key, order) not in self._counted:
+            self._counted[machine.policy.key, order] = self.evaluator.counted(machine.policy, order)
+        counted = self._counted[machine.policy.key, order]
         if key not in self._stages:
             by_place = additions_by_place(work, additions_of(counted))
             self._stages[key] = Stages(work.graph, machine, decision.attach, by_place)
@@ -105,12 +89,11 @@ class ColumnPricer:
 
     def check(self, machines: Machines) -> Checked:
         """Which machines have no values, whatever their plan, and why."""
-        levels = self._level_table(machines)
-        highest = self._logic_ghz(machines)[machines.array, machines.vector, machines.technology]
-        fastest = np.array([[math.inf if one is None else one.fastest_ghz for one in row] for row in levels])
-        highest = np.minimum(highest, fastest[machines.memory, machines.technology])
+        levels = self.levels(machines)
+        highest = self.logic_ghz(machines)[machines.array, machines.vector, machines.technology]
+        highest = np.minimum(highest, levels.fastest_ghz[machines.memory, machines.technology])
         clocks = np.array([one.clock_ghz for one in machines.technologies])[machines.technology]
-        bad = np.array([[one is None for one in row] for row in levels])[machines.memory, machines.technology]
+        bad = levels.bad[machines.memory, machines.technology]
         status = np.where(bad, MEMORY, np.where(clocks > highest * (1 + 1e-9), CLOCK, OK)).astype(np.int8)
         return Checked(status, levels)
 
@@ -139,65 +122,6 @@ class ColumnPricer:
             read_bits, write_bits = counted.tally.dram_read_bits, counted.tally.dram_write_bits
         return Columns(status, energy, area, cycles, seconds, read_bits, write_bits, work.macs, work.tokens)
 
-    def _logic_ghz(self, machines: Machines) -> Floats:
-        """The highest clock of units and vector unit, ``[arrays, vectors, technologies]``; below 0 if not known."""
-        found = np.empty((len(machines.arrays), len(machines.vectors), len(machines.technologies)))
-        for array, vector, place in np.ndindex(*found.shape):
-            shape, unit, one = machines.arrays[array], machines.vectors[vector], machines.technologies[place]
-            key = machines.base.policy.key, shape.stages, unit.precision, unit.softmax, one.node_nm, one.voltage
-            if key not in self._clocks:
-                try:
-                    self._clocks[key] = logic_f_max(machines.made(array, vector, 0, place)).value
-                except HwsimError:
-                    self._clocks[key] = -math.inf
-            found[array, vector, place] = self._clocks[key]
-        return found
-
-    def _level_table(self, machines: Machines) -> Levels:
-        table: Levels = []
-        for memories in machines.memories:
-            row: list[Priced | None] = []
-            for one in machines.technologies:
-                made = tuple(self._level(machines, memory, one) for memory in memories)
-                row.append(None if None in made else Priced(made))  # type: ignore[arg-type]
-            table.append(row)
-        return table
-
-    def _level(self, machines: Machines, memory: Memory, one: Technology) -> tuple[LevelPrice, float] | None:
-        key = memory, one
-        if key not in self._levels:
-            machine = one.of(machines.base)
-            try:
-                technology.supply(one.node_nm, one.voltage)
-                fastest = memory_f_max(machine, memory).value if memory.kind == "sram" else math.inf
-                self._levels[key] = level_price(machine, memory), fastest
-            except HwsimError:
-                self._levels[key] = None
-        return self._levels[key]
-
-    def edge_pj(self, base: Accelerator, one: Technology) -> float:
-        """pJ of a clock edge of a flip-flop (`MachinePrices.clock_edge`)."""
-        if one not in self._edges:
-            self._edges[one] = MachinePrices(one.of(base), load_coefficients(DEFAULT), {}).clock_edge.value
-        return self._edges[one]
-
-    def cuts(self, base: Accelerator, unit: VectorUnit, one: Technology, kind: str) -> float:
-        """Clock edges between the stages of a vector unit for an element (`MachinePrices.vector_edges`)."""
-        key = base.policy.key, unit, one, kind
-        if key not in self._cuts:
-            machine = replace(one.of(base), vector=unit)
-            self._cuts[key] = MachinePrices(machine, load_coefficients(DEFAULT), {}).vector_edges(kind)
-        return self._cuts[key]
-
-    def logic_um2(self, machine: Accelerator) -> Floats:
-        """Amounts of the area of logic, not rounded, the last for the vector unit and for the layout."""
-        cuts = vector_stages(machine)
-        key = machine.policy.key, machine.array, machine.vector, machine.node_nm, cuts
-        if key not in self._logic:
-            charges: list[Charge] = logic_charges(machine, MachinePrices(machine, load_coefficients(DEFAULT), {}))
-            self._logic[key] = np.array([one.amount for one in charges])
-        return self._logic[key]
-
 
 class _Column:
     """The machines of a column that can be made, on the way to their values."""
@@ -213,15 +137,8 @@ class _Column:
 
     def area(self) -> tuple[Floats, Floats]:
         """µm² of each machine, and of its logic alone."""
-        made, places = _joined(self.array, self.vector, self.technology)
-        rows = [
-            self.pricer.logic_um2(self.machines.made(array, vector, 0, technology))
-            for array, vector, technology in made
-        ]
-        amounts = np.zeros((len(rows), max(map(len, rows))))
-        for row, into in zip(rows, amounts, strict=True):
-            into[: len(row)] = row
-        logic, memories = amounts[places], self._of_levels(_area)
+        logic = self.pricer.logic_um2(self.machines)[self.array, self.vector, self.technology]
+        memories = self.table.area_um2[self.memory, self.technology]
         parts = np.concatenate((logic, memories), axis=1)
         quanta = _quanta(parts.sum(axis=1), lambda place: parts[place].tolist())
         own = np.rint(logic / quanta[:, None]).sum(axis=1)
@@ -271,59 +188,43 @@ class _Column:
         periods = np.array([1 / one.clock_ghz for one in ones])[self.technology]
         leak = np.array([technology.leakage_mw_per_mm2(one.node_nm, "low", one.voltage).value for one in ones])
         squared = np.array([technology.supply(one.node_nm, one.voltage) ** 2 for one in ones])
-        levels = self._of_levels(_milliwatts) * periods[:, None]
+        levels = self.table.standing_mw[self.memory, self.technology] * periods[:, None]
         logic = leak[self.technology] * (logic_um2 * 1e-6 * periods)
         trunk = logic_um2 * 1e-6 * clock_tree.TREE_PF_MM2 * squared[self.technology]
         return np.asarray(cycles[:, None] * np.concatenate((levels, logic[:, None], trunk[:, None]), axis=1))
 
     def _terms(self) -> list[_Term]:
         """What the plan does, at the machines' prices."""
-        machines, made, clocks = self.machines, self.counted.tally, self.technology
-        held = load_coefficients(DEFAULT)
-        logic = [
-            technology.energy_factor(held.node_nm, held.voltage, one.node_nm, one.voltage) * 1e-3
-            for one in machines.technologies
-        ]
-        edge = _Own([self.pricer.edge_pj(machines.base, one) for one in machines.technologies], clocks)
-        terms = [_term(made.logic, _Own(logic, clocks)), _term(made.edges, edge)]
+        machines, made, clocks, own = self.machines, self.counted.tally, self.technology, self.pricer.own
+        held, ones = load_coefficients(DEFAULT), tuple(machines.technologies)
+        base, count = machines.base, len(ones)
+        logic = own("logic", ones, lambda: [
+            technology.energy_factor(held.node_nm, held.voltage, one.node_nm, one.voltage) * 1e-3 for one in ones
+        ])  # fmt: skip
+        edge = own("edge", ones, lambda: [self.pricer.edge_pj(base, one) for one in ones])
+        terms = [_term(made.logic, logic, clocks), _term(made.edges, edge, clocks)]
         for unit, counts in made.pipeline.items():
-            bits = [
-                MachinePrices(replace(machines.base, arrays=(one,)), held, {}).pipeline_bits(unit)
-                for one in machines.arrays
-            ]
-            terms.append(_term(counts, edge, _Own(bits, self.array)))
-        count = len(machines.technologies)
+
+            def stages(unit: Datapath = unit) -> list[float]:
+                return [
+                    MachinePrices(replace(base, arrays=(one,)), held, {}).pipeline_bits(unit)
+                    for one in machines.arrays
+                ]
+
+            bits = own("pipeline", (unit, *machines.arrays), stages)
+            terms.append(_term(counts, edge, clocks, bits, self.array))
         for kind, counts in made.cuts.items():
-            cuts = [
-                self.pricer.cuts(machines.base, unit, one, kind)
-                for unit in machines.vectors
-                for one in machines.technologies
-            ]
-            terms.append(_term(counts, edge, _Own(cuts, self.vector * count + clocks)))
+
+            def between(kind: str = kind) -> list[float]:
+                return [self.pricer.cuts(base, unit, one, kind) for unit in machines.vectors for one in ones]
+
+            cuts = own(f"cuts {kind}", (base.policy, *machines.vectors, *ones), between)
+            terms.append(_term(counts, edge, clocks, cuts, self.vector * count + clocks))
         for level, name in enumerate(self.names):
-            for side, price in enumerate((_read, _written, _wire)):
-                prices = self._level_values(price, level).ravel()
-                terms.append(_term(made.moved[name][side], _Own(prices, self.memory * count + clocks)))
+            for side in range(3):
+                prices = own(f"{level} {side}", (self.table,), lambda: self.table.moved_pj[level, side].ravel())  # noqa: B023
+                terms.append(_term(made.moved[name][side], prices, self.memory * count + clocks))
         return terms
-
-    def _of_levels(self, of: Callable[[LevelPrice], float]) -> Floats:
-        """A number of every level for each machine, ``[machines, levels]``."""
-        table = np.stack([self._level_values(of, level) for level in range(len(self.names))], axis=-1)
-        return np.asarray(table[self.memory, self.technology])
-
-    def _level_values(self, of: Callable[[LevelPrice], float], level: int) -> Floats:
-        """A number of a level, ``[memories, technologies]``; NaN where it cannot be made."""
-        return np.array([[math.nan if one is None else of(one.levels[level]) for one in row] for row in self.table])
-
-
-class _Own:
-    """A number of each machine: the different ones, and the place of each machine's among them."""
-
-    __slots__ = ("place", "values")
-
-    def __init__(self, table: Sequence[float] | Floats, places: Places) -> None:
-        self.values, code = np.unique(np.asarray(table, np.float64), return_inverse=True)
-        self.place = code[places]
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,12 +236,15 @@ class _Term:
     place: Places
 
 
-def _term(counts: Counts, price: _Own, times: _Own | None = None) -> _Term:
-    """Charges at a price of each machine, of counts times a number of each machine."""
-    if times is None:
-        return _Term(counts, counts.events * (counts.base * price.values[:, None]), price.place)
+def _term(
+    counts: Counts, price: Own, places: Places, times: Own | None = None, their_places: Places | None = None
+) -> _Term:
+    """Charges at the price in some place of a table, of counts times the number in some place of another."""
+    if times is None or their_places is None:
+        return _Term(counts, counts.events * (counts.base * price.values[:, None]), price.place[places])
     amounts = (counts.events * times.values[:, None])[:, None] * (counts.base * price.values[:, None])
-    return _Term(counts, amounts.reshape(-1, len(counts.events)), times.place * len(price.values) + price.place)
+    place = times.place[their_places] * len(price.values) + price.place[places]
+    return _Term(counts, amounts.reshape(-1, len(counts.events)), place)
 
 
 def _quanta(totals: Floats, amounts: Callable[[int], list[float]]) -> Floats:
@@ -372,23 +276,3 @@ def _ports(memories: tuple[Memory, ...], names: Sequence[str]) -> tuple[tuple[in
         (one.read_bits, one.write_bits, one.copies * sum(port.bits for port in one.ports))
         for one in (by_name[name] for name in names)
     )
-
-
-def _area(level: LevelPrice) -> float:
-    return 0.0 if level.area_um2 is None else level.area_um2.value
-
-
-def _milliwatts(level: LevelPrice) -> float:
-    return level.standing_mw.value
-
-
-def _read(level: LevelPrice) -> float:
-    return level.read_pj_per_bit.value
-
-
-def _written(level: LevelPrice) -> float:
-    return level.write_pj_per_bit.value
-
-
-def _wire(level: LevelPrice) -> float:
-    return 0.0 if level.wire_pj_per_bit is None else level.wire_pj_per_bit.value

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from hwsim.datapaths import pricing
 from hwsim.errors import ArgumentError
@@ -24,9 +25,11 @@ from hwsim.evaluation.ledger import Charge, Ledger
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator, Numerics
     from hwsim.arch.plan import Plan, Product, Step
+    from hwsim.cost.coefficients import Coefficients
     from hwsim.cost.gates import GateEnergy
     from hwsim.cost.quantity import Quantity
     from hwsim.cost.toggles import Toggles
+    from hwsim.datapaths.base import Datapath
     from hwsim.evaluation.prices import MachinePrices
 
 FIDELITIES = ("pann", "trace", "gates")
@@ -119,7 +122,7 @@ def _product(
     else:
         toggles = _known(known.toggles, "toggles", machine, layer)
         if fidelity == "trace":
-            update, rebuild = pricing.update_energy(unit, toggles, held)
+            update, rebuild = _updates(unit, _Same(toggles), _Same(held))
             for part, price in update.items():
                 yield put(part, product.updates, "update", price)
             if rebuild is not None:
@@ -136,6 +139,27 @@ def _product(
     if pipeline := prices.pipeline_bits(unit):
         edges = product.array_cycles * pipeline
         yield charge(layer, "pipeline", "array", "", edges, "clock edge of a bit", prices.clock_edge)
+
+
+class _Same:
+    """A record that is told apart as an object: the same one is met in every plan, and has no hash of its own."""
+
+    __slots__ = ("record",)
+
+    def __init__(self, record: Toggles | Coefficients) -> None:
+        self.record = record
+
+    def __hash__(self) -> int:
+        return id(self.record)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.record is self.record
+
+
+@lru_cache(maxsize=4096)
+def _updates(unit: Datapath, toggles: _Same, held: _Same) -> tuple[Mapping[str, Quantity], Quantity | None]:
+    """`hwsim.datapaths.pricing.update_energy`."""
+    return pricing.update_energy(unit, cast("Toggles", toggles.record), cast("Coefficients", held.record))
 
 
 Record = TypeVar("Record", "Toggles", "GateEnergy")

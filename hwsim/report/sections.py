@@ -138,7 +138,12 @@ def _precision(study: Study) -> Mapping[str, Any] | None:
 
 
 def _checks(study: Study) -> Mapping[str, Any]:
-    return {"certificate": study.certificate, "reference": study.manifest["baseline"]}
+    from hwsim.search import sentence
+
+    known = study.certificate
+    return {
+        "certificate": known, "proven": sentence(known) if known else "", "reference": study.manifest["baseline"],
+    }  # fmt: skip
 
 
 def _assumed(study: Study) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """Design spaces, the search over them, and the study it leaves."""
 
 from hwsim.search.baselines import with_baselines
+from hwsim.search.certificate import sentence
 from hwsim.search.comparison import Comparison, Flip, compare
 from hwsim.search.confirmation import confirm_front
 from hwsim.search.difference import Difference, as_point, difference
@@ -37,6 +38,7 @@ __all__ = [
     "load_study",
     "merge",
     "query",
+    "sentence",
     "space_from_dict",
     "sweep",
     "thinned",

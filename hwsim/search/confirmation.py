@@ -37,7 +37,8 @@ def confirm_front(
     progress: Progress = lambda done, total, note: None,
     synthesis: Synthesis | None = None,
 ) -> Study:
-    """The study with `Study.confirmed` filled: every design of its front, fitted beside synthesised.
+    """The study with `Study.confirmed` filled: the designs of its front, fitted beside synthesised; of a front that a
+    sweep found, which may be large, those that have details.
 
     A design without circuits, or a system without Yosys, is a record with its reason.
 
@@ -60,10 +61,11 @@ def confirm_front(
             got=space.digest,
             where=f"space {space.name}",
         )
-    main, total, done = next(iter(by_name)), len(study.pareto), 0
+    wanted = [point for point in study.pareto if "energy_pj" in point.detail]
+    main, total, done = next(iter(by_name)), len(wanted), 0
     confirmed: dict[int, Confirmation] = {}
     for name, trace in by_name.items():
-        points = [point for point in study.pareto if (point.model or main) == name]
+        points = [point for point in wanted if (point.model or main) == name]
         designs = [space.design(dict(point.point)).accelerator for point in points]
 
         def advance(made: int, _: int, note: str, before: int = done) -> None:
@@ -72,7 +74,7 @@ def confirm_front(
         found = confirm(trace, designs, memo, advance, synthesis)
         confirmed |= {point.number: one for point, one in zip(points, found, strict=True)}
         done += len(points)
-    return dataclasses.replace(study, confirmed={point.number: confirmed[point.number] for point in study.pareto})
+    return dataclasses.replace(study, confirmed={point.number: confirmed[point.number] for point in wanted})
 
 
 def write_confirmed(confirmed: Mapping[int, Confirmation], folder: Path) -> None:

@@ -44,6 +44,9 @@ if TYPE_CHECKING:
 
 MOST_TRIALS = 10_000_000
 
+DRAWS = 500
+"""Draws of a search that was not told how many."""
+
 Progress = Callable[[int, int, str], None]
 """Called with (draws done, draws in all, what is under way)."""
 
@@ -182,7 +185,7 @@ def _drawn(value: Value | None) -> Value:
 def explore(
     space: str | Path | DesignSpace,
     trace: Trace | str | Path | Iterable[Trace | str | Path],
-    trials: int = 500,
+    trials: int | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
@@ -193,16 +196,18 @@ def explore(
     force: bool = False,
     progress: Progress = lambda done, total, note: None,
 ) -> Study:
-    """Search a design space on captured models: NSGA-II draws, then the front is polished knob by knob.
+    """Search a design space on captured models: all of it where that is cheap, else NSGA-II draws, and then the front
+    is polished knob by knob.
 
-    A space that says how many plans it may take (``search.plans``), and takes no more, is swept instead: then every
-    design is priced and the front is exact (`hwsim.sweep`); draws, seed and polishing do not count. The manifest's
-    ``sampler`` says which it was.
+    A space that says how many plans it may take (``search.plans``), and takes no more, is swept if no number of draws
+    is asked for: every arithmetic is measured, its hardware half priced whole, and the front exact (`hwsim.sweep`);
+    seed and polishing do not count. The manifest's ``sampler`` says which it was.
 
     Args:
         space: a space, its name or its file.
         trace: the trace of the model, or several; options of the space that name a model use the trace of that name.
-        trials: number of draws; equal draws are evaluated once.
+        trials: number of draws; equal draws are evaluated once. None lets the space decide: it is swept, or drawn
+            from `DRAWS` times.
         seed: of the sampler. The same seed, space and traces give the same points, also after an interruption and
             with any number of workers.
         out: folder for the log and the tables; without it nothing is written.
@@ -220,27 +225,29 @@ def explore(
         LostWorkers: the cluster answers no more; `resume` goes on from what is finished.
         MissingExtra: `dask` is given, and Dask is not installed.
     """
-    if not 1 <= trials <= MOST_TRIALS:
+    if trials is not None and not 1 <= trials <= MOST_TRIALS:
         raise ArgumentError(f"trials must be at least 1 and at most {MOST_TRIALS}", got=trials)
     if budget is not None and not 0 <= budget <= MOST_TRIALS:
         raise ArgumentError(f"polish must be from 0 to {MOST_TRIALS} designs", got=budget)
     seed_checked(seed)
     space = space if isinstance(space, DesignSpace) else load_space(space)
     given = [one if isinstance(one, Trace) else load_trace(one) for one in listed(trace)]
-    if space.plans:
+    if space.plans and trials is None and not (resume and _was_drawn(out)):
         from hwsim.search.coarsening import plans_of
         from hwsim.search.sweeping import sweep
 
         left, _ = space.without({one.name for one in given})
         if plans_of(left, space.plans) <= space.plans:
             study = sweep(
-                space, given, out, workers=workers, dask=dask, force=force, resume=resume, progress=progress
-            )
+                space, given, out, workers=workers, dask=dask, force=force, resume=resume, table=False,
+                progress=progress,
+            )  # fmt: skip
             if gates:
                 study = confirm_front(study, left, given, None, progress)
                 if out is not None:
                     study.write(Path(out))
             return study
+    trials = trials or DRAWS
     explorer, opened, manifest = begin(space, given, trials, seed, out, resume, force)
     space, memo, folder = explorer.space, explorer.main.memo, None if out is None else Path(out)
     with (
@@ -364,6 +371,11 @@ def prepare(folder: Path, manifest: dict[str, Any], resume: bool, force: bool) -
             )
         _check_same(read_manifest(folder), manifest, folder)
     write_manifest(folder, manifest)
+
+
+def _was_drawn(out: str | Path | None) -> bool:
+    """Whether a folder holds a study whose designs were drawn, not swept."""
+    return out is not None and begun(Path(out)) and read_manifest(Path(out))["sampler"] != "sweep"
 
 
 def begun(folder: Path) -> bool:

@@ -3,8 +3,9 @@
 A knob is of the hardware half if it sets the array, the vector unit, the memories or the technology, one of them
 alone, and no other knob depends on it. All others (numerics, models, what the plan is chosen for) make a trial; for
 each trial the half is every combination of the rest. A block of a half is the machines whose plan is one: for
-``objective = "nominal"`` those of one array and one set of memory sizes; for ``"time"`` and ``"traffic"`` also of one
-vector unit and one bandwidth a cycle; for ``"energy"`` and ``"edp"``, whose plans ask every price, one machine.
+``objective = "nominal"`` those of one array and one set of memory sizes (arrays of one dataflow share decisions);
+for ``"time"`` and ``"traffic"`` also of one vector unit and one bandwidth a cycle; for ``"energy"`` and ``"edp"``,
+whose plans ask every price, one machine.
 
 Every design of a space has a number that follows from its place alone, so that no list of designs is needed.
 """

@@ -11,11 +11,11 @@ Rejected: local search on weighted sums. It needs weights, and finds no member o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hwsim.search.certificate import Certificate, fidelities
 from hwsim.search.pareto import front
 
 if TYPE_CHECKING:
@@ -23,38 +23,6 @@ if TYPE_CHECKING:
     from hwsim.search.study import Point
 
 Key = tuple[tuple[str, Any], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """What is known of a front beyond that its members do not dominate each other.
-
-    Attributes:
-        designs: members of the front.
-        one_knob: members all of whose one-knob neighbours were priced, so that none of them dominates it.
-        two_knob: members of which that holds for all designs two knobs away, too.
-        exhaustive: whether every design of the space was priced.
-        polished: designs that polishing priced.
-    """
-
-    designs: int
-    one_knob: int
-    exhaustive: bool
-    polished: int
-    two_knob: int = 0
-
-    @property
-    def share(self) -> float:
-        """Part of the front that holds against every one-knob neighbour."""
-        return self.one_knob / self.designs if self.designs else 1.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """For a manifest."""
-        return {
-            "designs": self.designs, "one_knob": self.one_knob, "one_knob_share": self.share,
-            "two_knob": self.two_knob, "two_knob_share": self.two_knob / self.designs if self.designs else 1.0,
-            "exhaustive": self.exhaustive, "polished": self.polished,
-        }  # fmt: skip
 
 
 def polish(
@@ -96,7 +64,8 @@ def polish(
         if not draws:
             proven = sum(point.point in done for point in members)
             farther = sum(point.point in done and _two_knobs(explorer, point, seen) for point in members)
-            return Certificate(len(members), proven, len(seen) >= explorer.space.size, spent, farther), seen
+            whole, about = len(seen) >= explorer.space.size, fidelities(explorer.space)
+            return Certificate(len(members), proven, whole, spent, farther, fidelity=about), seen
         numbers = range(first + spent, first + spent + len(draws))
         told = _told(progress, len(done), len(members))
         for key, point in zip(list(wanted), explorer.generation(numbers, draws, told, first + budget), strict=False):

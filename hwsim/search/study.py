@@ -373,9 +373,9 @@ class Study:
                 chances = self.chances()
                 pareto["p_less_energy_than_next"] = [chances.get(number) for number in pareto["number"]]
                 if self.confirmed:
-                    gates = [self.confirmed[number] for number in pareto["number"]]
-                    pareto["gates_energy_uj"] = [one.gates_pj * 1e-6 for one in gates]
-                    pareto["synthesized_area_mm2"] = [one.synthesized_um2 * 1e-6 for one in gates]
+                    gates = [self.confirmed.get(number) for number in pareto["number"]]
+                    pareto["gates_energy_uj"] = [one.gates_pj * 1e-6 if one else None for one in gates]
+                    pareto["synthesized_area_mm2"] = [one.synthesized_um2 * 1e-6 if one else None for one in gates]
                 write_whole(folder / "pareto.csv", _plain(pareto).to_csv(index=False))
             else:
                 (folder / "pareto.csv").unlink(missing_ok=True)

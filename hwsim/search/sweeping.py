@@ -11,363 +11,28 @@ A space that is too large is swept on a coarser grid (`hwsim.search.coarsening`)
 
 from __future__ import annotations
 
-import bisect
 import contextlib
-import math
-import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hwsim.errors import HwsimError, LostWorkers
-from hwsim.evaluation import Evaluator, Metric
-from hwsim.evaluation.columns import Checked, ColumnPricer
-from hwsim.evaluation.machine_columns import CLOCK, MEMORY, OK, PLAN, Columns
-from hwsim.evaluation.measures import decide_elsewhere
-from hwsim.evaluation.objectives import MEASURES, measure
-from hwsim.evaluation.pricing import additions_by_place, decided, judge, plan_key
+from hwsim.search.certificate import Certificate, fidelities
 from hwsim.search.coarsening import coarsened, kept_values
 from hwsim.search.explorer import Explorer, begun, listed, manifest_of, open_evaluators, prepare
-from hwsim.search.halves import Block, Half, Part, trials
 from hwsim.search.parts import PartWriter, read_parts
-from hwsim.search.polish import Certificate
-from hwsim.search.running import RunningFront, beaten
+from hwsim.search.running import beaten
 from hwsim.search.space import DesignSpace, load_space
 from hwsim.search.study import Point, PointLog, Study
-from hwsim.search.workers import Pool, open_pool
+from hwsim.search.sweeper import STATUS, Progress, Sweeper, judged, judged_by
+from hwsim.search.workers import open_pool
 from hwsim.storage import owned
-from hwsim.timing.planning import Decision, carry_out
 from hwsim.trace import Trace, load_trace
-
-if TYPE_CHECKING:
-    from hwsim.arch import Accelerator
-    from hwsim.search.workers import Job
-
-Progress = Callable[[int, int, str], None]
-
-REFUSED = 4
-STATUS = {
-    OK: "priced",
-    CLOCK: "clock above what the units reach",
-    MEMORY: "a memory or supply that cannot be made",
-    PLAN: "memories hold no tile of some stage",
-    REFUSED: "no machine",
-}
-"""What the column ``status`` of the parts says."""
-
-STORED = ("energy_uj", "area_mm2", "latency_ms", "dram_mbit")
-"""Columns of the parts beside the accuracy, the objectives and the limits."""
-
-AHEAD = 4
-"""Blocks a worker whose plans are asked for before they are needed."""
-
-KEPT = 4096
-"""Decisions that are kept for blocks and details that ask for them again."""
 
 DETAILED = 48
 """Designs of the front, evenly spaced by energy, that get breakdowns and sources; all others have values."""
-
-
-@dataclass
-class _Trial:
-    """One trial under way."""
-
-    half: Half
-    evaluator: Evaluator
-    pricer: ColumnPricer
-    first: int
-    accuracy: float = math.nan
-    additions: dict[int, float] = field(default_factory=dict)
-    refused: bool = False
-
-    def blocks(self) -> Iterator[tuple[int, Block]]:
-        """Every design once, each block with its place in the order of the sweep."""
-        place = self.first
-        for block in [Block(None, np.arange(self.half.size))] if self.refused else self.half.blocks():
-            yield place, block
-            place += len(block.numbers)
-
-    def key(self, judging: Accelerator) -> tuple[object, ...]:
-        """What a decision of this trial depends on (`plan_key`), the model included."""
-        return self.evaluator.trace.digest, *plan_key(self.evaluator.work, judging, self.additions)
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A block, what is known without a plan, and its decision: made, under way, impossible, or not needed."""
-
-    trial: _Trial
-    block: Block
-    checked: Checked | None
-    decision: Decision | HwsimError | Job | None
-
-
-@dataclass
-class Sweeper:
-    """A sweep under way.
-
-    Args:
-        space: what is swept.
-        evaluators: by model; the first serves designs that name none.
-        pool: where plans are decided, None for this process.
-        writer: of the table, or None.
-        low: blocks that begin before this place in the order of the sweep are left out.
-        high: and those that begin there or behind.
-    """
-
-    space: DesignSpace
-    evaluators: dict[str, Evaluator]
-    pool: Pool | None = None
-    writer: PartWriter | None = None
-    low: int = 0
-    high: int = sys.maxsize
-    counts: dict[int, int] = field(default_factory=lambda: dict.fromkeys(STATUS, 0))
-    plans: int = 0
-    feasible: int = 0
-
-    def __post_init__(self) -> None:
-        self.goals = Explorer(self.space, self.evaluators).goals
-        self.front = RunningFront(len(self.goals))
-        self._known: dict[tuple[str, ...], Part] = {}
-        self._decisions: dict[tuple[object, ...], Decision | HwsimError | Job] = {}
-        self._pricers = {name: ColumnPricer(one) for name, one in self.evaluators.items()}
-        self._values: dict[int, dict[str, float]] = {}
-        self.halves: list[Half] = []  # one a trial
-        self.firsts: list[int] = []  # and the number of its first design
-        self._trials: dict[int, _Trial] = {}
-        self._stored: tuple[int, int] = (0, 0)
-        first = 0
-        for trial in trials(self.space):
-            self.halves.append(Half(self.space, trial, self._known))
-            self.firsts.append(first)
-            first += self.halves[-1].size
-
-    @property
-    def main(self) -> Evaluator:
-        """The evaluator of the first trace."""
-        return next(iter(self.evaluators.values()))
-
-    def run(self, progress: Progress) -> None:
-        """Price every design of the space, or of the span that is asked for, less what is stored."""
-        total, done = min(self.high, self.space.size) - self.low, sum(self.counts.values())
-        for asked in self._ahead():
-            self._take(asked.trial, asked.block, self._columns(asked))
-            done += len(asked.block.numbers)
-            progress(min(done, total), total, f"{self.plans} plans, {len(self.front.numbers)} on the front")
-        if self.writer is not None:
-            self.writer.flush()
-
-    def restore(self, tables: Iterable[Any]) -> None:
-        """Take designs that a table holds as priced, and go on behind them.
-
-        Args:
-            tables: parts of the table in the order of this sweep (`read_parts`), all columns or those of `judged_by`.
-        """
-        for table in tables:
-            numbers, status = table["number"].to_numpy(), table["status"].to_numpy()
-            costs, kept = judged(self, table)
-            self.front.add(costs[kept], numbers[kept])
-            self.feasible += len(kept)
-            for one, count in zip(*np.unique(status, return_counts=True), strict=True):
-                self.counts[int(one)] += int(count)
-            begin = self.firsts[bisect.bisect_right(self.firsts, numbers[-1]) - 1]
-            before = self._stored[1] if self._stored[0] == begin else 0
-            self._stored = begin, before + int((numbers >= begin).sum())
-
-    def recall(self) -> None:
-        """Price members of the front again that came from a table, which holds less than a point does."""
-        missing = np.array([one for one in self.front.numbers if int(one) not in self._values], np.int64)
-        of_trial = np.searchsorted(self.firsts, missing, side="right") - 1
-        for trial in self._opened(np.unique(of_trial).tolist()):
-            numbers = missing[of_trial == self.firsts.index(trial.first)] - trial.first
-            for block in trial.half.block(numbers):
-                asked = self._ask(trial, block)
-                columns = self._columns(asked)
-                assert columns is not None
-                for place, number in enumerate(block.numbers + trial.first):
-                    self._values[int(number)] = _every_value(self.main.metric, columns, trial.accuracy, place)
-
-    def point(self, number: int) -> Point:
-        """A member of the front, without details."""
-        trial = self._trial_of(number)
-        base = trial.half.base
-        point = trial.half.point(number - trial.first)
-        made = dict(point)
-        array = self.space.machine(made)["array"]
-        detail = {
-            "family": base.policy.default.family,
-            "numerics": base.policy.default.label,
-            "datapath": base.policy.default.datapath.name,
-            "array": f"{array['rows']}×{array['cols']} {array.get('dataflow', base.array.dataflow.name)}",
-        }
-        return Point(number, point, trial.half.model, self._values[number], self._over(self._values[number]), detail)
-
-    def detailed(self, point: Point) -> Point:
-        """The point as `evaluate` has it, with breakdowns and sources; its plan is not searched again."""
-        trial = self._trial_of(point.number)
-        machine = self.space.design(dict(point.point)).accelerator
-        key = trial.key(judge(machine))
-        if (found := self._decisions.get(key)) is not None:
-            decision = _result(found)
-            by_place = additions_by_place(trial.evaluator.work, trial.additions)
-            trial.evaluator.remember(machine, carry_out(decision, trial.evaluator.work.graph, machine, by_place))
-        result = trial.evaluator(machine)
-        return replace(point, values=result.values(), detail=result.detail())
-
-    def _opened(self, places: Iterable[int]) -> list[_Trial]:
-        """Trials by their places, with their accuracies, and toggles, measured side by side."""
-        places = list(places)
-        fresh = [place for place in places if self.firsts[place] not in self._trials]
-        own = [self.evaluators[half.model] if half.model else self.main for half in self.halves]
-        if self.pool is not None:
-            for evaluator in self.evaluators.values():
-                try:
-                    policies = [self.halves[place].base.policy for place in fresh if own[place] is evaluator]
-                    evaluator.prepare(policies, self.pool.submit)
-                except LostWorkers:
-                    raise
-                except HwsimError:
-                    continue
-        for place in fresh:
-            half, evaluator = self.halves[place], own[place]
-            pricer = next(self._pricers[name] for name, one in self.evaluators.items() if one is evaluator)
-            trial = _Trial(half, evaluator, pricer, self.firsts[place])
-            try:
-                trial.accuracy = evaluator.accuracy(half.base.policy)
-                trial.additions = evaluator.additions_by_record(half.base.policy)
-            except LostWorkers:
-                raise
-            except HwsimError:
-                trial.refused = True
-            self._trials[trial.first] = trial
-        return [self._trials[self.firsts[place]] for place in places]
-
-    def _ahead(self) -> Iterator[_Asked]:
-        """Blocks with their decisions, which workers make before they are needed."""
-        waiting = deque[_Asked]()
-        depth = AHEAD * self.pool.size if self.pool is not None else 0
-        begin, stored = self._stored
-        wanted = [
-            place
-            for place, (first, half) in enumerate(zip(self.firsts, self.halves, strict=True))
-            if first >= begin and first + half.size > self.low and first < self.high
-        ]
-        for trial in self._opened(wanted):
-            for place, block in trial.blocks():
-                if not self.low <= place < self.high:
-                    continue
-                if stored > 0:
-                    stored -= len(block.numbers)
-                    continue
-                waiting.append(self._ask(trial, block))
-                if len(waiting) > depth:
-                    yield waiting.popleft()
-        yield from waiting
-
-    def _ask(self, trial: _Trial, block: Block) -> _Asked:
-        """A block with its decision, or the job that makes it, or why there is none."""
-        if block.machines is None:
-            return _Asked(trial, block, None, None)
-        checked = trial.pricer.check(block.machines)
-        if not (checked.status == OK).any():
-            return _Asked(trial, block, checked, None)
-        machine = judge(block.machines.machine(0))
-        try:
-            key = trial.key(machine)
-        except HwsimError as error:
-            return _Asked(trial, block, checked, error)
-        if key not in self._decisions:
-            self.plans += 1
-            self._decisions[key] = self._decided(trial, machine)
-            if len(self._decisions) > KEPT:
-                del self._decisions[next(iter(self._decisions))]
-        return _Asked(trial, block, checked, self._decisions[key])
-
-    def _decided(self, trial: _Trial, machine: Accelerator) -> Decision | HwsimError | Job:
-        if self.pool is not None:
-            trace = trial.evaluator.trace
-            return self.pool.submit(
-                decide_elsewhere, str(trace.path.resolve()), trace.digest, machine, trial.additions
-            )
-        try:
-            return decided(trial.evaluator.work, machine, trial.additions)
-        except HwsimError as error:
-            return error
-
-    def _columns(self, asked: _Asked) -> Columns | None:
-        machines = asked.block.machines
-        if machines is None or asked.checked is None:
-            return None
-        counted = None
-        if asked.decision is not None:
-            try:
-                counted = asked.trial.pricer.count(_result(asked.decision), machines.machine(0))
-            except LostWorkers:
-                raise
-            except HwsimError:
-                counted = None
-        return asked.trial.pricer.price(machines, asked.checked, counted)
-
-    def _take(self, trial: _Trial, block: Block, columns: Columns | None) -> None:
-        if columns is None:
-            self._refuse(block, trial.half, trial.first)
-            return
-        values = values_of(self.space, self.main.metric, columns, trial.accuracy)
-        for status, count in zip(*np.unique(columns.status, return_counts=True), strict=True):
-            self.counts[int(status)] += int(count)
-        kept = columns.status == OK
-        for limit in self.space.constraints:
-            column = values[self.main.metric.name if limit.column == "accuracy" else limit.column]
-            kept = kept & (column >= (-np.inf if limit.least is None else limit.least))
-            kept = kept & (column <= (np.inf if limit.most is None else limit.most))
-        costs = np.stack(
-            [values[name] * (-1.0 if goal == "max" else 1.0) for name, goal in self.goals.items()], axis=1
-        )
-        kept = np.flatnonzero(kept & ~np.isnan(costs).any(axis=1))
-        self.feasible += len(kept)
-        numbers = block.numbers + trial.first
-        self.front.add(costs[kept], numbers[kept])
-        fresh = np.flatnonzero(np.isin(numbers, self.front.numbers))
-        for place in fresh:
-            number = int(numbers[place])
-            if number not in self._values:
-                self._values[number] = _every_value(self.main.metric, columns, trial.accuracy, int(place))
-        if len(self._values) > 4 * len(self.front.numbers) + 1024:
-            members = set(self.front.numbers.tolist())
-            self._values = {number: one for number, one in self._values.items() if number in members}
-        if self.writer is not None:
-            self.writer.append(numbers, self._places(trial.half, block.numbers), columns.status, values)
-
-    def _refuse(self, block: Block, half: Half, first: int) -> None:
-        count = len(block.numbers)
-        self.counts[REFUSED] += count
-        if self.writer is not None:
-            names = [*dict.fromkeys((self.main.metric.name, *STORED, *self.goals, *_limited(self.space)))]
-            nothing = {name: np.full(count, np.nan) for name in names if name != "accuracy"}
-            places = self._places(half, block.numbers)
-            self.writer.append(block.numbers + first, places, np.full(count, REFUSED, np.int8), nothing)
-
-    def _places(self, half: Half, numbers: NDArray[np.int64]) -> dict[str, NDArray[np.int16]]:
-        places = half.places(numbers)
-        for knob in self.space.parameters:
-            if knob.name in half.trial:
-                places[knob.name] = np.full(len(numbers), knob.values.index(half.trial[knob.name]), np.int16)
-        return places
-
-    def _over(self, values: Mapping[str, float]) -> dict[str, float]:
-        return {
-            limit.column: limit.excess(values[self.main.metric.name if limit.column == "accuracy" else limit.column])
-            for limit in self.space.constraints
-        }
-
-    def _trial_of(self, number: int) -> _Trial:
-        return self._trials[self.firsts[bisect.bisect_right(self.firsts, number) - 1]]
 
 
 def sweep(
@@ -379,6 +44,7 @@ def sweep(
     dask: str | None = None,
     force: bool = False,
     resume: bool = False,
+    table: bool = True,
     progress: Progress = lambda done, total, note: None,
 ) -> Study:
     """Price every design of a space; the study's points are the front, exact.
@@ -393,6 +59,7 @@ def sweep(
         dask: address of a Dask scheduler in place of local processes.
         force: also write into a folder that holds something else, and replace a study that is there.
         resume: go on with the sweep in `out`, if there is one: parts of the table that are whole are kept.
+        table: False leaves the table out: then workers sweep whole arithmetics side by side.
         progress: called after every block with designs done, designs in all, and a note.
 
     Returns:
@@ -402,14 +69,14 @@ def sweep(
     Raises:
         ArgumentError: `out` holds a study and `resume` is false, or it is of something else, or no study, or another
             process works in it; nothing answers at `dask`; or `points` is below 1.
-        MissingExtra: `out` is given and pyarrow is not installed, or `dask` is and Dask is not.
+        MissingExtra: a table is written and pyarrow is not installed, or `dask` is and Dask is not.
     """
     sweeper, manifest = begin_sweep(space, traces, points)
     with contextlib.ExitStack() as stack:
         folder = None
         if out is not None:
             folder = stack.enter_context(owned(out, "study", force=force, beside=("traces", "shards")))
-            open_table(sweeper, folder, manifest, resume, force)
+            open_table(sweeper, folder, manifest, resume, force, table)
         began = time.monotonic()
         with open_pool(workers, dask) as sweeper.pool:
             sweeper.run(progress)
@@ -431,10 +98,14 @@ def begin_sweep(
     return Sweeper(grid, evaluators), manifest | {"sampler": "sweep", "coarsened": kept_values(space, grid)}
 
 
-def open_table(sweeper: Sweeper, folder: Path, manifest: dict[str, Any], resume: bool, force: bool) -> None:
-    """Give a sweep its table in a folder that is this process's alone: a new one, or what an earlier one wrote."""
+def open_table(
+    sweeper: Sweeper, folder: Path, manifest: dict[str, Any], resume: bool, force: bool, table: bool = True
+) -> None:
+    """Begin a study in a folder of this process alone; its table is a new one, or what an earlier one wrote."""
     goes_on = resume and begun(folder)
     prepare(folder, manifest, resume, force)
+    if not table:
+        return
     sweeper.writer = PartWriter(folder, sweeper.space.parameters, keep=goes_on)
     sweeper.restore(read_parts(folder, judged_by(sweeper)))
 
@@ -443,7 +114,7 @@ def finish(sweeper: Sweeper, manifest: dict[str, Any], folder: Path | None, bega
     """The study of a sweep that is through, written where it has a folder; `began` as `time.monotonic` counts."""
     sweeper.recall()
     points = [sweeper.point(int(number)) for number in np.sort(sweeper.front.numbers)]
-    certificate = certify(sweeper, folder, not manifest["coarsened"])
+    certificate = certify(sweeper, folder if sweeper.writer else None, not manifest["coarsened"])
     facts = {
         "finished": True, "designs": sweeper.space.size, "plans": sweeper.plans, "feasible": sweeper.feasible,
         "seconds": round(time.monotonic() - began, 3),
@@ -457,44 +128,6 @@ def finish(sweeper: Sweeper, manifest: dict[str, Any], folder: Path | None, bega
     return study
 
 
-def values_of(
-    space: DesignSpace, metric: Metric, columns: Columns, accuracy: float
-) -> dict[str, NDArray[np.float64]]:
-    """The accuracy, what is stored of every design, the objectives and the limits, by column."""
-    wanted = dict.fromkeys((*STORED, *(name for name in space.objectives if name != "accuracy"), *_limited(space)))
-    count = len(columns.status)
-    values = {metric.name: np.where(columns.status == OK, accuracy, np.nan)}
-    for name in wanted:
-        if name != "accuracy":
-            one = measure(name)
-            found: Any = one.of(cast("Any", columns))
-            values[one.column] = np.where(columns.status == OK, found, np.full(count, np.nan))
-    return values
-
-
-def _every_value(metric: Metric, columns: Columns, accuracy: float, place: int) -> dict[str, float]:
-    row: Any = columns.row(place)
-    return {metric.name: accuracy} | {one.column: float(np.ravel(one.of(row))[0]) for one in MEASURES}
-
-
-def _limited(space: DesignSpace) -> list[str]:
-    return [limit.column for limit in space.constraints]
-
-
-def _result(decision: Decision | HwsimError | Job) -> Decision:
-    """A decision, or what its job gives.
-
-    Raises:
-        HwsimError: there is none.
-    """
-    if isinstance(decision, HwsimError):
-        raise decision
-    if isinstance(decision, Decision):
-        return decision
-    made: Decision = decision.result()
-    return made
-
-
 def certify(sweeper: Sweeper, folder: Path | None, whole: bool) -> Certificate:
     """Every neighbour of the front was priced; where the table was written it is read again, and no design in it may
     beat a member."""
@@ -506,27 +139,9 @@ def certify(sweeper: Sweeper, folder: Path | None, whole: bool) -> Certificate:
                 front.costs, front.numbers, np.ascontiguousarray(costs[kept]), table["number"].to_numpy()[kept]
             )
     proven = int((~beaten_ones).sum())
-    return Certificate(len(front.numbers), proven, whole, 0, two_knob=proven)
-
-
-def judged(sweeper: Sweeper, table: Any) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Costs of designs of a table, smaller is better, float64 ``[designs, objectives]``, and places of those that
-    have them and keep every limit."""
-    signs = np.array([-1.0 if goal == "max" else 1.0 for goal in sweeper.goals.values()])
-    costs = np.stack([table[name].to_numpy() for name in sweeper.goals], axis=1) * signs
-    kept = table["status"].to_numpy() == OK
-    for limit in sweeper.space.constraints:
-        column = table[sweeper.main.metric.name if limit.column == "accuracy" else limit.column].to_numpy()
-        kept = kept & (column >= (-np.inf if limit.least is None else limit.least))
-        kept = kept & (column <= (np.inf if limit.most is None else limit.most))
-    return costs, np.flatnonzero(kept & ~np.isnan(costs).any(axis=1))
-
-
-def judged_by(sweeper: Sweeper) -> list[str]:
-    """Columns of the table that `judged` reads."""
-    metric = sweeper.main.metric.name
-    limits = (metric if each == "accuracy" else each for each in _limited(sweeper.space))
-    return [*dict.fromkeys(("number", "status", *sweeper.goals, *limits))]
+    return Certificate(
+        len(front.numbers), proven, whole, 0, proven, grid=not whole, fidelity=fidelities(sweeper.space)
+    )
 
 
 def _with_details(sweeper: Sweeper, points: list[Point]) -> list[Point]:
@@ -538,4 +153,5 @@ def _with_details(sweeper: Sweeper, points: list[Point]) -> list[Point]:
     for name in sweeper.goals:
         chosen.add(min(range(len(points)), key=lambda place: points[place].values[name]))
         chosen.add(max(range(len(points)), key=lambda place: points[place].values[name]))
+    sweeper.plan(points[place] for place in chosen)
     return [sweeper.detailed(point) if place in chosen else point for place, point in enumerate(points)]

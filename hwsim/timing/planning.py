@@ -18,7 +18,7 @@ from hwsim.timing.groups import FUSED_TILE, Choice, Part, Places, part
 from hwsim.timing.moves import Group, Objective, prepare
 from hwsim.timing.residency import Residents, Search
 from hwsim.timing.stages import Staged, stage
-from hwsim.timing.steps import step_of
+from hwsim.timing.steps import Work, step_of, work_of
 from hwsim.timing.wiring import PlanPrices, Wiring, wiring
 from hwsim.trace.graph import Graph
 
@@ -77,7 +77,8 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a plan decides, without what follows from it: it holds on every machine of the same sizes.
+    """What a plan decides, without what follows from it: it holds on every machine whose memories have the same sizes
+    and holders and whose array the same dataflow.
 
     Attributes:
         attach: whether vector work runs with the product beside it.
@@ -129,9 +130,10 @@ def decide(
 def carry_out(
     decided: Decision, graph: Graph, machine: Accelerator, additions: dict[int, float] | None = None
 ) -> Plan:
-    """The plan of a decision on `machine`, whose array and sizes of memories are those it was made for.
+    """The plan of a decision on `machine`, whose dataflow and sizes of memories are those it was made for.
 
-    Ports, lanes, bandwidth, prices and clock may be others: they change what the steps take, not what they move.
+    Sides of the array, ports, lanes, bandwidth, prices and clock may be others: they change what the steps take, and
+    how often the array reads what lies on chip.
     """
     staged, wires = stage(graph, machine, decided.attach), wiring(machine, None)
     parts = tuple(part(staged, number, machine, additions) for number in range(len(staged.stages)))
@@ -205,6 +207,22 @@ def plan_of(
     wires: Wiring,
 ) -> Plan:  # fmt: skip
     """The plan that moves make on the machine of `parts` and `wires`."""
+    return assembled(works_of(parts, moves, aim, staged, wires), moves, staged, machine, wires)
+
+
+def works_of(
+    parts: tuple[Part, ...], moves: tuple[Taken, ...], aim: Objective, staged: Staged, wires: Wiring
+) -> list[tuple[Group, Work]]:
+    """What each move does on the machine of `parts` and `wires`."""
+    groups = [group_of(move, parts, aim, staged, wires) for move in moves]
+    return [(group, work_of(group, move.choice, staged, wires)) for group, move in zip(groups, moves, strict=True)]
+
+
+def assembled(
+    works: list[tuple[Group, Work]], moves: tuple[Taken, ...], staged: Staged, machine: Accelerator, wires: Wiring,
+    timed: bool = True,
+) -> Plan:  # fmt: skip
+    """The plan of what moves do (`works_of`); its steps take no time where they are not `timed`."""
     steps: list[Step] = []
     since: dict[tuple[str, int], int] = {}
     residents: list[Resident] = []
@@ -213,8 +231,8 @@ def plan_of(
         level = wires.names[wires.outer[where]]
         residents.append(Resident(name, level, staged.bits[name], since.pop((name, where)), last))
 
-    for number, move in enumerate(moves):
-        steps.append(step_of(group_of(move, parts, aim, staged, wires), move.choice, staged, machine, wires))
+    for number, (move, (group, work)) in enumerate(zip(moves, works, strict=True)):
+        steps.append(step_of(group, work, staged, machine, wires, timed))
         for name, where in move.residents:
             since.setdefault((name, where), number)
         for name, where in [key for key in since if key not in move.residents]:

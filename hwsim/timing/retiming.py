@@ -16,9 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.timing.groups import Part, part, totals
-from hwsim.timing.planning import Decision, check, group_of, plan_of
+from hwsim.timing.planning import Decision, assembled, check, works_of
 from hwsim.timing.stages import stage
-from hwsim.timing.steps import work_of
 from hwsim.timing.wiring import wiring
 
 if TYPE_CHECKING:
@@ -84,11 +83,11 @@ class Retiming:
         self.machine, self.stages = machine, stages
         staged, wires, parts = stages.staged, wiring(machine, None), stages.parts(machine)
         self.levels, self.overlaps = wires.names[1:], wires.overlaps
-        self.plan = plan_of(parts, decided.moves, decided.aim, staged, machine, wires)
+        works = works_of(parts, decided.moves, decided.aim, staged, wires)
+        self.plan = assembled(works, decided.moves, staged, machine, wires, timed=False)
         check(self.plan, staged.graph)
         self.steps = []
-        for move in decided.moves:
-            work = work_of(group_of(move, parts, decided.aim, staged, wires), move.choice, staged, wires)
+        for move, (_, work) in zip(decided.moves, works, strict=True):
             reads, writes = totals(work.flows, len(wires.names))
             self.steps.append(
                 Paced(

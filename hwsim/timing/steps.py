@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from hwsim.timing.wiring import Wiring
 
 
+UNTIMED = Timeline(0, 0, 0, (), 0, 0, 0)
+
+
 @dataclass(slots=True)
 class Work:
     """What a group does with its tile.
@@ -48,9 +51,10 @@ class Work:
     prologues: int
 
 
-def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, wires: Wiring) -> Step:
-    """The step that a group makes with the tile `choice`, counted in integers."""
-    work = work_of(group, choice, staged, wires)
+def step_of(
+    group: Group, work: Work, staged: Staged, machine: Accelerator, wires: Wiring, timed: bool = True
+) -> Step:
+    """The step of a plan in which a group does `work` (`work_of`); without cycles where it is not `timed`."""
     return Step(
         tuple(part.stage.layer for part in group.parts),
         tuple(place for part in group.parts for place in part.stage.operators),
@@ -58,7 +62,7 @@ def step_of(group: Group, choice: Choice, staged: Staged, machine: Accelerator, 
         _rows(work.flows, wires),
         tuple(work.products),
         _vector_work(group, staged, machine),
-        _timeline(work, wires),
+        _timeline(work, wires) if timed else UNTIMED,
     )
 
 

@@ -12,12 +12,13 @@ import pytest
 import hwsim
 from hwsim.errors import ArgumentError, DesignError, TraceError
 from hwsim.evaluation import Evaluator
-from hwsim.search import load_study, space_from_dict, sweep
+from hwsim.search import load_study, sentence, space_from_dict, sweep
 from hwsim.search.coarsening import coarsened
 from hwsim.search.explorer import Explorer
 from hwsim.search.parts import read_parts
 from hwsim.search.running import RunningFront, beaten
-from hwsim.search.sweeping import REFUSED, STATUS, Sweeper, certify
+from hwsim.search.sweeper import REFUSED, STATUS, Sweeper
+from hwsim.search.sweeping import certify
 
 from .conftest import SPACE
 
@@ -198,12 +199,16 @@ def test_a_search_of_few_plans_is_a_sweep(table, tiny_trace, tmp_path):
     table["search"]["plans"] = 8  # 2 widths of the accumulator, 2 arrays, 2 memories that can be made
     space = space_from_dict(table, "here")
     assert space_from_dict(space.to_dict(), "again") == space
-    study = hwsim.explore(space, tiny_trace, trials=4, out=tmp_path / "a")
+    study = hwsim.explore(space, tiny_trace, out=tmp_path / "a")
     assert study.manifest["sampler"] == "sweep"
-    assert study.certificate["exhaustive"]
-    table["search"]["plans"] = 7
-    drawn = hwsim.explore(space_from_dict(table, "here"), tiny_trace, trials=4)
+    known = study.certificate
+    assert (known["exhaustive"], known["hypervolume"], known["two_knob_share"]) == (True, 1.0, 1.0)
+    assert known["fidelity"]["energy"] == "trace, plans chosen for nominal"
+    assert sentence(known).startswith(f"every design of the space was priced: {len(study.points)} of")
+    assert not list((tmp_path / "a").glob("points-*.parquet"))
+    drawn = hwsim.explore(space, tiny_trace, trials=4)  # asked for draws
     assert drawn.manifest["sampler"].startswith("NSGA-II")
+    assert (drawn.certificate["hypervolume"], drawn.certificate["seeds"]) == (None, "one seed")
 
 
 def test_a_study_prices_any_design_of_its_space(swept):
@@ -231,16 +236,16 @@ def test_ten_thousand_designs_of_a_gpt_are_what_evaluate_gives():
 
     evaluator = Evaluator(load_trace("traces/gpt-small"))
     table = load_space("edge-lm").without({"gpt"})[0].to_dict()
-    table["parameters"]["plan"]["choice"] = ["nominal"]
     for knob in ("activation_kib", "weight_kib"):
         table["parameters"][knob]["choice"] = [32, 96, 512]
     space, pricer, rng = space_from_dict(table, "here"), ColumnPricer(evaluator), np.random.default_rng(1)
     chosen, known = [one for one in trials(space) if one["unit"] in ("nvfp4", "int4", "pann")][::4], {}
     seen = 0
     for trial in chosen:
-        blocks = list(Half(space, trial, known).blocks())
-        for place in rng.choice(len(blocks), 24, replace=False):
-            machines = blocks[place].machines
+        half = Half(space, trial, known)
+        picked = set(rng.choice(half.count_plans(10**6), 24, replace=False).tolist())
+        for block in (block for place, block in enumerate(half.blocks()) if place in picked):
+            machines = block.machines
             additions = evaluator.additions_by_record(machines.base.policy)
             decision = decided(evaluator.work, machines.machine(0), additions)
             checked = pricer.check(machines)

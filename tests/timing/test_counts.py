@@ -17,7 +17,7 @@ from hwsim.timing.groups import DRAM, Choice, Places, part
 from hwsim.timing.moves import Objective
 from hwsim.timing.residency import Search
 from hwsim.timing.stages import stage
-from hwsim.timing.steps import step_of
+from hwsim.timing.steps import step_of, work_of
 from hwsim.timing.wiring import wiring
 
 spec = importlib.util.spec_from_file_location("count_builders", Path(__file__).with_name("builders.py"))
@@ -119,7 +119,7 @@ def step_with(tile: tuple[int, ...], loads: frozenset[str], homes: dict[str, int
     search = Search(staged, (part(staged, 0, machine),), wires, True)
     places = Places({"x": DRAM, "w": DRAM, "y": DRAM} | homes, loads, frozenset({"y"}), wires.rooms)
     group = search.group(search.spans[0][0], places, Objective(1.0, 0.0, 0.0), None)
-    return step_of(group, Choice(0.0, 0.0, tile), staged, machine, wires)
+    return step_of(group, work_of(group, Choice(0.0, 0.0, tile), staged, wires), staged, machine, wires)
 
 
 def rows(step: Any) -> dict[tuple[str, str], tuple[int, int]]:
