@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 MOST_DESIGNS = 6000
 """Designs off the front that the page holds."""
 MOST_COMPARED = 200
-"""Designs of the front whose chances against each other the page holds: their number grows with the square."""
+"""Designs of the front whose breakdowns, and chances against each other, the page holds (beside the breakdowns of
+those in gates and of the answers): the number of chances grows with the square."""
 
 _BASIS = {one.column: one.basis for one in MEASURES}
 _GROUPED = {"vector": "vector unit", "leakage": "leakage"}
@@ -42,7 +43,7 @@ def page_data(study: Study, picks: Sequence[tuple[str, Point]]) -> dict[str, Any
     units = families(study)
     parameters = list(study.manifest["parameters"])
     goals = {one.column: one.goal for one in MEASURES} | dict(study.manifest["goals"])
-    chances = study.chances()
+    chances, picked = study.chances(), [one for _, one in picks]
     return {
         "columns": [
             {
@@ -72,7 +73,11 @@ def page_data(study: Study, picks: Sequence[tuple[str, Point]]) -> dict[str, Any
         "front": [point.number for point in front],
         "alike": _alike(study),
         "chances": _chances(front[:MOST_COMPARED]),
-        "parts": {point.number: parts_of(point) for point in [*front, *(one for _, one in picks)]},
+        "parts": {
+            point.number: parts_of(point)
+            for place, point in enumerate((*front, *picked))
+            if place < MOST_COMPARED or place >= len(front) or point.number in study.confirmed
+        },
         "picks": [[title, point.number] for title, point in picks],
     }  # fmt: skip
 

@@ -22,11 +22,34 @@ from hwsim.storage import Digits, read_table, table_text, write_whole
 if TYPE_CHECKING:
     from hwsim.search.explorer import Progress
     from hwsim.search.space import DesignSpace
-    from hwsim.search.study import Study
+    from hwsim.search.study import Point, Study
     from hwsim.trace import Trace
 
 GATES = "gates.csv"
 CHECK = "crc32"
+
+
+MOST = 150
+"""Designs of a front that are all priced in gates; of a larger one `SPREAD` evenly spaced by energy, the best and the
+worst of each objective, and the best of each value of the first knob."""
+SPREAD = 48
+
+
+def to_confirm(study: Study) -> tuple[Point, ...]:
+    """The designs of the front that are priced in gates, in its order."""
+    points = study.detailed
+    if len(points) <= MOST:
+        return points
+    by = "energy_uj" if "energy_uj" in study.objectives else study.objectives[0]
+    order = sorted(range(len(points)), key=lambda place: points[place].values[by])
+    chosen = {order[round(place * (len(order) - 1) / (SPREAD - 1))] for place in range(SPREAD)}
+    for name in study.objectives:
+        ranked = sorted(range(len(points)), key=lambda place: points[place].values[name])
+        chosen |= {ranked[0], ranked[-1]}
+    best: dict[object, int] = {}
+    for place in order:
+        best.setdefault(points[place].point[0][1], place)
+    return tuple(point for place, point in enumerate(points) if place in chosen | set(best.values()))
 
 
 def confirm_front(
@@ -61,7 +84,7 @@ def confirm_front(
             got=space.digest,
             where=f"space {space.name}",
         )
-    wanted = [point for point in study.pareto if "energy_pj" in point.detail]
+    wanted = to_confirm(study)
     main, total, done = next(iter(by_name)), len(wanted), 0
     confirmed: dict[int, Confirmation] = {}
     for name, trace in by_name.items():

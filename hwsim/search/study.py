@@ -26,7 +26,7 @@ from hwsim.cost import Breakdown, Quantity, probability_less
 from hwsim.errors import ArgumentError, StorageError, TraceError
 from hwsim.evaluation import Confirmation
 from hwsim.notebook import heading, table
-from hwsim.search.confirmation import GATES, read_confirmed, write_confirmed
+from hwsim.search.confirmation import GATES, read_confirmed, to_confirm, write_confirmed
 from hwsim.search.pareto import front
 from hwsim.search.parts import clear_parts
 from hwsim.search.space import DesignSpace, Value, space_from_dict
@@ -316,6 +316,11 @@ class Study:
 
         return query(self, minimize, where, maximize)
 
+    @property
+    def detailed(self) -> tuple[Point, ...]:
+        """Designs of the front with breakdowns and sources: all of a drawn one, some of a swept one."""
+        return tuple(point for point in self.pareto if "energy_pj" in point.detail)
+
     def thinned(self) -> tuple[Alike, ...]:
         """The front as few designs that the model cannot tell from the rest (`hwsim.search.thinning.thinned`)."""
         from hwsim.search.thinning import thinned
@@ -426,9 +431,9 @@ def load_study(folder: str | Path) -> Study:
         if missing := [name for name in study.objectives if point.reason is None and name not in point.values]:
             where = f"{folder / LOG}: design {point.number}"
             raise TraceError("a point must have the objectives of its study", got=missing, where=where)
-    if confirmed and (missing_gates := {point.number for point in study.pareto} - set(confirmed)):
-        where = str(folder / GATES)
-        raise TraceError("every design of the front must be confirmed", got=sorted(missing_gates), where=where)
+    if confirmed and (missing_gates := {point.number for point in to_confirm(study)} - set(confirmed)):
+        rule, where = "designs of the front must be confirmed", str(folder / GATES)
+        raise TraceError(rule, got=sorted(missing_gates), where=where)
     return study
 
 

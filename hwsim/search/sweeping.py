@@ -31,8 +31,8 @@ from hwsim.search.workers import open_pool
 from hwsim.storage import owned
 from hwsim.trace import Trace, load_trace
 
-DETAILED = 48
-"""Designs of the front, evenly spaced by energy, that get breakdowns and sources; all others have values."""
+MOST_DETAILED = 2000
+"""Designs of the front, evenly spaced by energy, that get breakdowns and sources; those beyond have values alone."""
 
 
 def sweep(
@@ -149,9 +149,7 @@ def _with_details(sweeper: Sweeper, points: list[Point]) -> list[Point]:
         return points
     by = "energy_uj" if "energy_uj" in points[0].values else next(iter(points[0].values))
     order = sorted(range(len(points)), key=lambda place: points[place].values[by])
-    chosen = {order[place] for place in np.linspace(0, len(order) - 1, min(len(order), DETAILED)).round().astype(int)}
-    for name in sweeper.goals:
-        chosen.add(min(range(len(points)), key=lambda place: points[place].values[name]))
-        chosen.add(max(range(len(points)), key=lambda place: points[place].values[name]))
+    count = min(len(order), MOST_DETAILED)
+    chosen = {order[place] for place in np.linspace(0, len(order) - 1, count).round().astype(int)}
     sweeper.plan(points[place] for place in chosen)
     return [sweeper.detailed(point) if place in chosen else point for place, point in enumerate(points)]

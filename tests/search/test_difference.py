@@ -73,7 +73,7 @@ def test_the_command_shows_studies_and_machines(capsys):
     assert cli.run(["diff", "edge-int4", "edge-int8"]) == 0
     assert "numerics.weight" in capsys.readouterr().out
     assert cli.run(["diff", f"{EDGE}:9999", "edge-int8"]) == 2
-    assert "study edge-lm: a design of the study must have the number (it has 290 designs), got 9999" in (
+    assert "study edge-lm: a design of the study must have the number (it has 1403 designs), got 9999" in (
         capsys.readouterr().err
     )
 
