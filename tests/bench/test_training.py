@@ -19,6 +19,8 @@ from hwsim.nn import emulate, load_file
 from hwsim.nn.models import ModelFile
 from hwsim.recipes import Recipe, Rule, Selection
 
+pytestmark = pytest.mark.benchmark
+
 BATCH, CONTEXT = 16, 256
 FEW = {"repeats": 5, "warmup": 1}
 
