@@ -23,7 +23,7 @@ ROOT = Path(hwsim.__file__).parent.parent
 
 TRAINED = """
 import torch
-from hwsim.nn import Recipe
+from hwsim.nn import Training
 def build(checkpoint=True, seed=0):
     torch.manual_seed(seed)
     return torch.nn.Linear(8, 8)
@@ -31,8 +31,8 @@ def batch(step, seed):
     return torch.randn(4, 8, generator=torch.Generator().manual_seed(1000 * seed + step))
 def loss(model, x):
     return (model(x) - x).square().mean()
-def recipe(model):
-    return Recipe(steps=900, batch=batch, loss=loss, rate=lambda done: 1 - done,
+def training(model):
+    return Training(steps=900, batch=batch, loss=loss, rate=lambda done: 1 - done,
                   optimizers=[torch.optim.AdamW(model.parameters(), lr=0.05)],
                   metric=lambda model: float(model.weight.detach().trace()))
 """

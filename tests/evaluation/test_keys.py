@@ -49,7 +49,7 @@ OTHERS: tuple[tuple[Any, dict[str, Any]], ...] = (
             "reciprocals": np.ones(1 << 23, np.float32), "source": "elsewhere"}),
     (Scheme("a", "int8", "channel", None, "fp32", "additions", additions=1.0), {"additions": 1.5}),
     (datapaths.integer(8, 8, 32), {"a_bits": 7, "b_bits": 7, "acc_bits": 31, "signed": False,
-                                   "overflow": "saturate"}),
+                                   "overflow": "saturate", "group": 4}),
 )  # fmt: skip
 ASIDE = {(Operands, "path"), (Rerun, "spec"), (Scheme, "source")}
 """Where something lies, and who said it."""

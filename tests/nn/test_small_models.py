@@ -88,10 +88,10 @@ def test_every_vector_of_ngpt_lies_on_the_unit_sphere_and_its_norms_differ_where
 def test_training_keeps_ngpt_on_the_sphere():
     module = load_file(ModelFile.find("ngpt").path)
     model = module.build(checkpoint=False).train()
-    recipe = module.recipe(model)
-    recipe.loss(model, recipe.batch(0, 0)[:1, :65]).backward()
+    training = module.training(model)
+    training.loss(model, training.batch(0, 0)[:1, :65]).backward()
     before = model.blocks[0].up.weight.detach().clone()
-    recipe.optimizers[0].step()
+    training.optimizers[0].step()
     after = model.blocks[0].up.weight.detach()
     assert not torch.equal(before, after)
     torch.testing.assert_close(after.norm(dim=1), torch.ones(len(after)))

@@ -18,7 +18,7 @@ LEFT = {"cnn": {"stem", "head"}, "vit": {"patches", "head"}}
 def made(name, seed=0):
     file = ModelFile.find(name)
     module = load_file(file.path)
-    batch = module.recipe(file.build(checkpoint=False)).batch(0, seed)
+    batch = module.training(file.build(checkpoint=False)).batch(0, seed)
     if name not in LEFT:
         batch = batch[:2, :65]
     return module, file.build().train(), batch
