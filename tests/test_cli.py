@@ -90,7 +90,7 @@ def test_mistakes_are_one_line_and_status_2(digits, tmp_path, capsys):
         ("capture", nan, "--out", out): "NaN",
         ("capture", tmp_path / "absent.py", "--out", out): "absent.py",
         ("report", tmp_path): "manifest.json",
-        ("train", no_build): "recipe",
+        ("train", no_build): "training(model)",
     }
     for arguments, told in cases.items():
         status, _, err = _run(capsys, *arguments)

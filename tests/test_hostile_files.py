@@ -12,6 +12,7 @@ import json
 import random
 import shutil
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ import pytest
 import hwsim
 from hwsim import cli
 from hwsim.errors import HwsimError
+from hwsim.evaluation.steps import BY_LAYER, Step
 from hwsim.search import space_from_dict
 from hwsim.storage import format_line, seal
 
@@ -57,6 +59,20 @@ SPACE = {
         "rows": {"choice": [4, 8], "sets": "array.rows"},
     },
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Halves(Step[dict[str, float]]):
+    """A step whose only input is a word: half of the number that it says."""
+
+    word: str
+
+    @property
+    def codec(self):
+        return BY_LAYER
+
+    def result(self):
+        return {"layer": 0.5 * float(self.word)}
 
 
 def spoil_bytes(rng: random.Random, data: bytes) -> bytes:
@@ -243,11 +259,11 @@ class Files:
         path.unlink(missing_ok=True)
         whole = Memo(path)
         for number in range(5):
-            whole.put(f"key {number}", {"layer": number * 0.5})
+            whole.put(Halves(str(number)), {"layer": number * 0.5})
         path.write_bytes(spoil_bytes(rng, path.read_bytes()))
         found = Memo(path)
         for number in range(5):  # what is found is what was kept
-            assert found.get(f"key {number}", lambda n=number: {"layer": n * 0.5}) == {"layer": number * 0.5}
+            assert found.get(Halves(str(number))) == {"layer": number * 0.5}
 
     def recording(self, rng):
         from hwsim.verify.record import load
