@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -62,6 +62,7 @@ class Netlist(Unscaled):
     a_bits: int = 8
     b_bits: int = 8
     acc_bits: int = 24
+    text: tuple[str, str] = field(init=False, repr=False)  # of the file, and the module: part of what the unit is
 
     family: ClassVar[str] = "netlist"
 
@@ -73,14 +74,14 @@ class Netlist(Unscaled):
         if not path.endswith(".v") or not Path(path).is_file() or len(self.ports.split()) != 3:
             rule = "a netlist must be 'path/to/file.v:module' with three ports"
             raise ArgumentError(rule, got=(self.verilog, self.ports), where="netlist.verilog")
-        object.__setattr__(self, "_text", (Path(path).read_text(encoding="utf-8"), module))
+        object.__setattr__(self, "text", (Path(path).read_text(encoding="utf-8"), module))
 
     # bits
 
     @property
     def name(self) -> str:
         """``approximate8x8.1f0c2a.acc24``: the digits are those of the text."""
-        text, module = self._text  # type: ignore[attr-defined]
+        text, module = self.text
         digest = hashlib.sha256(f"{text}:{self.ports}".encode()).hexdigest()[:6]
         return f"{module}{self.a_bits}x{self.b_bits}.{digest}.acc{self.acc_bits}"
 
@@ -102,7 +103,7 @@ class Netlist(Unscaled):
     @property
     def product(self) -> Unit:
         """The multiplier alone, with ports a, b and p."""
-        text, module = self._text  # type: ignore[attr-defined]
+        text, module = self.text
         wide, (a, b, p) = self.a_bits + self.b_bits, self.ports.split()
         top = f"{module}_product"
         wrapper = fill(_PRODUCT, TOP=top, A=self.a_bits, B=self.b_bits, P=wide, MODULE=module, X=a, Y=b, Z=p)

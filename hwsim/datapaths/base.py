@@ -409,7 +409,7 @@ class Datapath(ABC):
 def fields_of(unit: Any) -> dict[str, Any]:
     """The family (or file) and every field of a unit, in the order of its definition."""
     origin = {"file": unit.file} if getattr(unit, "file", None) else {"family": unit.family}
-    return origin | {field.name: getattr(unit, field.name) for field in fields(unit)}
+    return origin | {field.name: getattr(unit, field.name) for field in fields(unit) if field.init}
 
 
 def check_range(unit: Any, field: str, least: int, greatest: int) -> None:
