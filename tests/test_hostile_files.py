@@ -12,7 +12,6 @@ import json
 import random
 import shutil
 import warnings
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +20,9 @@ import pytest
 import hwsim
 from hwsim import cli
 from hwsim.errors import HwsimError
-from hwsim.evaluation.steps import BY_LAYER, Step
 from hwsim.search import space_from_dict
 from hwsim.storage import format_line, seal
+from tests.samples import SPACE, Halves
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,42 +36,6 @@ VALUES = (
     None, True, False, -1, 0, 1, 2, 3.5, -0.0, 2**31, 2**40, 2**53, 2**63, 2**70, 1e300, -1e-300, "", "x", "x" * 300,
     "$\\frac{$", "=HYPERLINK(1)", "\x00", [], [1], [[]], {}, {"a": 1}, ["x"], "float32", "forward", "gemm",
 )  # fmt: skip
-
-
-SPACE = {
-    "name": "small",
-    "search": {"population": 6, "accuracy": "replay"},
-    "machine": {
-        "array": {"rows": 8, "cols": 8, "dataflow": "ws"},
-        "memory": {
-            "activation_kib": 128, "weight_kib": 128, "output_kib": 128, "port_bits": 256, "output_bits": 32,
-            "dram": "lpddr4", "dram_gbyte_s": 12.8,
-        },
-        "technology": {"clock_ghz": 0.5, "node_nm": 16},
-        "numerics": {
-            "activation": "int4.channel", "weight": "int4.channel",
-            "datapath": {"family": "integer", "a_bits": 4, "b_bits": 4, "acc_bits": 16},
-        },
-    },
-    "parameters": {
-        "bits": {"choice": [12, 16], "sets": "numerics.datapath.acc_bits"},
-        "rows": {"choice": [4, 8], "sets": "array.rows"},
-    },
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Halves(Step[dict[str, float]]):
-    """A step whose only input is a word: half of the number that it says."""
-
-    word: str
-
-    @property
-    def codec(self):
-        return BY_LAYER
-
-    def result(self):
-        return {"layer": 0.5 * float(self.word)}
 
 
 def spoil_bytes(rng: random.Random, data: bytes) -> bytes:

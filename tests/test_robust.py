@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,35 +15,14 @@ from hwsim import cache, cli
 from hwsim.errors import ArgumentError, StorageError, TraceError
 from hwsim.evaluation.memo import Memo
 from hwsim.evaluation.model_sources import identity
-from hwsim.evaluation.steps import BY_LAYER, Step
 from hwsim.rtl.tools import available
 from hwsim.search import load_study, space_from_dict
 from hwsim.storage import owned, read_table, table_text, write_whole
+from tests.samples import SPACE, Halves
 
 ROOT = Path(__file__).resolve().parent.parent
 EDGE = ROOT / "dse" / "edge-lm.toml"
 MACHINE = ROOT / "dse" / "machines" / "edge-int8.toml"
-
-SPACE = {
-    "name": "small",
-    "search": {"population": 6, "accuracy": "replay"},
-    "machine": {
-        "array": {"rows": 8, "cols": 8, "dataflow": "ws"},
-        "memory": {
-            "activation_kib": 128, "weight_kib": 128, "output_kib": 128, "port_bits": 256, "output_bits": 32,
-            "dram": "lpddr4", "dram_gbyte_s": 12.8,
-        },
-        "technology": {"clock_ghz": 0.5, "node_nm": 16},
-        "numerics": {
-            "activation": "int4.channel", "weight": "int4.channel",
-            "datapath": {"family": "integer", "a_bits": 4, "b_bits": 4, "acc_bits": 16},
-        },
-    },
-    "parameters": {
-        "bits": {"choice": [12, 16], "sets": "numerics.datapath.acc_bits"},
-        "rows": {"choice": [4, 8], "sets": "array.rows"},
-    },
-}  # fmt: skip
 
 
 @pytest.fixture
@@ -201,20 +179,6 @@ def test_points_that_no_search_makes_are_refused(tiny_trace, space, tmp_path):
 
 
 # Caches
-
-
-@dataclass(frozen=True)
-class Halves(Step[dict[str, float]]):
-    """A step whose only input is a word: half of the number that it says."""
-
-    word: str
-
-    @property
-    def codec(self):
-        return BY_LAYER
-
-    def result(self):
-        return {"layer": 0.5 * float(self.word)}
 
 
 def test_a_memo_without_a_right_checksum_is_no_memo(tmp_path):

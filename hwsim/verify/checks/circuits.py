@@ -14,17 +14,16 @@ ORACLE = "Verilog in Icarus"
 
 
 def check(count: int, seed: int = 0) -> Iterator[Row]:
-    """One row a unit of the catalogue that is a tensor core; `count` vectors each, the hard ones of its family."""
-    from hwsim.datapaths.circuits import build, named_units
+    """One row a circuit that the catalogue has of a dot unit; `count` vectors each, the hard ones of its family."""
+    from hwsim.datapaths.dot.verilog import FAMILIES, NAMED
     from hwsim.rtl.bench import run_rtl
 
-    names = [name for name, (family, _) in named_units().items() if family == "tensor_dot"]
-    for name in names:
-        unit: Any = build(name)
+    units: list[Any] = [FAMILIES[made](**parameters) for made, parameters in NAMED]
+    for unit in units:
         inputs = unit.operands(np.random.default_rng(seed), count)
         try:
             wrong = run_rtl(unit, inputs)
         except MissingExtra as missing:
-            yield skipped(f"{len(names)} tensor-core circuits", ORACLE, missing)
+            yield skipped(f"{len(units)} tensor-core circuits", ORACLE, missing)
             return
-        yield Row(f"circuit {name}", ORACLE, count, wrong, today())
+        yield Row(f"circuit {unit.name}", ORACLE, count, wrong, today())

@@ -1,0 +1,43 @@
+"""What several test files begin with: a space of four small INT4 machines, and a step that is remembered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hwsim.evaluation.steps import BY_LAYER, Step
+
+SPACE: dict[str, Any] = {
+    "name": "small",
+    "search": {"population": 6, "accuracy": "replay"},
+    "machine": {
+        "array": {"rows": 8, "cols": 8, "dataflow": "ws"},
+        "memory": {
+            "activation_kib": 128, "weight_kib": 128, "output_kib": 128, "port_bits": 256, "output_bits": 32,
+            "dram": "lpddr4", "dram_gbyte_s": 12.8,
+        },
+        "technology": {"clock_ghz": 0.5, "node_nm": 16},
+        "numerics": {
+            "activation": "int4.channel", "weight": "int4.channel",
+            "datapath": {"family": "integer", "a_bits": 4, "b_bits": 4, "acc_bits": 16},
+        },
+    },
+    "parameters": {
+        "bits": {"choice": [12, 16], "sets": "numerics.datapath.acc_bits"},
+        "rows": {"choice": [4, 8], "sets": "array.rows"},
+    },
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Halves(Step[dict[str, float]]):
+    """A step whose only input is a word: half of the number that it says."""
+
+    word: str
+
+    @property
+    def codec(self):
+        return BY_LAYER
+
+    def result(self):
+        return {"layer": 0.5 * float(self.word)}
