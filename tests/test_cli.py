@@ -13,6 +13,7 @@ from hwsim import cli, recipes
 from hwsim.datapaths.circuits import build
 from hwsim.gates.synthesis import synth
 from hwsim.rtl.tools import available
+from hwsim.search.points import PointLog
 
 MODEL = Path(__file__).parent / "models" / "digits_cnn.py"
 
@@ -117,8 +118,6 @@ def test_a_corrupt_trace_is_named_with_its_record(digits, tmp_path, capsys):
 
 
 def test_a_full_disk_is_one_line_and_loses_nothing(digits, tmp_path, capsys, monkeypatch):
-    from hwsim.search import study
-
     arguments = ("explore", "edge-lm", "--trace", digits, "--trials", 10, "--no-gates", "--out", tmp_path / "run")
     assert _run(capsys, *arguments)[0] == 0
     whole = (tmp_path / "run" / "points.jsonl").read_bytes()
@@ -136,13 +135,13 @@ def test_a_full_disk_is_one_line_and_loses_nothing(digits, tmp_path, capsys, mon
         def __fspath__(self):
             return str(self.path)
 
-    original = study.PointLog.__init__
+    original = PointLog.__init__
 
     def init(self, folder):
         original(self, folder)
         self.path = Full(self.path)
 
-    monkeypatch.setattr(study.PointLog, "__init__", init)
+    monkeypatch.setattr(PointLog, "__init__", init)
     status, _, err = _run(capsys, *arguments[:-5], "--trials", 40, "--out", tmp_path / "run", "--resume")
     assert (status, "No space left on device" in err, len(err.strip().splitlines()) >= 1) == (2, True, True)
     assert (tmp_path / "run" / "points.jsonl").read_bytes() == whole

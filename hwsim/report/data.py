@@ -18,7 +18,8 @@ from hwsim.report.figures import families, family, label
 from hwsim.report.words import short_name
 
 if TYPE_CHECKING:
-    from hwsim.search.study import Point, Study
+    from hwsim.search.points import Point
+    from hwsim.search.study import Study
 
 MOST_DESIGNS = 6000
 """Designs off the front that the page holds."""

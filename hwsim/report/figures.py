@@ -11,7 +11,8 @@ from hwsim.evaluation.objectives import MEASURES
 from hwsim.report.style import GRID, INK, MUTED, colours, styled, to_png, to_svg
 
 if TYPE_CHECKING:
-    from hwsim.search.study import Point, Study
+    from hwsim.search.points import Point
+    from hwsim.search.study import Study
 
 LABELS = {one.column: one.label for one in MEASURES} | {"bits_per_byte": "bits per byte", "sqnr_db": "SQNR, dB"}
 

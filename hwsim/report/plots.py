@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from hwsim.evaluation import Evaluation
-    from hwsim.search.study import Point, Study
+    from hwsim.search.points import Point
+    from hwsim.search.study import Study
 
 By = Literal["component", "layer", "level"]
 

@@ -21,7 +21,8 @@ from hwsim.report.words import short_name
 
 if TYPE_CHECKING:
     from hwsim.search import Answer
-    from hwsim.search.study import Point, Study
+    from hwsim.search.points import Point
+    from hwsim.search.study import Study
 
 CLOSE = 0.02
 """Part by which a metric may be worse than float32's and count as kept, in the question after the best price."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hwsim.search.study import Point
+    from hwsim.search.points import Point
 
 
 def short_name(point: Point) -> str:

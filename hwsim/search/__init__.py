@@ -8,10 +8,11 @@ from hwsim.search.difference import Difference, as_point, difference
 from hwsim.search.explorer import explore
 from hwsim.search.freezing import freeze
 from hwsim.search.pareto import front
+from hwsim.search.points import Point
 from hwsim.search.query import Answer, query
 from hwsim.search.shards import merge, work
 from hwsim.search.space import Design, DesignSpace, Parameter, load_space, space_from_dict
-from hwsim.search.study import Point, Study, clear_study, load_study
+from hwsim.search.study import Study, clear_study, load_study
 from hwsim.search.sweeping import sweep
 from hwsim.search.thinning import Alike, thinned
 

@@ -28,7 +28,7 @@ from hwsim.cost.quantity import total
 from hwsim.evaluation.objectives import MEASURES
 
 if TYPE_CHECKING:
-    from hwsim.search.study import Point
+    from hwsim.search.points import Point
 
 SURE = 0.95
 """How likely one design must be below another for the model to tell them apart."""

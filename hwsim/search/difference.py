@@ -15,7 +15,7 @@ from hwsim.search.comparison import compare, knobs
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
     from hwsim.evaluation import Evaluation
-    from hwsim.search.study import Point
+    from hwsim.search.points import Point
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def difference(one: Point, other: Point) -> Difference:
 
 def as_point(machine: Accelerator, priced: Evaluation | None = None) -> Point:
     """A machine as a design whose knobs are the leaves of its table; with measures where it was evaluated."""
-    from hwsim.search.study import Point
+    from hwsim.search.points import Point
 
     knobs = tuple((name, value) for name, value in leaves(machine.to_dict()) if name != "name")
     if priced is None:

@@ -30,8 +30,8 @@ except ImportError:
     raise MissingExtra("Gymnasium", install="pip install 'hwsim[gym]'", where="hwsim.search.environment") from None
 
 if TYPE_CHECKING:
+    from hwsim.search.points import Point
     from hwsim.search.space import DesignSpace, Value
-    from hwsim.search.study import Point
     from hwsim.trace import Trace
 
 NAME = "hwsim/DesignSpace-v0"

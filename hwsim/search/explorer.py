@@ -23,17 +23,10 @@ from hwsim.evaluation.objectives import measure
 from hwsim.jit import environment
 from hwsim.search.confirmation import confirm_front
 from hwsim.search.parts import whole_parts
+from hwsim.search.points import Point, PointLog
 from hwsim.search.polish import Key, polish
 from hwsim.search.space import Design, DesignSpace, Value, load_space
-from hwsim.search.study import (
-    MANIFEST,
-    Point,
-    PointLog,
-    Study,
-    clear_study,
-    read_manifest,
-    write_manifest,
-)
+from hwsim.search.study import MANIFEST, Study, clear_study, read_manifest, write_manifest
 from hwsim.search.workers import Pool, open_pool, sources
 from hwsim.storage import owned, seed_checked
 from hwsim.trace import Trace, load_trace

@@ -19,7 +19,8 @@ from hwsim.evaluation.objectives import MEASURES, Limit, limit
 from hwsim.search.comparison import LARGE, chances, uncertain
 
 if TYPE_CHECKING:
-    from hwsim.search.study import Point, Study
+    from hwsim.search.points import Point
+    from hwsim.search.study import Study
 
 Where = Mapping[str, Any] | Iterable[str]
 _CONDITION = re.compile(r"\s*(?P<name>[\w.-]+)\s*(?P<sign><=|>=|!=|=)\s*(?P<value>.+?)\s*")

@@ -20,7 +20,7 @@ from hwsim.search.pareto import front
 
 if TYPE_CHECKING:
     from hwsim.search.explorer import Explorer, Progress
-    from hwsim.search.study import Point
+    from hwsim.search.points import Point
 
 Key = tuple[tuple[str, Any], ...]
 

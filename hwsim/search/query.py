@@ -17,7 +17,8 @@ from hwsim.search.limits import Conditions, Where, column_of, conditions, goal_o
 
 if TYPE_CHECKING:
     from hwsim.evaluation.objectives import Limit
-    from hwsim.search.study import Point, Study
+    from hwsim.search.points import Point
+    from hwsim.search.study import Study
 
 NEAREST = 256
 """Designs, by rising distance, that are compared with the best one by chance."""

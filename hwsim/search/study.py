@@ -1,21 +1,17 @@
 """A study: every evaluated point, its file, and its front.
 
-``points.jsonl`` grows by one line a point and is the only thing a running study needs; every line carries its
-checksum, and a torn last one (the process was killed in it) is dropped. A finished study may keep it as
-``points.jsonl.gz``, a tenth of the size. Tables for people are written from it at the end: ``points.parquet``
-(``points.csv`` without pyarrow), ``pareto.csv``, ``manifest.json``, and ``gates.csv`` where the front was confirmed
-in gates.
+Its log (`hwsim.search.points`) is the only thing that a running study needs. Tables for people are written from it
+at the end: ``points.parquet`` (``points.csv`` without pyarrow), ``pareto.csv``, ``manifest.json``, and ``gates.csv``
+where the front was confirmed in gates.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib.util
 import itertools
 import os
-import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,6 +25,7 @@ from hwsim.notebook import heading, table
 from hwsim.search.confirmation import GATES, read_confirmed, to_confirm, write_confirmed
 from hwsim.search.pareto import front
 from hwsim.search.parts import clear_parts
+from hwsim.search.points import LOG, PACKED, Point, PointLog
 from hwsim.search.space import DesignSpace, Value, space_from_dict
 from hwsim.storage import (
     Either,
@@ -41,15 +38,12 @@ from hwsim.storage import (
     Text,
     Whole,
     checked,
-    format_line,
-    parse_line,
     read_bytes,
     seal,
     unseal,
     without_formulas,
     write_whole,
 )
-from hwsim.storage.lines import has_check
 from hwsim.trace import load_trace
 
 if TYPE_CHECKING:
@@ -58,33 +52,11 @@ if TYPE_CHECKING:
     from hwsim.search.query import Answer
     from hwsim.search.thinning import Alike
 
-LOG = "points.jsonl"
-PACKED = "points.jsonl.gz"
 MANIFEST = "manifest.json"
-LARGEST_LOG = 1 << 30
 SHOWN = 20
 """Designs that a notebook shows."""
 
 _VALUE = Either((Flag(), Whole(-(2**53)), Text(), Real()))
-_NUMBERS = Table(Real())
-_OR_NONE = Either((OneOf((None,)), Text(1 << 16)))
-_POINT = Record(
-    {
-        "number": Whole(), "point": Table(_VALUE), "model": _OR_NONE, "values": _NUMBERS, "violations": _NUMBERS,
-        "detail": Record(
-            {},
-            {
-                "numerics": Text(1 << 16), "array": Text(), "sqnr_db": _NUMBERS, "energy_pj": Table(Real(0.0)),
-                "area_um2": Table(Real(0.0)),
-                "causes": Record({"energy_pj": Table(_NUMBERS), "area_um2": Table(_NUMBERS)}),
-                "sources": Table(Text(1 << 16)),
-            },
-            open=True,
-        ),
-        "reason": _OR_NONE,
-    }
-)  # fmt: skip
-_NEVER_BELOW_ZERO = ("_uj", "_mm2", "_ms", "_mw", "_pj", "_ns", "_um2")
 _MANIFEST = Record(
     {
         "space": Text(), "objectives": Rows(Text(), 1), "goals": Table(OneOf(("min", "max"))),
@@ -99,110 +71,6 @@ _MANIFEST = Record(
     },
     open=True,
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One evaluated design.
-
-    `values` holds the objectives and limits by name with their unit (``energy_uj``), `detail` the breakdowns. A
-    failed point has no values and says why in `reason`; a complete one may still break a constraint
-    (`violations`: how far over its limit, relative).
-    """
-
-    number: int
-    point: tuple[tuple[str, Value], ...]
-    model: str | None
-    values: Mapping[str, float]
-    violations: Mapping[str, float] = field(default_factory=dict)
-    detail: Mapping[str, Any] = field(default_factory=dict)
-    reason: str | None = None
-
-    @property
-    def feasible(self) -> bool:
-        """Whether the point was evaluated and keeps every constraint."""
-        return self.reason is None and all(value <= 0 for value in self.violations.values())
-
-    def to_json(self) -> str:
-        """One line of the log."""
-        return format_line(
-            {
-                "number": self.number, "point": dict(self.point), "model": self.model, "values": dict(self.values),
-                "violations": dict(self.violations), "detail": dict(self.detail), "reason": self.reason,
-            }
-        ).decode()[:-1]  # fmt: skip
-
-    @classmethod
-    def from_json(cls, line: str, where: str = "points", needed: bool = True) -> Point:
-        """Read one line of the log; `needed` says whether it must have a checksum.
-
-        Raises:
-            TraceError: it is no point, or a bit of it changed.
-        """
-        what = "a line of a study's log"
-        entry = parse_line(line.encode(), where, TraceError, needed=needed, what=what)
-        record = checked(entry, _POINT, what, where, TraceError)
-        for name, value in record["values"].items():
-            if name.endswith(_NEVER_BELOW_ZERO) and value < 0:
-                raise TraceError(f"{name} of a point must not be below zero", got=value, where=where)
-        if (record["reason"] is None) != bool(record["values"]):
-            raise TraceError(
-                "a point must have values, or a reason why it has none", got=record["reason"], where=where
-            )
-        detail = record["detail"]
-        for name, parts in detail.get("causes", {}).items():
-            if set(parts) != set(detail.get(name, ())):
-                raise TraceError(f"every part of {name} must have its causes", got=sorted(parts), where=where)
-        return cls(**(record | {"point": tuple(record["point"].items())}))
-
-
-class PointLog:
-    """The append-only log of a study in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / LOG
-
-    def read(self) -> list[Point]:
-        """All whole lines; a torn last line is cut off the file. Without a log, those of the packed one."""
-        if not self.path.exists():
-            packed = self.path.with_name(PACKED)
-            return self._points(_unpacked(packed)) if os.path.lexists(packed) else []
-        text = read_bytes(self.path, "the log of points", TraceError)
-        whole = text.rfind(b"\n") + 1
-        if whole < len(text):
-            with contextlib.suppress(OSError):  # of somebody else, or on a disk that is read only
-                os.truncate(self.path, whole)
-        return self._points(text[:whole])
-
-    def _points(self, text: bytes) -> list[Point]:
-        points: list[Point] = []
-        numbers: set[int] = set()
-        designs: set[object] = set()
-        lines = text.split(b"\n")[:-1]
-        needed = any(map(has_check, lines))  # logs of earlier versions have none
-        for number, line in enumerate(lines, 1):
-            where = f"{self.path}:{number}"
-            point = Point.from_json(line.decode("utf-8", errors="replace"), where, needed)
-            if point.number in numbers or point.point in designs:
-                raise TraceError("a design must stand once in a study's log", got=point.number, where=where)
-            numbers.add(point.number)
-            designs.add(point.point)
-            points.append(point)
-        return points
-
-    def rewrite(self, points: Iterable[Point]) -> None:
-        """Put these points in the place of all."""
-        write_whole(self.path, "".join(f"{point.to_json()}\n" for point in points))
-
-    def append(self, point: Point) -> None:
-        """Add one point; on return it is with the operating system, so that a killed process does not lose it."""
-        try:
-            with self.path.open("ab", buffering=0) as log:
-                log.write(point.to_json().encode() + b"\n")
-        except OSError as error:
-            raise StorageError(
-                f"the log of points must be writable ({error.strerror})", where=str(self.path)
-            ) from None
 
 
 @dataclass(frozen=True)
@@ -388,18 +256,6 @@ class Study:
             write_manifest(folder, self.manifest)
         except OSError as error:
             raise StorageError(f"the study's folder must be writable ({error.strerror})", where=str(folder)) from None
-
-
-def _unpacked(path: Path) -> bytes:
-    data = read_bytes(path, "the packed log", TraceError)
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        text = unpacker.decompress(data, LARGEST_LOG)
-    except zlib.error as error:
-        raise TraceError(f"the packed log must be whole ({error})", where=str(path)) from None
-    if not unpacker.eof:
-        raise TraceError(f"the packed log must be whole, of at most {LARGEST_LOG} bytes", where=str(path))
-    return text
 
 
 def breakdown(point: Point, what: Literal["energy_pj", "area_um2"]) -> Breakdown:

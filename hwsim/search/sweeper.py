@@ -11,27 +11,27 @@ import json
 import math
 import sys
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.errors import HwsimError, LostWorkers
-from hwsim.evaluation import Evaluator, Metric
+from hwsim.evaluation import Evaluator
 from hwsim.evaluation.columns import Checked, ColumnPricer
 from hwsim.evaluation.machine_columns import CLOCK, MEMORY, OK, PLAN, Columns
 from hwsim.evaluation.measures import decide_elsewhere
-from hwsim.evaluation.objectives import MEASURES, measure
 from hwsim.evaluation.pricing import additions_by_place, decided, judge, plan_key
 from hwsim.search.explorer import Explorer, open_evaluators
 from hwsim.search.halves import Block, Half, Part, trials
+from hwsim.search.judging import Judge
 from hwsim.search.parts import PartWriter
+from hwsim.search.points import Point
 from hwsim.search.running import RunningFront
 from hwsim.search.space import DesignSpace, space_from_dict
-from hwsim.search.study import Point
 from hwsim.search.workers import Pool
 from hwsim.timing.planning import Decision, carry_out
 from hwsim.trace import load_trace
@@ -51,9 +51,6 @@ STATUS = {
     REFUSED: "no machine",
 }
 """What the column ``status`` of the parts says."""
-
-STORED = ("energy_uj", "area_mm2", "latency_ms", "dram_mbit")
-"""Columns of the parts beside the accuracy, the objectives and the limits."""
 
 AHEAD = 4
 """Blocks a worker whose plans are asked for before they are needed."""
@@ -133,6 +130,7 @@ class Sweeper:
 
     def __post_init__(self) -> None:
         self.goals = Explorer(self.space, self.evaluators).goals
+        self.judge = Judge(self.space, self.main.metric, self.goals)
         self.front = RunningFront(len(self.goals))
         self._known: dict[tuple[str, ...], Part] = {}
         self._decisions: dict[tuple[object, ...], Decision | HwsimError | Job] = {}
@@ -204,11 +202,12 @@ class Sweeper:
         """Take designs that a table holds as priced, and go on behind them.
 
         Args:
-            tables: parts of the table in the order of this sweep (`read_parts`), all columns or those of `judged_by`.
+            tables: parts of the table in the order of this sweep (`read_parts`): all columns, or ``number``,
+                ``status`` and those that its judge reads.
         """
         for table in tables:
             numbers, status = table["number"].to_numpy(), table["status"].to_numpy()
-            costs, kept = judged(self, table)
+            costs, kept = self.judge.judged(status, {name: table[name].to_numpy() for name in self.judge.read})
             self.front.add(costs[kept], numbers[kept])
             self.feasible += len(kept)
             for one, count in zip(*np.unique(status, return_counts=True), strict=True):
@@ -228,7 +227,7 @@ class Sweeper:
                 columns = self._columns(asked)
                 assert columns is not None
                 for place, number in enumerate(block.numbers + trial.first):
-                    self._values[int(number)] = _every_value(self.main.metric, columns, trial.accuracy, place)
+                    self._values[int(number)] = self.judge.every(columns, trial.accuracy, place)
 
     def point(self, number: int) -> Point:
         """A member of the front, without details."""
@@ -243,7 +242,9 @@ class Sweeper:
             "datapath": base.policy.default.datapath.name,
             "array": f"{array['rows']}×{array['cols']} {array.get('dataflow', base.array.dataflow.name)}",
         }
-        return Point(number, point, trial.half.model, self._values[number], self._over(self._values[number]), detail)
+        return Point(
+            number, point, trial.half.model, self._values[number], self.judge.over(self._values[number]), detail
+        )
 
     def plan(self, points: Iterable[Point]) -> None:
         """Let the pool plan designs whose details are wanted and whose decisions are not known here."""
@@ -370,18 +371,10 @@ class Sweeper:
         if columns is None:
             self._refuse(block, trial.half, trial.first)
             return
-        values = values_of(self.space, self.main.metric, columns, trial.accuracy)
+        values = self.judge.values(columns, trial.accuracy)
         for status, count in zip(*np.unique(columns.status, return_counts=True), strict=True):
             self.counts[int(status)] += int(count)
-        kept = columns.status == OK
-        for limit in self.space.constraints:
-            column = values[self.main.metric.name if limit.column == "accuracy" else limit.column]
-            kept = kept & (column >= (-np.inf if limit.least is None else limit.least))
-            kept = kept & (column <= (np.inf if limit.most is None else limit.most))
-        costs = np.stack(
-            [values[name] * (-1.0 if goal == "max" else 1.0) for name, goal in self.goals.items()], axis=1
-        )
-        kept = np.flatnonzero(kept & ~np.isnan(costs).any(axis=1))
+        costs, kept = self.judge.judged(columns.status, values)
         self.feasible += len(kept)
         numbers = block.numbers + trial.first
         self.front.add(costs[kept], numbers[kept])
@@ -389,7 +382,7 @@ class Sweeper:
         for place in fresh:
             number = int(numbers[place])
             if number not in self._values:
-                self._values[number] = _every_value(self.main.metric, columns, trial.accuracy, int(place))
+                self._values[number] = self.judge.every(columns, trial.accuracy, int(place))
         if len(self._values) > 4 * len(self.front.numbers) + 1024:
             members = set(self.front.numbers.tolist())
             self._values = {number: one for number, one in self._values.items() if number in members}
@@ -400,8 +393,7 @@ class Sweeper:
         count = len(block.numbers)
         self.counts[REFUSED] += count
         if self.writer is not None:
-            names = [*dict.fromkeys((self.main.metric.name, *STORED, *self.goals, *limited(self.space)))]
-            nothing = {name: np.full(count, np.nan) for name in names if name != "accuracy"}
+            nothing = {name: np.full(count, np.nan) for name in self.judge.kept}
             places = self._places(half, block.numbers)
             self.writer.append(block.numbers + first, places, np.full(count, REFUSED, np.int8), nothing)
 
@@ -411,12 +403,6 @@ class Sweeper:
             if knob.name in half.trial:
                 places[knob.name] = np.full(len(numbers), knob.values.index(half.trial[knob.name]), np.int16)
         return places
-
-    def _over(self, values: Mapping[str, float]) -> dict[str, float]:
-        return {
-            limit.column: limit.excess(values[self.main.metric.name if limit.column == "accuracy" else limit.column])
-            for limit in self.space.constraints
-        }
 
     def _trial_of(self, number: int) -> _Trial:
         return self._trials[self.firsts[bisect.bisect_right(self.firsts, number) - 1]]
@@ -434,31 +420,6 @@ def _opened(tables: str, traces: tuple[tuple[str, str], ...]) -> tuple[DesignSpa
     return space, open_evaluators(space, [load_trace(path) for path, _ in traces])
 
 
-def values_of(
-    space: DesignSpace, metric: Metric, columns: Columns, accuracy: float
-) -> dict[str, NDArray[np.float64]]:
-    """The accuracy, what is stored of every design, the objectives and the limits, by column."""
-    wanted = dict.fromkeys((*STORED, *(name for name in space.objectives if name != "accuracy"), *limited(space)))
-    count = len(columns.status)
-    values = {metric.name: np.where(columns.status == OK, accuracy, np.nan)}
-    for name in wanted:
-        if name != "accuracy":
-            one = measure(name)
-            found: Any = one.of(cast("Any", columns))
-            values[one.column] = np.where(columns.status == OK, found, np.full(count, np.nan))
-    return values
-
-
-def _every_value(metric: Metric, columns: Columns, accuracy: float, place: int) -> dict[str, float]:
-    row: Any = columns.row(place)
-    return {metric.name: accuracy} | {one.column: float(np.ravel(one.of(row))[0]) for one in MEASURES}
-
-
-def limited(space: DesignSpace) -> list[str]:
-    """Columns that the space's constraints bound."""
-    return [limit.column for limit in space.constraints]
-
-
 def _result(decision: Decision | HwsimError | Job) -> Decision:
     """A decision, or what its job gives.
 
@@ -471,23 +432,3 @@ def _result(decision: Decision | HwsimError | Job) -> Decision:
         return decision
     made: Decision = decision.result()
     return made
-
-
-def judged(sweeper: Sweeper, table: Any) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Costs of designs of a table, smaller is better, float64 ``[designs, objectives]``, and places of those that
-    have them and keep every limit."""
-    signs = np.array([-1.0 if goal == "max" else 1.0 for goal in sweeper.goals.values()])
-    costs = np.stack([table[name].to_numpy() for name in sweeper.goals], axis=1) * signs
-    kept = table["status"].to_numpy() == OK
-    for limit in sweeper.space.constraints:
-        column = table[sweeper.main.metric.name if limit.column == "accuracy" else limit.column].to_numpy()
-        kept = kept & (column >= (-np.inf if limit.least is None else limit.least))
-        kept = kept & (column <= (np.inf if limit.most is None else limit.most))
-    return costs, np.flatnonzero(kept & ~np.isnan(costs).any(axis=1))
-
-
-def judged_by(sweeper: Sweeper) -> list[str]:
-    """Columns of the table that `judged` reads."""
-    metric = sweeper.main.metric.name
-    limits = (metric if each == "accuracy" else each for each in limited(sweeper.space))
-    return [*dict.fromkeys(("number", "status", *sweeper.goals, *limits))]

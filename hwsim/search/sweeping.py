@@ -23,10 +23,11 @@ from hwsim.search.certificate import Certificate, fidelities
 from hwsim.search.coarsening import coarsened, kept_values
 from hwsim.search.explorer import Explorer, begun, listed, manifest_of, open_evaluators, prepare
 from hwsim.search.parts import PartWriter, read_parts
+from hwsim.search.points import Point, PointLog
 from hwsim.search.running import beaten
 from hwsim.search.space import DesignSpace, load_space
-from hwsim.search.study import Point, PointLog, Study
-from hwsim.search.sweeper import STATUS, Progress, Sweeper, judged, judged_by
+from hwsim.search.study import Study
+from hwsim.search.sweeper import STATUS, Progress, Sweeper
 from hwsim.search.workers import open_pool
 from hwsim.storage import owned
 from hwsim.trace import Trace, load_trace
@@ -107,7 +108,7 @@ def open_table(
     if not table:
         return
     sweeper.writer = PartWriter(folder, sweeper.space.parameters, keep=goes_on)
-    sweeper.restore(read_parts(folder, judged_by(sweeper)))
+    sweeper.restore(read_parts(folder, ["number", "status", *sweeper.judge.read]))
 
 
 def finish(sweeper: Sweeper, manifest: dict[str, Any], folder: Path | None, began: float) -> Study:
@@ -133,8 +134,9 @@ def certify(sweeper: Sweeper, folder: Path | None, whole: bool) -> Certificate:
     beat a member."""
     front, beaten_ones = sweeper.front, np.zeros(len(sweeper.front.numbers), np.bool_)
     if folder is not None:
-        for table in read_parts(folder, judged_by(sweeper)):
-            costs, kept = judged(sweeper, table)
+        for table in read_parts(folder, ["number", "status", *(names := sweeper.judge.read)]):
+            columns = {name: table[name].to_numpy() for name in names}
+            costs, kept = sweeper.judge.judged(table["status"].to_numpy(), columns)
             beaten_ones |= beaten(
                 front.costs, front.numbers, np.ascontiguousarray(costs[kept]), table["number"].to_numpy()[kept]
             )

@@ -21,7 +21,8 @@ from hwsim.search.comparison import SURE, chance_matrix, uncertain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hwsim.search.study import Point, Study
+    from hwsim.search.points import Point
+    from hwsim.search.study import Study
 
 EQUAL = 0.01
 """Part of a latency or an accuracy on which no choice hangs."""

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hwsim.search.study import Point, Study
+from hwsim.search.points import Point
+from hwsim.search.study import Study
 
 GOALS = {"bits_per_byte": "min", "energy_uj": "min", "area_mm2": "min", "latency_ms": "min"}
 ROOT = Path(__file__).resolve().parents[2]

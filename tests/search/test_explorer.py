@@ -14,7 +14,7 @@ import pytest
 import hwsim
 from hwsim.errors import ArgumentError, DesignError
 from hwsim.search import load_study
-from hwsim.search.study import LOG, Point
+from hwsim.search.points import LOG, Point
 
 SPACE = """
 name = "small"

@@ -11,8 +11,9 @@ from hwsim.errors import DesignError
 from hwsim.search import load_space
 from hwsim.search.explorer import Explorer
 from hwsim.search.pareto import front
+from hwsim.search.points import LOG, Point
 from hwsim.search.space import space_from_dict
-from hwsim.search.study import LOG, Point, Study
+from hwsim.search.study import Study
 
 from .test_explorer import SPACE, space  # noqa: F401 - a fixture
 

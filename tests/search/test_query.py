@@ -17,7 +17,8 @@ from hwsim.cost import Breakdown, Quantity, probability_less
 from hwsim.errors import ArgumentError, DesignError, UnknownName
 from hwsim.search.comparison import chance_matrix, chances, compare, flips, uncertain
 from hwsim.search.limits import likely_kept, why_no_front
-from hwsim.search.study import Point, Study
+from hwsim.search.points import Point
+from hwsim.search.study import Study
 
 EDGE = Path(__file__).resolve().parents[2] / "reports" / "edge-lm"
 GOALS = {"bits_per_byte": "min", "energy_uj": "min", "area_mm2": "min", "latency_ms": "min"}
