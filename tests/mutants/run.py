@@ -164,14 +164,21 @@ def main() -> None:
         trees: SimpleQueue[Path] = SimpleQueue()
         for job in range(chosen.jobs):
             trees.put(copied(Path(top) / str(job)))
-        tree = trees.get()
-        for compiled in (False, True):
-            chosen_ones = [fault for fault in planted if fault.file.startswith(COMPILED) == compiled]
-            tests = sorted({test for fault in chosen_ones for test in tests_of(fault.file)})
-            broken, test = failed(tree, tests, compiled) if tests else (False, "")
-            if broken:
-                raise SystemExit(f"a test fails without a fault: {test}")
-        trees.put(tree)
+        needed = sorted(
+            {(test, fault.file.startswith(COMPILED)) for fault in planted for test in tests_of(fault.file)}
+        )
+
+        def unharmed(asked: tuple[str, bool]) -> str:
+            tree = trees.get()
+            try:
+                broken, test = failed(tree, asked[:1], asked[1])
+            finally:
+                trees.put(tree)
+            return test or asked[0] if broken else ""
+
+        with ThreadPoolExecutor(chosen.jobs) as pool:
+            for broken in filter(None, pool.map(unharmed, needed)):
+                raise SystemExit(f"a test fails without a fault: {broken}")
 
         def one(fault: Fault) -> tuple[Fault, bool, str]:
             tree = trees.get()
