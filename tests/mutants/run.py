@@ -121,7 +121,8 @@ def tried(folder: Path, fault: Fault) -> tuple[bool, str]:
 def failed(folder: Path, tests: Iterable[str], compiled: bool) -> tuple[bool, str]:
     """Whether a test fails in the tree at `folder`, and which; with compiled kernels or without."""
     command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider", *tests]
-    environment = os.environ | {"PYTHONPATH": str(folder), "NUMBA_DISABLE_JIT": str(int(not compiled))}
+    above = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"PYTHONPATH": above, "NUMBA_DISABLE_JIT": str(int(not compiled))}
     try:
         run = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
