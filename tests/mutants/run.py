@@ -28,7 +28,17 @@ from faults import Fault
 
 FAULTS = (*faults.FAULTS, *faults_numerics.FAULTS, *faults_asking.FAULTS)
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("hwsim", "tests", "dse", "models", "traces", "reports/edge-lm", "pyproject.toml", "README.md")
+PARTS = (
+    "hwsim",
+    "tests",
+    "dse",
+    "models",
+    "traces",
+    "reports/edge-lm",
+    "reports/free_units.md",
+    "pyproject.toml",
+    "README.md",
+)
 BY_HAND = ("tests/evaluation/test_plans_by_hand.py",)
 PRICED = ("tests/evaluation/test_prices_by_hand.py", "tests/evaluation/test_energy_by_hand.py")
 RESULT = ("tests/evaluation/test_result_by_hand.py", "tests/evaluation/test_ledger.py")
