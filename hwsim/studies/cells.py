@@ -8,6 +8,7 @@ in no bit.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -70,8 +71,9 @@ def forget(folder: Path) -> None:
     (folder / LOG).unlink(missing_ok=True)
 
 
-def _measure(cell: Cell) -> dict[str, Any]:
-    return cell.measure()
+def _measure(cell: Cell) -> Any:
+    """What a cell measures, as it comes back from the log."""
+    return json.loads(json.dumps(cell.measure(), allow_nan=False))
 
 
 def _as_done(missing: list[int], started: Mapping[int, Any]) -> Iterator[int]:
