@@ -94,7 +94,7 @@ class Grid:
     others: tuple[str, ...]
 
 
-FULL = Grid(12, 512, (8, 64), tuple(FORMATS), (*SOFTMAX, *CACHES))
+FULL = Grid(8, 512, (8, 64), tuple(FORMATS), (*SOFTMAX, *CACHES))
 QUICK = Grid(2, 24, (1, 8), ("nvfp4",), ("exaq-2",))
 
 
