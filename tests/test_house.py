@@ -27,6 +27,8 @@ DOORS = {  # outside package -> the rooms it may enter
     "torch": {"nn", "verify"},
     "safetensors": {"nn", "trace"},
     "transformers": {"nn"},
+    "gguf": {"nn"},
+    "tokenizers": {"nn"},
     "optuna": {"search"},
     "gymnasium": {"search"},
     "pandas": {"cost", "search"},
