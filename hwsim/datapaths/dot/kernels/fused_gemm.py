@@ -163,8 +163,8 @@ def matmul(
                             c_bits[j] = np.float32(value).view(np.int32)
                     else:
                         for j in range(J):
-                            bits = np.float64(totals[j]).view(np.int64) & kept
-                            value = np.float32(np.int64(bits).view(np.float64)) * back[j]
+                            wide = np.float64(totals[j]).view(np.int64) & kept
+                            value = np.float32(np.int64(wide).view(np.float64)) * back[j]
                             c_bits[j] = np.float32(value).view(np.int32)
                     if marked:
                         for j in range(count):
