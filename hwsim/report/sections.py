@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwsim.evaluation.accuracy import PERFECT_DB
-from hwsim.evaluation.objectives import MEASURES
+from hwsim.evaluation.objectives import EVERY
 from hwsim.report import confirmed
 from hwsim.report.data import MOST_COMPARED, columns_of, parts_of, shown_designs
 from hwsim.report.figures import label
@@ -56,7 +56,7 @@ class Question:
 def questions(study: Study) -> list[Question]:
     """The best design in each objective, and the cheapest of those that keep the model's metric."""
     metric, goals = study.manifest["metric"], study.manifest["goals"]
-    superlative = {one.column: one.superlative for one in MEASURES} | {metric: "most accurate"}
+    superlative = {one.column: one.superlative for one in EVERY} | {metric: "most accurate"}
     order = [name for name in study.objectives if name != metric]
     if metric in study.objectives:
         order.append(metric)
@@ -74,7 +74,7 @@ def questions(study: Study) -> list[Question]:
 
 
 def _ask(study: Study, column: str, where: tuple[str, ...] = ()) -> Answer:
-    goals = {one.column: one.goal for one in MEASURES} | dict(study.manifest["goals"])
+    goals = {one.column: one.goal for one in EVERY} | dict(study.manifest["goals"])
     return study.query(maximize=column, where=where) if goals[column] == "max" else study.query(column, where)
 
 
