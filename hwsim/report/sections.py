@@ -107,6 +107,13 @@ def _anatomy(study: Study) -> Mapping[str, Any] | None:
     return {} if any(point.detail.get("traffic_bits") for point in study.pareto) else None
 
 
+def _links(study: Study) -> Mapping[str, Any] | None:
+    """What chips of the first designs of the front send each other in a step: name, times, seconds each, bits."""
+    sharing = [point for point in study.pareto if point.detail.get("links")][:MOST_COMPARED]
+    rows = [(short_name(point), *exchange) for point in sharing for exchange in point.detail["links"]]
+    return {"rows": rows} if rows else None
+
+
 def _gates(study: Study) -> Mapping[str, Any] | None:
     names = {point.number: short_name(point) for point in study.pareto}
     found = confirmed.section(study, names)
@@ -180,6 +187,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("designs", "The designs", _always),
     Section("breakdown", "Where energy and area go", _where_it_goes),
     Section("anatomy", "One design inside: layers, levels, traffic, time", _anatomy),
+    Section("links", "What chips send each other", _links),
     Section("precision", "Where the precision goes", _precision),
     Section("gates", "In gates", _gates),
     Section("checks", "How it was checked", _checks),
