@@ -327,8 +327,8 @@ def mixture(net: Network, one: Experts, width: int, step: Step, x: str, layer: s
     each = ceil(visits / touched)
     held, touched, sent = one.count // step.spread, ceil(touched / step.spread), x
     padded = touched * each
-    if step.spread > 1:  # what chips send each other, a row a visit
-        sent = net.vector(f"{layer}.dispatch", "copy", x, shape=(padded, width), elements=padded * width)
+    if step.spread > 1:  # what chips send each other, a row a visit, gathered by number
+        sent = net.vector(f"{layer}.dispatch", "embedding", x, shape=(padded, width), elements=padded * width)
     hidden = net.experts(f"{layer}.up", sent, 2 * one.hidden, held, touched, each)
     inner = activated(net, Feed(one.hidden), hidden, padded, layer)
     out = net.experts(f"{layer}.down", inner, width, held, touched, each)
