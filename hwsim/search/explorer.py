@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import hwsim
 from hwsim.errors import ArgumentError, HwsimError, LostWorkers
-from hwsim.evaluation import Evaluator, Memo, Metric, Synthesis
-from hwsim.evaluation.deployment import deploy
+from hwsim.evaluation import Evaluation, Evaluator, Memo, Metric, Synthesis
+from hwsim.evaluation.deployment import Deployed, deploy
 from hwsim.evaluation.objectives import measure
 from hwsim.jit import environment
 from hwsim.search.confirmation import confirm_front
@@ -74,7 +74,7 @@ class Explorer:
         evaluator = self.evaluators[design.model] if design.model else self.main
         try:
             made, whole = design.accelerator, design.deployment
-            result = evaluator(made) if whole is None else deploy(whole, made, evaluator)
+            result: Evaluation | Deployed = evaluator(made) if whole is None else deploy(whole, made, evaluator)
         except LostWorkers:
             raise
         except HwsimError as error:

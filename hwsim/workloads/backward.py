@@ -218,8 +218,8 @@ def _orthogonal(net: Network, layer: str, m: int, n: int) -> str:
 
         def product(rows: int, columns: int, inner: int, a: str, b: str, what: str, of: str = name) -> str:
             shape = GemmShape(layer, "matmul", "wgrad", 1, rows, columns, inner, "activation", 1)
-            whole = (net.part(one, net.elements(one)) for one in (a, b))
-            return net.product(shape, *whole, out=(rows, columns), name=f"{of}.{what}")
+            one, other = (net.part(each, net.elements(each)) for each in (a, b))
+            return net.product(shape, one, other, (rows, columns), f"{of}.{what}")
 
         gram = product(m, m, n, x, x, "gram")
         square = product(m, m, m, gram, gram, "square")
