@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import hwsim
 from hwsim.errors import ArgumentError, HwsimError, LostWorkers
-from hwsim.evaluation import Evaluator, Memo, Metric, Synthesis
+from hwsim.evaluation import Evaluation, Evaluator, Memo, Metric, Synthesis
+from hwsim.evaluation.deployment import Deployed, deploy
 from hwsim.evaluation.objectives import measure
 from hwsim.jit import environment
 from hwsim.search.confirmation import confirm_front
@@ -72,7 +73,8 @@ class Explorer:
         """Price one design; a design that breaks a rule is a recorded outcome, not a crash."""
         evaluator = self.evaluators[design.model] if design.model else self.main
         try:
-            result = evaluator(design.accelerator)
+            made, whole = design.accelerator, design.deployment
+            result: Evaluation | Deployed = evaluator(made) if whole is None else deploy(whole, made, evaluator)
         except LostWorkers:
             raise
         except HwsimError as error:
@@ -137,7 +139,8 @@ class Explorer:
                 wanted[design.model or self.main.trace.name].append(design.accelerator)
         for name, machines in wanted.items():
             self.evaluators[name].prepare((machine.policy for machine in machines), self.pool.submit)
-            self.evaluators[name].plan(machines, self.pool.submit)
+            if not self.space.deploys:
+                self.evaluators[name].plan(machines, self.pool.submit)
 
 
 def search(explorer: Explorer, trials: int, seed: int, progress: Progress) -> dict[Key, Point]:
@@ -208,7 +211,8 @@ def explore(
         workers: processes that measure accuracy side by side.
         dask: address of a Dask scheduler whose workers measure accuracy, in place of local processes.
         budget: most designs that polishing prices (`hwsim.search.polish`); the space's ``search.polish`` if None.
-        gates: also price the front by its own circuits (`confirm_front`); minutes of Yosys the first time.
+        gates: also price the front by its own circuits (`confirm_front`); minutes of Yosys the first time. Whole
+            models, whose operands nobody has, are not.
         force: also write into a folder that holds something else, and replace a study that is there.
         progress: called after every draw, and then after every design of the front that is priced in gates.
 
@@ -230,17 +234,18 @@ def explore(
         from hwsim.search.sweeping import sweep
 
         left, _ = space.without({one.name for one in given})
-        if plans_of(left, space.plans) <= space.plans:
+        if (left.size if space.deploys else plans_of(left, space.plans)) <= space.plans:
             study = sweep(
                 space, given, out, workers=workers, dask=dask, force=force, resume=resume, table=False,
                 progress=progress,
             )  # fmt: skip
-            if gates:
+            if gates and not space.deploys:
                 study = confirm_front(study, left, given, None, progress)
                 if out is not None:
                     study.write(Path(out))
             return study
     trials = trials or DRAWS
+    gates = gates and not space.deploys
     explorer, opened, manifest = begin(space, given, trials, seed, out, resume, force)
     space, memo, folder = explorer.space, explorer.main.memo, None if out is None else Path(out)
     with (
