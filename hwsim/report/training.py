@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hwsim.errors import ArgumentError
 from hwsim.report.style import INK, PALETTE, styled, to_svg
-from hwsim.storage import write_whole
+from hwsim.storage import Record, Rows, Table, Text, Whole, checked, parse_json, read_bytes, read_table, write_whole
 
 FIGURE, PAGE = "curves.svg", "training.md"
 FLOAT32 = "float32"
@@ -21,38 +20,51 @@ WINDOW = 0.02
 Curves = dict[str, dict[int, list[float]]]
 """recipe -> seed -> losses."""
 
+_RECIPE = Record({"version": Whole(1), "paper": Text(), "claims": Rows(Text())}, open=True)
+_MANIFEST = Record(
+    {"model": Text(), "steps": Whole(1), "seeds": Rows(Whole(), 1), "recipes": Table(_RECIPE)}, open=True
+)
+
 
 def draw(folder: str | Path) -> Path:
     """Write the page and the figure of the comparison in `folder`; returns the page.
 
     Raises:
-        ArgumentError: the folder holds no finished comparison.
+        ArgumentError: the folder holds no finished comparison, or a file is not what the comparison wrote.
     """
     where = Path(folder)
     if not (where / "losses.csv").is_file() or not (where / "manifest.json").is_file():
         raise ArgumentError("folder must hold a finished comparison of trainings", got=str(folder))
-    manifest = json.loads((where / "manifest.json").read_text(encoding="utf-8"))
-    curves = _read(where / "losses.csv")
-    last = _last(where / "summary.csv")
+    path = where / "manifest.json"
+    stored = parse_json(read_bytes(path, "manifest", ArgumentError), "manifest", str(path), ArgumentError)
+    manifest = checked(stored, _MANIFEST, "manifest of a comparison", str(path), ArgumentError)
+    curves: Curves = {}
+    for recipe, seed, loss in _numbers(where / "losses.csv", "loss"):
+        curves.setdefault(recipe, {}).setdefault(seed, []).append(loss)
+    last: dict[str, dict[int, float]] = {}
+    for recipe, seed, loss in _numbers(where / "summary.csv", "last_loss"):
+        last.setdefault(recipe, {})[seed] = loss
+    lengths = {len(losses) for seeds in curves.values() for losses in seeds.values()}
+    base = last.get(FLOAT32, {})
+    seeds = [set(found) for table in (curves, last) for found in table.values()]
+    if len(lengths) != 1 or FLOAT32 not in curves or any(found != set(base) for found in seeds):
+        raise ArgumentError("every recipe must have the seeds and steps of float32", where=str(where))
     write_whole(where / FIGURE, _figure(curves, last))
     write_whole(where / PAGE, _page(manifest, last))
     return where / PAGE
 
 
-def _read(path: Path) -> Curves:
-    curves: Curves = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            curves.setdefault(row["recipe"], {}).setdefault(int(row["seed"]), []).append(float(row["loss"]))
-    return curves
-
-
-def _last(path: Path) -> dict[str, dict[int, float]]:
-    found: dict[str, dict[int, float]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            found.setdefault(row["recipe"], {})[int(row["seed"])] = float(row["last_loss"])
-    return found
+def _numbers(path: Path, column: str) -> Iterator[tuple[str, int, float]]:
+    """Recipe, seed and a number of every row."""
+    columns = ("recipe", "seed", column)
+    for line, row in read_table(path, "table", ArgumentError, columns=columns):
+        try:
+            seed, number = int(row["seed"]), float(row[column])
+        except ValueError:
+            raise ArgumentError("must be numbers", got=row, where=f"{path}:{line}") from None
+        if not math.isfinite(number):
+            raise ArgumentError(f"{column} must be finite", got=number, where=f"{path}:{line}")
+        yield row["recipe"], seed, number
 
 
 def _smooth(losses: list[float]) -> tuple[list[int], list[float]]:

@@ -175,11 +175,14 @@ class Workers:
 def _end(executor: ProcessPoolExecutor) -> None:
     """End the workers of an executor at once, whatever they do."""
     processes = list((executor._processes or {}).values())
+    manager: Any = executor._executor_manager_thread
     executor.shutdown(wait=False, cancel_futures=True)
     for process in processes:
         process.kill()
     for process in processes:
         process.join(10)
+    if manager is not None:
+        manager.join(10)  # it closes a pipe that Python, at its end, would write to
 
 
 @contextmanager
