@@ -31,7 +31,7 @@ from hwsim.datapaths.dot.kernels.fused_steps import (
     largest_16,
     needs_care,
 )
-from hwsim.datapaths.dot.kernels.tiles import ROWS, J, give, leave, nearest_half, take
+from hwsim.datapaths.dot.kernels.tiles import ROWS, J, give, leave, nearest_half, take, wide
 from hwsim.datapaths.dot.kernels.words import Int
 from hwsim.jit import njit
 
@@ -116,6 +116,7 @@ def matmul(
     With `outside` > 0 a chain starts from zero every `outside` groups and its end is added to out, rounded to nearest
     even. a, b and their exponents are flat, as laid out by `fused_layout`.
     """
+    wide()
     rows, columns, groups = a_sig.shape[0], b_sig.shape[0], b_scale.shape[1]
     half, narrow = rounding == words.RNE_FP16, rounding == words.RZ_E8M13
     scaled = sa_exp.shape[1] == groups and sa_exp.shape[0] == rows
