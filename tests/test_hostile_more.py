@@ -29,27 +29,15 @@ CONFIG = {
     "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 256,
     "max_position_embeddings": 128, "tie_word_embeddings": False, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
 }  # fmt: skip
-UNIT = """
-[numerics]
-activation = "int8.channel"
-weight = "int8.channel"
-datapath = {{ file = "{file}:Truncated", bits = 8, dropped = 6, acc_bits = 24 }}
-[array]
-rows = 8
-cols = 8
-dataflow = "ws"
-[memory]
-activation_kib = 128
-weight_kib = 128
-output_kib = 64
-port_bits = 256
-output_bits = 16
-dram = "lpddr4"
-dram_gbyte_s = 12.8
-[technology]
-clock_ghz = 0.4
-node_nm = 45
-"""
+
+
+def machine_of(unit: Path) -> bytes:
+    """edge-int8 with a unit of a file in the place of its own."""
+    text = (ROOT / "dse" / "machines" / "edge-int8.toml").read_text()
+    own = f'datapath = {{ file = "{unit}:Truncated", bits = 8, dropped = 6, acc_bits = 24 }}\n'
+    made = "".join(own if line.startswith("datapath = ") else line for line in text.splitlines(keepends=True))
+    assert own in made
+    return made.encode()
 
 
 class More(Files):
@@ -144,7 +132,7 @@ class More(Files):
         whole = {
             "truncated.py": (ROOT / "docs" / "truncated.py").read_bytes(),
             "truncated.csv": (ROOT / "docs" / "truncated.csv").read_bytes(),
-            "unit.toml": UNIT.format(file=self.folder / "truncated.py").encode(),
+            "unit.toml": machine_of(self.folder / "truncated.py"),
         }
         which = rng.choice(("truncated.csv", "truncated.csv", "unit.toml", "unit.toml", "truncated.py"))
         for name, data in whole.items():
@@ -246,7 +234,7 @@ def files(tiny_trace, tmp_path_factory):
     more = More(folder, tiny_trace.path, folder / "study", folder / "swept", folder / "sharded")
     more.put("truncated.csv", (ROOT / "docs" / "truncated.csv").read_bytes())
     more.put("truncated.py", (ROOT / "docs" / "truncated.py").read_bytes())
-    unit = more.put("unit.toml", UNIT.format(file=folder / "truncated.py").encode())
+    unit = more.put("unit.toml", machine_of(folder / "truncated.py"))
     assert run("evaluate", tiny_trace.path, unit, "--energy", "pann") == 0
     return more
 
