@@ -272,7 +272,7 @@ def _cluster(address: str) -> Iterator[Pool]:
             f"a Dask scheduler must answer at the address ({type(error).__name__})", got=address, where="dask"
         ) from None
     for name in list(logging.root.manager.loggerDict):  # a lost connection is told once, and by us
-        if name.partition(".")[0] in ("distributed", "tornado"):
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     with client:
         own, others = sources(), _sources_of(client, address)
