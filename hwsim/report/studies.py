@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwsim.errors import ArgumentError
+from hwsim.errors import ArgumentError, HwsimError
 from hwsim.report.style import MUTED, PALETTE, colours, styled, to_svg
 from hwsim.storage import read_table, read_text, write_whole
 
@@ -34,7 +34,7 @@ def draw(folder: str | Path) -> Path:
     """Draw the figure of the study in `folder` into it, show it on the study's page, and return its path.
 
     Raises:
-        ArgumentError: the folder holds no study that has a figure.
+        ArgumentError: the folder holds no study that has a figure, or its tables are not what the study wrote.
     """
     where = Path(folder)
     known = [name for name, panels in _PANELS.items() if all((where / f"{t}.csv").is_file() for t, _ in panels)]
@@ -45,10 +45,17 @@ def draw(folder: str | Path) -> Path:
         import matplotlib.pyplot as plt
 
         figure, axes = plt.subplots(1, len(panels), figsize=(max(7.0, 5.2 * len(panels)), 3.6), squeeze=False)
-        for (table, panel), each in zip(panels, axes[0], strict=True):
-            panel(each, _read(where / f"{table}.csv"))
-        figure.tight_layout()
-        write_whole(where / FIGURE, to_svg(figure))
+        try:
+            for (table, panel), each in zip(panels, axes[0], strict=True):
+                panel(each, _read(where / f"{table}.csv"))
+            figure.tight_layout()
+            drawn = to_svg(figure)
+        except (LookupError, ValueError, ArithmeticError) as error:
+            if isinstance(error, HwsimError):
+                raise
+            rule = f"tables of a study must be what the study wrote ({type(error).__name__}: {error})"
+            raise ArgumentError(rule.replace("\n", " "), where=str(where)) from None
+        write_whole(where / FIGURE, drawn)
     page = where / "study.md"
     text = read_text(page, "page", ArgumentError)
     if FIGURE not in text:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -369,6 +370,7 @@ def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
         raise DesignError(
             f"parameters that others depend on must combine in at most {MOST_CONDITIONS} ways", got=ways, where=where
         )
+    _check_paths(parameters, options, where)
     for name, entry in options.items():
         _known_keys({name: entry}, tuple(by_name), f"{where}: options")
         _known_keys(entry, tuple(str(value) for value in by_name[name].values), f"{where}: options.{name}")
@@ -376,6 +378,9 @@ def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
     known = ("accuracy", *(one.name for one in EVERY))
     for objective in objectives:
         _known_keys({objective: None}, known, f"{where}: objectives")
+    for key, listed in (("objectives", objectives), ("models", tuple(table.get("models", ())))):
+        if len(set(listed)) < len(listed):
+            raise DesignError(f"{key} must be different", got=list(listed), where=f"{where}: {key}")
     for one in PHASE_MEASURES:
         if "phase" not in table and (one.name in objectives or one.column in table.get("constraints", {})):
             raise DesignError("a space without the table phase has no such measure", got=one.name, where=where)
@@ -404,6 +409,18 @@ def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
     space.design({parameter.name: parameter.values[0] for parameter in parameters})  # a misspelt path shows here
     _check_every_option(space)
     return space
+
+
+def _check_paths(parameters: tuple[Parameter, ...], options: Mapping[str, Any], where: str) -> None:
+    """No two knobs that exist at once set one path: the second would drop what the first chose, unseen."""
+    plain = [one for one in parameters if one.name not in options]
+    for one, other in itertools.combinations(plain, 2):
+        if one.sets == other.sets:
+            values = dict(one.when)
+            apart = any(name in values and not set(values[name]) & set(allowed) for name, allowed in other.when)
+            if not apart:
+                rule = f"only one parameter at a time may set {one.sets}"
+                raise DesignError(rule, got=[one.name, other.name], where=f"{where}: parameters.{other.name}")
 
 
 def _check_every_option(space: DesignSpace) -> None:
