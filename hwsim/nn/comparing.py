@@ -31,6 +31,7 @@ from hwsim.nn.capturing import weights_digest
 from hwsim.nn.emulation import Emulation, emulate
 from hwsim.nn.models import ModelFile
 from hwsim.nn.training import MOST_STEPS, Interruption, Training, interruptible, restore, save_state, train_steps
+from hwsim.notebook import with_bar
 from hwsim.storage import owned, parse_json, read_bytes, seed_checked, table_text, write_whole
 
 TURN = 10
@@ -107,6 +108,7 @@ def cost(last: dict[tuple[str, int], float], name: str) -> tuple[float, float]:
     return statistics.fmean(gaps), error
 
 
+@with_bar("training")
 def compare(
     model: str | Path,
     recipes: Sequence[str | Path | catalog.Recipe],
