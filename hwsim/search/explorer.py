@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +21,14 @@ from hwsim.errors import ArgumentError, HwsimError, LostWorkers
 from hwsim.evaluation import Evaluator, Memo, Metric, Synthesis
 from hwsim.evaluation.objectives import measure
 from hwsim.jit import environment
+from hwsim.notebook import with_bar
 from hwsim.search.confirmation import confirm_front
 from hwsim.search.parts import whole_parts
 from hwsim.search.points import Point, PointLog
 from hwsim.search.polish import Key, polish
 from hwsim.search.space import Design, DesignSpace, Value, load_space
 from hwsim.search.study import MANIFEST, Study, clear_study, read_manifest, write_manifest
+from hwsim.search.watching import Progress, Watch, watched
 from hwsim.search.workers import Pool, open_pool, sources
 from hwsim.storage import owned, seed_checked
 from hwsim.trace import Trace, load_trace
@@ -39,9 +41,6 @@ MOST_TRIALS = 10_000_000
 
 DRAWS = 500
 """Draws of a search that was not told how many."""
-
-Progress = Callable[[int, int, str], None]
-"""Called with (draws done, draws in all, what is under way)."""
 
 
 @dataclass
@@ -67,6 +66,10 @@ class Explorer:
         metric = self.main.metric
         records = [metric if name == "accuracy" else measure(name) for name in self.space.objectives]
         return {one.name if isinstance(one, Metric) else one.column: one.goal for one in records}
+
+    def found(self) -> tuple[Point, ...]:
+        """All points that are known at this moment, by number."""
+        return tuple(sorted(self.known.values(), key=lambda point: point.number))
 
     def evaluate(self, number: int, design: Design) -> Point:
         """Price one design; a design that breaks a rule is a recorded outcome, not a crash."""
@@ -175,6 +178,7 @@ def _drawn(value: Value | None) -> Value:
     return value
 
 
+@with_bar("exploring")
 def explore(
     space: str | Path | DesignSpace,
     trace: Trace | str | Path | Iterable[Trace | str | Path],
@@ -188,6 +192,7 @@ def explore(
     budget: int | None = None,
     force: bool = False,
     progress: Progress = lambda done, total, note: None,
+    watch: Watch | None = None,
 ) -> Study:
     """Search a design space on captured models: all of it where that is cheap, else NSGA-II draws, and then the front
     is polished knob by knob.
@@ -211,6 +216,7 @@ def explore(
         gates: also price the front by its own circuits (`confirm_front`); minutes of Yosys the first time.
         force: also write into a folder that holds something else, and replace a study that is there.
         progress: called after every draw, and then after every design of the front that is priced in gates.
+        watch: called now and then with the study so far (`hwsim.search.watching`), at most every second.
 
     Raises:
         ArgumentError: `out` holds a study and `resume` is false, or it is a study of something else, or no study, or
@@ -233,12 +239,13 @@ def explore(
         if plans_of(left, space.plans) <= space.plans:
             study = sweep(
                 space, given, out, workers=workers, dask=dask, force=force, resume=resume, table=False,
-                progress=progress,
+                progress=progress, watch=watch,
             )  # fmt: skip
             if gates:
-                study = confirm_front(study, left, given, None, progress)
-                if out is not None:
-                    study.write(Path(out))
+                with contextlib.nullcontext() if out is None else owned(out, "study", force=force):
+                    study = confirm_front(study, left, given, None, progress)
+                    if out is not None:
+                        study.write(Path(out))
             return study
     trials = trials or DRAWS
     explorer, opened, manifest = begin(space, given, trials, seed, out, resume, force)
@@ -248,8 +255,9 @@ def explore(
         open_pool(workers, dask) as explorer.pool,
         Synthesis() if gates else contextlib.nullcontext() as explorer.synthesis,
     ):
-        drawn = search(explorer, trials, seed, progress)
-        certificate, found = polish(explorer, drawn, space.polish if budget is None else budget, progress, trials)
+        told = watched(progress, lambda: Study(explorer.found(), manifest), *([watch] if watch else []))
+        drawn = search(explorer, trials, seed, told)
+        certificate, found = polish(explorer, drawn, space.polish if budget is None else budget, told, trials)
         points = sorted(found.values(), key=lambda point: point.number)
         facts = {"finished": True, "designs": len(points), "certificate": certificate.to_dict()}
         study = Study(tuple(points), manifest | facts)
@@ -287,7 +295,7 @@ def begin(
         folder = explorer.claim.enter_context(owned(out, "study", force=force, beside=("traces",)))
         prepare(folder, manifest, resume, force)
         explorer.log = PointLog(folder)
-        explorer.known = {point.point: point for point in explorer.log.read()}
+        explorer.known = {point.point: point for point in explorer.log.read(mend=True)}
     return explorer, opened, manifest
 
 
