@@ -15,8 +15,9 @@ import pytest
 import hwsim
 from hwsim.errors import TraceError
 from hwsim.report import follow_report, render
-from hwsim.search import load_study
+from hwsim.search import load_study, space_from_dict
 from hwsim.storage import is_held, owned
+from tests import samples
 from tests.test_processes import MODEL, SPACE
 
 SLOW = SPACE.replace("population = 6", "population = 2").replace("[8, 12, 16]", "[8, 10, 12, 14, 16, 18, 20]")
@@ -162,3 +163,15 @@ def test_the_open_page_reads_its_file_again_until_it_is_worked_on(study):
     text = render(study, 2.5)
     assert 'id="follow" class="quiet" aria-live="polite" data-every-s="2.5"' in text
     assert text.count('id="follow"') == 1
+
+
+def test_a_sweep_under_way_has_a_page_though_its_designs_have_no_details_yet(tiny_trace, tmp_path, monkeypatch):
+    monkeypatch.setenv("HWSIM_CACHE_DIR", str(tmp_path / "cache"))
+    seen = []
+    hwsim.sweep(space_from_dict(samples.SPACE, "here"), tiny_trace, watch=seen.append)
+    assert seen[0].pareto != ()
+    assert all("causes" not in point.detail for point in seen[0].points)
+    text = render(seen[0], 3.0)
+    assert "The study is not finished." in text
+    assert f"{len(seen[0].points)} different designs" in text
+    assert 'id="follow"' in text
