@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import math
 import platform
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -145,7 +146,9 @@ class Explorer:
 
 def search(explorer: Explorer, trials: int, seed: int, progress: Progress) -> dict[Key, Point]:
     """Draw `trials` designs with NSGA-II, evaluate each different one once; the points by their design."""
-    import optuna
+    with warnings.catch_warnings():  # in a notebook its tqdm misses ipywidgets, for bars that nobody asks it for
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import optuna
 
     drawn: dict[Key, Point] = {}
 
