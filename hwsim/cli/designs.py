@@ -256,13 +256,16 @@ def study(
     name: Annotated[str, typer.Argument(help="one of hwsim list studies", autocompletion=completion.studies)],
     out: Annotated[Path | None, typer.Option("--out", help="folder; reports/study-NAME without it")] = None,
     quick: Annotated[bool, typer.Option(help="a small grid, to see that it runs")] = False,
+    workers: Annotated[int, typer.Option(help="processes, of a study whose trainings are apart")] = 1,
     force: Force = False,
 ) -> None:
-    """Measure a published claim again, on circuits and real operands."""
+    """Measure a published claim again, on circuits and real operands; goes on where it was interrupted."""
     from hwsim.report.studies import draw
     from hwsim.studies import run as run_study
 
-    page = run_study(name, out or Path("reports") / f"study-{name}", quick=quick, force=force)
+    folder = out or Path("reports") / f"study-{name}"
+    with progress(f"study {name}") as advance:
+        page = run_study(name, folder, quick=quick, force=force, workers=workers, advance=advance)
     draw(page.parent)
     give({"page": page})
     typer.echo(str(page))

@@ -180,6 +180,30 @@ def _training_costs(axes: Axes, rows: Sequence[Row]) -> None:
     axes.legend(fontsize=8)
 
 
+def _training_cosines(axes: Axes, rows: Sequence[Row]) -> None:
+    """Cosine of the gradient over the steps, one line a recipe of the GPT."""
+    own = [row for row in rows if row["model"] == "gpt" and not row["recipe"].startswith("block")]
+    for name, colour in colours(list(dict.fromkeys(row["recipe"] for row in own))).items():
+        seen = [(int(row["step"]), float(row["cosine"])) for row in own if row["recipe"] == name]
+        axes.plot(*zip(*seen, strict=True), marker="o", markersize=3, color=colour, label=name)
+    axes.set(xlabel="step", ylabel="cosine to float32's gradient")
+    axes.set_title("Gradients of the GPT")
+    axes.legend(fontsize=7)
+
+
+def _pretrained_costs(axes: Axes, rows: Sequence[Row]) -> None:
+    """Cost of each arithmetic, dearest first, two standard errors."""
+    own = sorted((row for row in rows if row["cost"]), key=lambda row: -float(row["cost"]))
+    errors = [2 * float(row["standard error"]) for row in own]
+    axes.errorbar([float(row["cost"]) for row in own], range(len(own)), xerr=errors, fmt="o", markersize=4,
+                  color=PALETTE[0])  # fmt: skip
+    axes.set_yticks(range(len(own)), [row["arithmetic"] for row in own], fontsize=8)
+    axes.axvline(0, color=MUTED, linewidth=1)
+    axes.set(xlabel="bits per byte above float32")
+    axes.set_xscale("symlog", linthresh=0.01)
+    axes.set_title("SmolLM2-135M, two standard errors")
+
+
 def _agents(axes: Axes, rows: Sequence[Row]) -> None:
     """Runs of each kind of agent from the worst to the best, quartiles as a box, at every budget."""
     budgets = list(dict.fromkeys(row["budget"] for row in rows))
@@ -292,7 +316,8 @@ _PANELS: dict[str, tuple[tuple[str, Callable[[Any, Sequence[Row]], None]], ...]]
     "ternary_lut": tuple(("best", _area_over_tree(activation)) for activation in _BASELINES),
     "luq": (("claims", _luq_ratios),),
     "chips": (("summary", _chip_ratios),),
-    "fp4_training": (("costs", _training_costs),),
+    "fp4_training": (("costs", _training_costs), ("gradients", _training_cosines)),
+    "pretrained": (("arithmetics", _pretrained_costs),),
     "decode": (("decode", _decode_energy),),
     "muon": (("spectra", _muon_cosines), ("last", _muon_last)),
     "lottery": (("agents", _agents),),
