@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import hwsim
-from hwsim import notebook
+from hwsim import cli, notebook
 
 MODEL = """\
 import torch
@@ -95,7 +95,7 @@ def test_outside_of_a_notebook_nothing_is_shown():
 )
 def test_a_kernel_shows_one_bar_for_each_call_that_works(tmp_path):
     (tmp_path / "model.py").write_text(MODEL)
-    assert hwsim.cli.run(["new", "space", "space", "--out", str(tmp_path)]) == 0
+    assert cli.run(["new", "space", "space", "--out", str(tmp_path)]) == 0
     done = subprocess.run(
         [sys.executable, "-c", RUN, json.dumps(CELLS), str(tmp_path)],
         capture_output=True, text=True, check=False, env=_environment(),

@@ -11,6 +11,7 @@ import hwsim
 from hwsim import cache, cli
 from hwsim.arch import load_accelerator
 from hwsim.cli import pricing
+from hwsim.errors import DesignError
 from hwsim.evaluation import Evaluator
 from hwsim.jit import is_compiled, njit
 from hwsim.search import workers
@@ -69,7 +70,7 @@ def test_a_design_that_cannot_run_says_so_as_ever(tiny_trace, opened, monkeypatc
 
     machine = dataclasses.replace(load_accelerator("edge-int8"), clock_ghz=50.0)
     monkeypatch.setattr("hwsim.jit.is_compiled", lambda function: False)
-    with pytest.raises(hwsim.errors.DesignError, match="clock must be at most"):
+    with pytest.raises(DesignError, match="clock must be at most"):
         pricing.price(tiny_trace, machine, "replay", "trace")
     assert opened == [2]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import hwsim
+from hwsim import cli
 from hwsim.cli import terminal
 
 COMMAND = (
@@ -43,7 +44,7 @@ def test_plain_lines_tell_every_tenth_with_rate_and_time_left(monkeypatch, capsy
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert hwsim.cli.run(["new", "space", "mine_space"]) == 0
+    assert cli.run(["new", "space", "mine_space"]) == 0
     return tmp_path
 
 

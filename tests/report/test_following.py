@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import hwsim
+from hwsim import cache
 from hwsim.errors import TraceError
 from hwsim.report import follow_report, render
 from hwsim.search import load_study, space_from_dict
@@ -53,7 +54,7 @@ def gate():
 def _search(folder: Path) -> tuple[str, ...]:
     """A command that waits at `GATE` in its workers, with its model captured."""
     (folder / "cache").mkdir()
-    if kept := hwsim.cache.folder("jit"):
+    if kept := cache.folder("jit"):
         (folder / "cache" / "jit").symlink_to(kept.resolve())
     text = MODEL.format(folder=str(folder), act="gate()") + GATE.format(folder=str(folder))
     (folder / "model.py").write_text(text)
