@@ -51,9 +51,6 @@ PACKAGE = Path(__file__).parent
 
 MOST_THREADS = 4096
 
-CODE = ".nbc"
-"""How the names of files of machine code end."""
-
 
 @functools.cache
 def _imported(path: Path, package: Path, written_ns: int) -> set[Path]:
@@ -119,12 +116,6 @@ def _capability() -> str:
 def _cache_dir(path: Path) -> str | None:
     found = cache.folder("jit", source_hash(path)) if path.is_file() else None  # a text that was handed to exec
     return None if found is None else str(found)
-
-
-def is_compiled(function: Callable[..., Any]) -> bool:
-    """Whether the user's cache holds machine code of the module of a kernel, for its sources of today."""
-    where = _cache_dir(Path(function.__code__.co_filename))
-    return where is not None and any(Path(where).rglob(f"*{CODE}"))
 
 
 def _dumped(value: Any) -> bytes:

@@ -10,13 +10,14 @@ import typer
 from hwsim.cli import completion
 from hwsim.cli.app import Force, Machine, Out, Seed, Space, app
 from hwsim.cli.output import give
-from hwsim.cli.pricing import AccuracyKind, EnergyKind, price
 from hwsim.cli.serving import Chips, LinkName, Statistics, evaluate_model, show_phase
 from hwsim.cli.terminal import live, progress, show_evaluation, show_study
 
 if TYPE_CHECKING:
     from hwsim.search import Study
 
+AccuracyKind = Literal["replay", "rerun"]
+EnergyKind = Literal["pann", "trace", "gates"]
 TRACED_ROWS = 256
 """Rows of each operand that ``explore`` records when it captures a space's models itself."""
 
@@ -59,7 +60,9 @@ def evaluate(
             return
         result = found
     else:
-        result = price(hwsim.load_trace(trace), hwsim.load_accelerator(machine), accuracy, energy)
+        result = hwsim.evaluate(
+            hwsim.load_trace(trace), hwsim.load_accelerator(machine), accuracy=accuracy, energy=energy
+        )
     give({"values": result.values(), "detail": result.detail()})
     show_evaluation(result)
 

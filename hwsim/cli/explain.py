@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwsim.cli.app import Machine, app
+from hwsim.cli.designs import AccuracyKind, EnergyKind
 from hwsim.cli.output import give
-from hwsim.cli.pricing import AccuracyKind, EnergyKind
 from hwsim.cli.terminal import show_table
 
 if TYPE_CHECKING:

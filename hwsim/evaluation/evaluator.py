@@ -78,7 +78,6 @@ class Evaluator:
         self._forward = [record for record, gemm in enumerate(gemms) if gemm.phase == "forward"]
         self.shapes = [gemms[record] for record in self._forward]
         self._plans: dict[Accelerator, Plan] = {}
-        self._jobs: dict[Accelerator, Any] = {}
         self._operands = operands_of(trace)
         self._sources: str | None = None
         self._lost: dict[str, LostTask] = {}
@@ -121,7 +120,6 @@ class Evaluator:
         """Plan, energy and area, without any accuracy; raises as a whole evaluation does."""
         counted = self.counted(accelerator.policy, accelerator.array.dataflow.order)
         logic = areas(accelerator) if self.energy_kind == "gates" else None
-        self._collect(accelerator)
         return price(self.work, accelerator, counted, self.energy_kind, logic, self._plans.pop(accelerator, None))
 
     def counted(self, policy: Policy, order: Dataflow) -> dict[int, Counted]:
@@ -195,28 +193,17 @@ class Evaluator:
 
         A design that cannot run is left to whoever prices it, which then says why.
         """
-        machines = list(accelerators)
-        for machine in machines:
-            self.begin_plan(machine, submit)
-        for machine in machines:
-            self._collect(machine)
-
-    def begin_plan(self, machine: Accelerator, submit: Submit) -> None:
-        """Have one design planned elsewhere, while its operands are counted here: pricing it waits for the plan."""
-        additions = self.additions_by_record(machine.policy)
-        self._jobs[machine] = submit(measures.plan_elsewhere, self._operands, machine, additions)
-
-    def _collect(self, machine: Accelerator) -> None:
-        """Take the plan of a design that is under way elsewhere, if there is one."""
-        job = self._jobs.pop(machine, None)
-        if job is None:
-            return
-        try:
-            self._plans[machine] = job.result()
-        except LostWorkers:
-            raise
-        except HwsimError:
-            return
+        jobs = {}
+        for machine in accelerators:
+            additions = self.additions_by_record(machine.policy)
+            jobs[machine] = submit(measures.plan_elsewhere, self._operands, machine, additions)
+        for machine, job in jobs.items():
+            try:
+                self._plans[machine] = job.result()
+            except LostWorkers:
+                raise
+            except HwsimError:
+                continue
 
     def _get(self, step: Step[T]) -> T:
         """From the memo, or measured here, but not where it has ended workers already."""
