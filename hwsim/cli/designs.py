@@ -11,7 +11,7 @@ from hwsim.cli import completion
 from hwsim.cli.app import Force, Machine, Out, Seed, Space, app
 from hwsim.cli.output import give
 from hwsim.cli.serving import Chips, LinkName, Pipeline, Statistics, evaluate_model, show_phase
-from hwsim.cli.terminal import progress, show_evaluation, show_study
+from hwsim.cli.terminal import live, progress, show_evaluation, show_study
 
 if TYPE_CHECKING:
     from hwsim.search import Study
@@ -118,10 +118,10 @@ def explore(
     with owned(out, "study", force=force, beside=("traces",)):  # before the work that captures
         pass
     traces = trace or _traces_of(loaded.models, out, loaded.name, fresh=force)
-    with progress("exploring") as advance:
+    with live("exploring") as (advance, watch):
         study = hwsim.explore(
             loaded, traces, trials=trials, seed=seed, out=out, resume=resume, workers=workers, dask=dask,
-            gates=gates, budget=polish, force=force, progress=advance,
+            gates=gates, budget=polish, force=force, progress=advance, watch=watch,
         )  # fmt: skip
     if baseline:
         study = with_baselines(study, loaded, hwsim.load_trace(traces[0]), baseline)
@@ -162,10 +162,10 @@ def sweep(
     with owned(out, "study", force=force, beside=("traces",)):  # before the work that captures
         pass
     traces = trace or _traces_of(loaded.models, out, loaded.name, fresh=force)
-    with progress("sweeping") as advance:
+    with live("sweeping") as (advance, watch):
         study = hwsim.sweep(
             loaded, traces, out, points=points, workers=workers, dask=dask, force=force, resume=resume, table=table,
-            progress=advance,
+            progress=advance, watch=watch,
         )  # fmt: skip
     _show_sweep(study, out)
 
@@ -236,16 +236,24 @@ def _held(text: str) -> tuple[str, str]:
 def report(
     folder: Annotated[Path, typer.Argument(help="folder of a study, finished or not")],
     figures: Annotated[Path | None, typer.Option(help="folder for figures of a paper, SVG and PDF")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="write it anew while another process searches, until that has ended")
+    ] = False,
 ) -> None:
     """Write report.html of a study again."""
     import hwsim
+    from hwsim.report import follow_report
     from hwsim.search import load_study
     from hwsim.storage import owned
 
-    study = load_study(folder)
-    with owned(folder, "study"):
-        study.write(folder)
-    page = hwsim.write_report(study, folder)
+    page = folder / "report.html"
+    if watch:
+        study = follow_report(folder, _tell_written)
+    else:
+        study = load_study(folder)
+        with owned(folder, "study"):
+            study.write(folder)
+        hwsim.write_report(study, folder)
     give(_found(study, page))
     if figures is not None:
         from hwsim.report import write_figures
@@ -253,6 +261,10 @@ def report(
         for path in write_figures(study, figures):
             typer.echo(str(path))
     typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {page}")
+
+
+def _tell_written(study: Study, page: Path) -> None:
+    typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front so far: {page}", err=True)
 
 
 @app.command()

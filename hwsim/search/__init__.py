@@ -7,6 +7,7 @@ from hwsim.search.confirmation import confirm_front
 from hwsim.search.difference import Difference, as_point, difference
 from hwsim.search.explorer import explore
 from hwsim.search.freezing import freeze
+from hwsim.search.optuna_journal import write_journal
 from hwsim.search.pareto import front
 from hwsim.search.points import Point
 from hwsim.search.query import Answer, query
@@ -45,4 +46,5 @@ __all__ = [
     "thinned",
     "with_baselines",
     "work",
+    "write_journal",
 ]

@@ -20,10 +20,10 @@ from hwsim.evaluation import Confirmation, Memo, Synthesis, confirm
 from hwsim.storage import Digits, read_table, table_text, write_whole
 
 if TYPE_CHECKING:
-    from hwsim.search.explorer import Progress
     from hwsim.search.points import Point
     from hwsim.search.space import DesignSpace
     from hwsim.search.study import Study
+    from hwsim.search.watching import Progress
     from hwsim.trace import Trace
 
 GATES = "gates.csv"

@@ -11,7 +11,8 @@ from __future__ import annotations
 import contextlib
 import math
 import platform
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,12 +23,14 @@ from hwsim.evaluation import Evaluation, Evaluator, Memo, Metric, Synthesis
 from hwsim.evaluation.deployment import Deployed, deploy
 from hwsim.evaluation.objectives import measure
 from hwsim.jit import environment
+from hwsim.notebook import with_bar
 from hwsim.search.confirmation import confirm_front
 from hwsim.search.parts import whole_parts
 from hwsim.search.points import Point, PointLog
 from hwsim.search.polish import Key, polish
 from hwsim.search.space import Design, DesignSpace, Value, load_space
 from hwsim.search.study import MANIFEST, Study, clear_study, read_manifest, write_manifest
+from hwsim.search.watching import Progress, Watch, watched
 from hwsim.search.workers import Pool, open_pool, sources
 from hwsim.storage import owned, seed_checked
 from hwsim.trace import Trace, load_trace
@@ -40,9 +43,6 @@ MOST_TRIALS = 10_000_000
 
 DRAWS = 500
 """Draws of a search that was not told how many."""
-
-Progress = Callable[[int, int, str], None]
-"""Called with (draws done, draws in all, what is under way)."""
 
 
 @dataclass
@@ -68,6 +68,10 @@ class Explorer:
         metric = self.main.metric
         records = [metric if name == "accuracy" else measure(name) for name in self.space.objectives]
         return {one.name if isinstance(one, Metric) else one.column: one.goal for one in records}
+
+    def found(self) -> tuple[Point, ...]:
+        """All points that are known at this moment, by number."""
+        return tuple(sorted(self.known.values(), key=lambda point: point.number))
 
     def evaluate(self, number: int, design: Design) -> Point:
         """Price one design; a design that breaks a rule is a recorded outcome, not a crash."""
@@ -145,7 +149,9 @@ class Explorer:
 
 def search(explorer: Explorer, trials: int, seed: int, progress: Progress) -> dict[Key, Point]:
     """Draw `trials` designs with NSGA-II, evaluate each different one once; the points by their design."""
-    import optuna
+    with warnings.catch_warnings():  # in a notebook its tqdm misses ipywidgets, for bars that nobody asks it for
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import optuna
 
     drawn: dict[Key, Point] = {}
 
@@ -178,6 +184,7 @@ def _drawn(value: Value | None) -> Value:
     return value
 
 
+@with_bar("exploring")
 def explore(
     space: str | Path | DesignSpace,
     trace: Trace | str | Path | Iterable[Trace | str | Path],
@@ -191,6 +198,7 @@ def explore(
     budget: int | None = None,
     force: bool = False,
     progress: Progress = lambda done, total, note: None,
+    watch: Watch | None = None,
 ) -> Study:
     """Search a design space on captured models: all of it where that is cheap, else NSGA-II draws, and then the front
     is polished knob by knob.
@@ -215,6 +223,7 @@ def explore(
             models, whose operands nobody has, are not.
         force: also write into a folder that holds something else, and replace a study that is there.
         progress: called after every draw, and then after every design of the front that is priced in gates.
+        watch: called now and then with the study so far (`hwsim.search.watching`), at most every second.
 
     Raises:
         ArgumentError: `out` holds a study and `resume` is false, or it is a study of something else, or no study, or
@@ -237,12 +246,13 @@ def explore(
         if (left.size if space.deploys else plans_of(left, space.plans)) <= space.plans:
             study = sweep(
                 space, given, out, workers=workers, dask=dask, force=force, resume=resume, table=False,
-                progress=progress,
+                progress=progress, watch=watch,
             )  # fmt: skip
             if gates and not space.deploys:
-                study = confirm_front(study, left, given, None, progress)
-                if out is not None:
-                    study.write(Path(out))
+                with contextlib.nullcontext() if out is None else owned(out, "study", force=force):
+                    study = confirm_front(study, left, given, None, progress)
+                    if out is not None:
+                        study.write(Path(out))
             return study
     trials = trials or DRAWS
     gates = gates and not space.deploys
@@ -253,8 +263,9 @@ def explore(
         open_pool(workers, dask) as explorer.pool,
         Synthesis() if gates else contextlib.nullcontext() as explorer.synthesis,
     ):
-        drawn = search(explorer, trials, seed, progress)
-        certificate, found = polish(explorer, drawn, space.polish if budget is None else budget, progress, trials)
+        told = watched(progress, lambda: Study(explorer.found(), manifest), *([watch] if watch else []))
+        drawn = search(explorer, trials, seed, told)
+        certificate, found = polish(explorer, drawn, space.polish if budget is None else budget, told, trials)
         points = sorted(found.values(), key=lambda point: point.number)
         facts = {"finished": True, "designs": len(points), "certificate": certificate.to_dict()}
         study = Study(tuple(points), manifest | facts)
@@ -292,7 +303,7 @@ def begin(
         folder = explorer.claim.enter_context(owned(out, "study", force=force, beside=("traces",)))
         prepare(folder, manifest, resume, force)
         explorer.log = PointLog(folder)
-        explorer.known = {point.point: point for point in explorer.log.read()}
+        explorer.known = {point.point: point for point in explorer.log.read(mend=True)}
     return explorer, opened, manifest
 
 
