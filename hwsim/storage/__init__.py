@@ -5,7 +5,7 @@ or none, or a line with its checksum. Folders: each carries its kind and a lock.
 """
 
 from hwsim.storage.folders import KINDS, owned
-from hwsim.storage.lines import format_line, parse_line, seal, unseal
+from hwsim.storage.lines import format_line, line_body, parse_body, parse_line, seal, unseal
 from hwsim.storage.reading import parse_json, parse_toml, read_bytes, read_text, seed_checked
 from hwsim.storage.shapes import Either, Flag, OneOf, Real, Record, Rows, Shape, Table, Text, Whole, checked
 from hwsim.storage.tables import Digits, read_table, table_text, without_formulas
@@ -28,6 +28,8 @@ __all__ = [
     "format_line",
     "owned",
     "parse_json",
+    "line_body",
+    "parse_body",
     "parse_line",
     "parse_toml",
     "read_bytes",
