@@ -62,7 +62,7 @@ def play(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     sampler: BaseSampler = _kind(kind).make(**settings, seed=seed)
     study = optuna.create_study(sampler=sampler, directions=["minimize"] * costs.shape[1])
-    space = {name: _distribution(values) for name, values in knobs.items()}
+    space = {name: distribution(values) for name, values in knobs.items()}
     sizes = [len(values) for values in knobs.values()]
     tried: dict[int, None] = {}
     for _ in range(PATIENCE * budget):
@@ -78,8 +78,8 @@ def play(
     return list(tried)
 
 
-def _distribution(values: Sequence[Value]) -> BaseDistribution:
-    """Places of the values: ordered for numbers."""
+def distribution(values: Sequence[Value]) -> BaseDistribution:
+    """Places of a knob's values, ordered for numbers."""
     from optuna.distributions import CategoricalDistribution, IntDistribution
 
     if all(isinstance(value, int | float) for value in values):

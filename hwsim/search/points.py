@@ -81,9 +81,7 @@ class Detail(Mapping[str, Any]):
     @cached_property
     def _values(self) -> Mapping[str, Any]:
         what = "details in a study's log"
-        found = checked(
-            parse_json(self._text, what, self._where, TraceError), _DETAIL, what, self._where, TraceError
-        )
+        found = checked(parse_json(self._text, what, self._where, TraceError), _DETAIL, what, self._where, TraceError)
         return _whole(found, self._where)
 
     def __getitem__(self, name: str) -> Any:

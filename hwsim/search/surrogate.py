@@ -12,7 +12,6 @@ those of a histogram.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np

@@ -26,6 +26,7 @@ NAMES = {
     "fp4_training": "hwsim.studies.fp4_training",
     "lottery": "hwsim.studies.lottery",
     "market": "hwsim.studies.market",
+    "seeds": "hwsim.studies.seeds",
 }
 
 __all__ = ["NAMES", "run"]
