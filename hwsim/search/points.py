@@ -59,15 +59,15 @@ _BARE = {
 }  # fmt: skip
 _HEAD, _POINT = Record(_BARE), Record(_BARE | {"detail": _DETAIL})
 _BEGIN, _END = ',"detail":{', ',"reason":'
-"""What stands around the details in a line: a quotation mark inside of a text is escaped, so neither can be in one."""
+"""What stands around the details in a line; a quotation mark in a text is escaped, so neither can be in one."""
 _NEVER_BELOW_ZERO = ("_uj", "_mm2", "_ms", "_mw", "_pj", "_ns", "_um2")
 
 
 class Detail(Mapping[str, Any]):
     """Breakdowns and sources as a line of a log has them, read when the first of them is asked for.
 
-    They are nine tenths of a line, and a question to a study looks at few of them. The line's checksum has said before
-    that they are what was written; what is not well formed raises `TraceError` here.
+    They are nine tenths of a line, and a question to a study looks at few of them. The line's checksum has said
+    before that they are what was written; what is not well formed raises `TraceError` here.
     """
 
     def __init__(self, text: str, where: str) -> None:

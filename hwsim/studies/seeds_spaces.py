@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwsim.search.guided import canonical
 from hwsim.search.parts import INACTIVE, columns_of, read_parts
 from hwsim.search.space import DesignSpace, Value, load_space, space_from_dict
 from hwsim.search.sweeping import sweep
@@ -110,19 +111,7 @@ class Table:
 
     def canonical(self, places: Places) -> Places:
         """The design that a draw is: inactive knobs at 0."""
-        return canonical(self.space, places)
-
-
-def canonical(space: DesignSpace, places: Places) -> Places:
-    """Places of a draw's values with those of inactive knobs at 0."""
-    point: dict[str, Value] = {}
-    found = []
-    for knob, place in zip(space.parameters, places, strict=True):
-        active = knob.active(point)
-        if active:
-            point[knob.name] = knob.values[place]
-        found.append(place if active else 0)
-    return tuple(found)
+        return tuple(canonical(self.space, np.array([places])).tolist()[0])
 
 
 def restricted(of: str, kept: Mapping[str, Sequence[Value]]) -> DesignSpace:
