@@ -27,6 +27,9 @@ NUGGET = 1e-6
 MOST = 1024
 """Designs that are learned from: the latest ones."""
 
+FEW = 256
+"""Designs, evenly taken, that `theta` is chosen by."""
+
 
 @dataclass(frozen=True, slots=True)
 class Knobs:
@@ -72,22 +75,24 @@ class Surrogate:
         self._mean, spread = values.mean(axis=0), values.std(axis=0)
         self._spread = np.where(spread > 0, spread, 1.0)
         scaled = (values - self._mean) / self._spread
-        self.theta, self._inverse = max((self._likely(theta, scaled) for theta in THETAS), key=lambda one: one[0])[1:]
+        some = slice(None, None, -(-len(scaled) // FEW))
+        self.theta = max(THETAS, key=lambda theta: self._likelihood(theta, self._places[some], scaled[some]))
+        self._inverse = np.linalg.inv(self._kernel(self.theta, self._places))
         self._weights = self._inverse @ scaled
         own = np.diag(self._inverse)
         left_out, sigma = self._weights / own[:, None], 1 / np.sqrt(own)[:, None]
         self._scale = np.sqrt(np.mean((left_out / sigma) ** 2, axis=0)) * self._spread
         self.left_out, self.left_out_sigma = -left_out * self._spread, sigma * self._scale
 
-    def _likely(self, theta: float, scaled: Floats) -> tuple[float, float, Floats]:
-        """Logarithm of the likelihood of all measures together at the variances that suit them best."""
-        kernel = self.knobs.alike(self._places, self._places, theta)
-        kernel[np.diag_indices_from(kernel)] += NUGGET
-        inverse = np.linalg.inv(kernel)
-        variance = np.maximum((scaled * (inverse @ scaled)).mean(axis=0), 1e-12)
+    def _kernel(self, theta: float, places: Places) -> Floats:
+        return self.knobs.alike(places, places, theta) + NUGGET * np.eye(len(places))
+
+    def _likelihood(self, theta: float, places: Places, scaled: Floats) -> float:
+        """Logarithm of the likelihood of all measures together, at the variances that suit them best."""
+        kernel = self._kernel(theta, places)
+        variance = np.maximum((scaled * np.linalg.solve(kernel, scaled)).mean(axis=0), 1e-12)
         size, measures = scaled.shape
-        sure = -0.5 * (size * np.log(variance).sum() + measures * np.linalg.slogdet(kernel)[1])
-        return float(sure), theta, inverse
+        return float(-0.5 * (size * np.log(variance).sum() + measures * np.linalg.slogdet(kernel)[1]))
 
     def told(self, places: Places) -> tuple[Floats, Floats]:
         """Means and standard deviations of designs that were not priced, each float64 ``[designs, measures]``.
