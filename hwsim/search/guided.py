@@ -82,6 +82,8 @@ class Guide:
         self._seen: dict[bytes, int] = {}
         self._places: list[Places] = []
         self._costs: list[Floats | None] = []
+        self._weights: Floats | None = None
+        self._label_weights: Floats | None = None
 
     def tell(self, places: Sequence[int], costs: Sequence[float] | None) -> None:
         """A design was priced: costs, smaller is better, or None where it is none or breaks a limit."""
@@ -127,7 +129,9 @@ class Guide:
         candidates = self._candidates(rows[members], count)
         if not len(candidates):
             return candidates
-        means, sigmas = Surrogate(self.knobs, rows, scaled).told(candidates)
+        surrogate = Surrogate(self.knobs, rows, scaled, self._weights)
+        self._weights = surrogate.weights
+        means, sigmas = surrogate.told(candidates)
         hoped = np.round(means - HOPE * sigmas, DIGITS)
         gain = _gain(hoped, scaled[members]) - np.where(self._likely(candidates) < LIKELY, 1.0, 0.0)
         chosen: list[int] = []
@@ -158,7 +162,9 @@ class Guide:
         label = np.array([[0.0 if costs is None else 1.0] for costs in self._costs])
         if label.all():
             return np.ones(len(candidates))
-        mean, _ = Surrogate(self.knobs, np.array(self._places), label).told(candidates)
+        surrogate = Surrogate(self.knobs, np.array(self._places), label, self._label_weights)
+        self._label_weights = surrogate.weights
+        mean, _ = surrogate.told(candidates)
         return np.asarray(np.round(mean[:, 0], DIGITS))
 
 

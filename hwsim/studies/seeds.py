@@ -9,21 +9,17 @@ takes seconds a proposal, fewer designs; the table says how many.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
 
-from hwsim.search.contest import PATIENCE, distribution
+from hwsim.search.contest import tried_by, usual
 from hwsim.search.guided import Guide, canonical, knobs_of
 from hwsim.search.space import Value
 from hwsim.studies.page import Study, Table, percent
 from hwsim.studies.page import Value as Cell
 from hwsim.studies.seeds_spaces import QUICK_SPACES, SPACES, Places, known
 from hwsim.studies.seeds_spaces import Table as Known
-
-if TYPE_CHECKING:
-    from optuna.samplers import BaseSampler
 
 DEFAULT = "the default"
 BATCH = 32
@@ -113,7 +109,11 @@ def study(grid: Grid) -> Study:
 
 def play(search: str, seed: int, table: Known, budget: int) -> list[Places]:
     """Different designs in the order in which a search first tries them, at most `budget`."""
-    return _guided(seed, table, budget) if search == DEFAULT else _drawn(_SAMPLERS[search](seed), table, budget)
+    if search == DEFAULT:
+        return _guided(seed, table, budget)
+    knobs = {knob.name: knob.values for knob in table.space.parameters}
+    objectives = len(table.space.objectives)
+    return tried_by(usual(search, seed), knobs, objectives, budget, table.canonical, table.costs.__getitem__)
 
 
 def common(found: Sequence[set[Places]], table: Known) -> tuple[float, float]:
@@ -130,62 +130,6 @@ def _guided(seed: int, table: Known, budget: int) -> list[Places]:
             guide.tell(places, table.costs[places])
         tried += batch
     return tried
-
-
-def _drawn(sampler: BaseSampler, table: Known, budget: int) -> list[Places]:
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    run = optuna.create_study(sampler=sampler, directions=["minimize"] * len(table.space.objectives))
-    knobs = {knob.name: distribution(knob.values) for knob in table.space.parameters}
-    tried: dict[Places, None] = {}
-    for _ in range(PATIENCE * budget):
-        trial = run.ask(knobs)
-        places = table.canonical(tuple(trial.params[name] for name in knobs))
-        costs = table.costs[places]
-        if costs is None:
-            run.tell(trial, state=optuna.trial.TrialState.FAIL)
-        else:
-            run.tell(trial, list(costs))
-        tried.setdefault(places)
-        if len(tried) == budget:
-            break
-    return list(tried)
-
-
-def _random(seed: int) -> BaseSampler:
-    from optuna.samplers import RandomSampler
-
-    return RandomSampler(seed=seed)
-
-
-def _nsga2(seed: int) -> BaseSampler:
-    from optuna.samplers import NSGAIISampler
-
-    return NSGAIISampler(seed=seed)
-
-
-def _tpe(seed: int) -> BaseSampler:
-    from optuna.samplers import TPESampler
-
-    return TPESampler(multivariate=True, seed=seed)
-
-
-def _process(seed: int) -> BaseSampler:
-    from optuna.samplers import GPSampler
-
-    return GPSampler(seed=seed, deterministic_objective=True)
-
-
-def _market(seed: int) -> BaseSampler:
-    from hwsim.search.market import MarketSampler
-
-    return MarketSampler(seed=seed)
-
-
-_SAMPLERS: Mapping[str, Callable[[int], Any]] = {
-    "random": _random, "NSGA-II": _nsga2, "TPE": _tpe, "market": _market, "Gaussian process": _process,
-}  # fmt: skip
 
 
 def _findings(made: Table) -> tuple[str, ...]:

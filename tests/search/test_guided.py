@@ -107,17 +107,29 @@ def test_a_design_that_was_priced_is_told_as_it_is():
 
 
 def test_a_left_out_design_is_told_as_if_it_had_never_been_there():
-    """The closed form of leaving one out against doing so, at the same theta."""
+    """The closed form of leaving one out against doing so, at the same weights of knobs."""
     rng = np.random.default_rng(1)
     places = np.array(ALL)[rng.choice(len(ALL), 40, replace=False)]
     values = rng.standard_normal((40, 2)) + places[:, :1]
     whole = Surrogate(KNOBS, places, values)
-    kernel = KNOBS.alike(places, places, whole.theta) + 1e-6 * np.eye(40)
     scaled = (values - values.mean(axis=0)) / values.std(axis=0)
-    for out in (0, 17):
-        kept = np.arange(40) != out
-        told = kernel[out, kept] @ np.linalg.solve(kernel[np.ix_(kept, kept)], scaled[kept])
-        np.testing.assert_allclose(whole.left_out[out], (told - scaled[out]) * values.std(axis=0), rtol=1e-6)
+    for measure in range(2):
+        kernel = KNOBS.alike(places, places, whole.weights[measure]) + 1e-6 * np.eye(40)
+        for out in (0, 17):
+            kept = np.arange(40) != out
+            told = kernel[out, kept] @ np.linalg.solve(kernel[np.ix_(kept, kept)], scaled[kept, measure])
+            error = (told - scaled[out, measure]) * values[:, measure].std()
+            assert whole.left_out[out, measure] == pytest.approx(error, rel=1e-6)
+
+
+def test_a_knob_that_decides_nothing_weighs_least():
+    """The first measure asks the first knob alone, as an accuracy asks no array."""
+    rng = np.random.default_rng(3)
+    places = np.array(ALL)[rng.choice(len(ALL), 100, replace=False)]
+    values = np.stack([rng.standard_normal(6)[places[:, 0]], places[:, 1] * 1.0], axis=1)
+    weights = Surrogate(KNOBS, places, values).weights
+    assert weights[0, 0] > 1 > 0.1 > weights[0, 1:].max()
+    assert weights[1, 1] > 1 > 0.1 > weights[1, [0, 2, 3, 4]].max()
 
 
 def test_errors_are_of_the_size_that_is_told():
@@ -137,6 +149,6 @@ def test_errors_are_of_the_size_that_is_told():
 @pytest.mark.parametrize("ordered", [True, False])
 def test_the_kernel_of_one_knob(ordered):
     """1 for equal values; numbers half a list apart are half alike, names are not: (1 + 0.3 * likeness) / 1.3."""
-    alike = Knobs((3,), (ordered,)).alike(np.array([[0]]), np.array([[0], [1], [2]]), 0.3)
+    alike = Knobs((3,), (ordered,)).alike(np.array([[0]]), np.array([[0], [1], [2]]), np.array([0.3]))
     near = 1.15 if ordered else 1.0
     np.testing.assert_allclose(alike, [[1.0, near / 1.3, 1.0 / 1.3]])
