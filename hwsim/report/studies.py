@@ -231,6 +231,25 @@ def _agents(axes: Axes, rows: Sequence[Row]) -> None:
     axes.legend(fontsize=8, loc="lower right")
 
 
+def _searches(axes: Axes, rows: Sequence[Row]) -> None:
+    """Part of the hypervolume that each search misses on each space: the median of its seeds, and the worst."""
+    names = list(dict.fromkeys(row["search"] for row in rows))
+    spaces = list(dict.fromkeys(row["space"] for row in rows))
+    for shift, (space, colour) in enumerate(colours(spaces).items()):
+        for row in rows:
+            if row["space"] == space:
+                at = names.index(row["search"]) + 0.25 * (shift - (len(spaces) - 1) / 2)
+                median, worst = (max(1e-4, 1 - float(row[key])) for key in ("median", "worst"))
+                axes.plot([at, at], [median, worst], color=colour, linewidth=1)
+                axes.plot(at, median, "o", color=colour, markersize=5)
+        axes.plot([], [], "o", color=colour, label=space)
+    axes.axhline(0.01, color=MUTED, linewidth=1, linestyle=":")
+    axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
+    axes.set(ylabel="part of the hypervolume missed", yscale="log")
+    axes.set_title("What searches miss: median of seeds, and the worst")
+    axes.legend(fontsize=8)
+
+
 def _decode_energy(axes: Axes, rows: Sequence[Row]) -> None:
     """Energy a token over that of INT8 of the same model and batch, arithmetics in the order of the study."""
     own = [row for row in rows if row["sized by"] == "products"]
@@ -328,6 +347,7 @@ _PANELS: dict[str, tuple[tuple[str, Callable[[Any, Sequence[Row]], None]], ...]]
     "decode": (("decode", _decode_energy),),
     "muon": (("spectra", _muon_cosines), ("last", _muon_last)),
     "lottery": (("agents", _agents),),
+    "seeds": (("searches", _searches),),
 }
 """Study -> the panels of its figure, each with the table that it shows; a folder is the first one's whose tables it
 has."""

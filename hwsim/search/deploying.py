@@ -13,11 +13,12 @@ from pathlib import Path
 
 from hwsim.search.certificate import Certificate, fidelities
 from hwsim.search.coarsening import coarsened, kept_values
-from hwsim.search.explorer import Explorer, Progress, listed, manifest_of, open_evaluators, prepare
+from hwsim.search.explorer import Explorer, listed, manifest_of, open_evaluators, prepare
 from hwsim.search.points import Point, PointLog
 from hwsim.search.polish import front_of
 from hwsim.search.space import DesignSpace
 from hwsim.search.study import Study
+from hwsim.search.watching import Progress
 from hwsim.search.workers import open_pool
 from hwsim.storage import owned
 from hwsim.trace import Trace, load_trace

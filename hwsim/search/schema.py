@@ -61,7 +61,7 @@ def space_schema() -> dict[str, Any]:
 
 
 _SEARCH: Mapping[str, Any] = {
-    "population": {"description": "designs of a generation", "type": "integer", "minimum": 1, "default": 50},
+    "population": {"description": "designs asked for at a time", "type": "integer", "minimum": 1, "default": 50},
     "polish": {
         "description": "designs one knob away from the front, tried after the draws", "type": "integer", "minimum": 0,
         "default": 0,
