@@ -44,6 +44,7 @@ from hwsim.nn.training import (
     save_state,
     train_steps,
 )
+from hwsim.notebook import with_bar
 from hwsim.storage import owned, parse_json, read_bytes, seed_checked, table_text, write_whole
 
 TURN = 10
@@ -132,6 +133,7 @@ def cost(last: dict[tuple[str, int], float], name: str) -> tuple[float, float]:
     return statistics.fmean(gaps), error
 
 
+@with_bar("training")
 def compare(
     model: str | Path,
     recipes: Sequence[str | Path | catalog.Recipe],

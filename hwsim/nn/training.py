@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from hwsim.errors import ArgumentError, ModelError, Stopped, StorageError
 from hwsim.guard import held_back, is_stopping
 from hwsim.nn.models import ModelFile
+from hwsim.notebook import with_bar
 from hwsim.storage import read_bytes, seed_checked, write_whole
 
 MOST_STEPS = 10**9
@@ -67,6 +68,7 @@ class Trained:
     loss: float
 
 
+@with_bar("training")
 def train(
     model: str | Path,
     out: str | Path | None = None,

@@ -91,7 +91,8 @@ def test_noise_adds_up_over_calls_and_says_none_where_nothing_is_lost():
                                ("l", "fprop", "b"): None, ("l", "wgrad", "a"): None}  # fmt: skip
 
 
-def test_the_gradient_beside_is_the_one_of_float32_at_the_same_weights():
+@pytest.mark.parametrize("recipe", ["mxfp4", "nvidia-nvfp4", RECIPE], ids=["scheme", "recipe", "by hand"])
+def test_the_gradient_beside_is_the_one_of_float32_at_the_same_weights(recipe):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(32, 32, bias=False), nn.Linear(32, 16, bias=False))
     twin, x, target = copy.deepcopy(model), torch.randn(16, 32), torch.randn(16, 16)
@@ -107,9 +108,11 @@ def test_the_gradient_beside_is_the_one_of_float32_at_the_same_weights():
     with torch.no_grad():
         for parameter in twin.parameters():
             parameter.zero_()  # it takes the model's
-    with emulate(model, "mxfp4", seed=1):
+    with emulate(model, recipe, seed=1) as handle:
         loss(model).backward()
+        asked = handle.coverage().asked
         ratio, cosine = gradient_beside(model, twin, lambda: loss(twin).backward())
+    assert handle.coverage().asked == asked
     q, g = flat(model), flat(exact)
     assert not np.array_equal(q, g)
     assert np.array_equal(flat(twin), g)

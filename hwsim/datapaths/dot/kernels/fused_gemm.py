@@ -35,7 +35,7 @@ from hwsim.datapaths.dot.kernels.fused_steps import (
     largest_16,
     needs_care,
 )
-from hwsim.datapaths.dot.kernels.tiles import ROWS, J, give, leave, nearest_half, take
+from hwsim.datapaths.dot.kernels.tiles import ROWS, J, give, leave, nearest_half, take, wide
 from hwsim.datapaths.dot.kernels.words import Bool, Cut, Int, Split
 from hwsim.jit import njit
 
@@ -92,6 +92,7 @@ def matmul(
     With ``cut.outside`` > 0 a chain starts from zero every so many elements and its end is added to out, rounded to
     nearest even. a, b and their exponents are flat, as laid out by `fused_layout`.
     """
+    wide()
     group, width, fraction, e_zero, rounding = cut.group, cut.width, cut.fraction, cut.e_zero, cut.rounding
     outside, term = cut.outside // cut.group, cut.term
     rows, columns, groups = operands.a_sig.shape[0], operands.b_sig.shape[0], b_kind.shape[1]
@@ -163,8 +164,8 @@ def matmul(
                             c_bits[j] = np.float32(value).view(np.int32)
                     else:
                         for j in range(J):
-                            wide = np.float64(totals[j]).view(np.int64) & kept
-                            value = np.float32(np.int64(wide).view(np.float64)) * back[j]
+                            cropped = np.float64(totals[j]).view(np.int64) & kept
+                            value = np.float32(np.int64(cropped).view(np.float64)) * back[j]
                             c_bits[j] = np.float32(value).view(np.int32)
                     if marked:
                         for j in range(count):
