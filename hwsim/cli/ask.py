@@ -14,7 +14,7 @@ from hwsim.cli.terminal import show_table
 
 if TYPE_CHECKING:
     from hwsim.search import Answer, Comparison, Point
-    from hwsim.search.difference import Measured
+    from hwsim.search.differences import Measured
     from hwsim.trace import Trace
 
 SIGMAS = 2.0

@@ -10,7 +10,7 @@ import typer
 from hwsim.cli import completion
 from hwsim.cli.app import Force, Machine, Out, Seed, Space, app
 from hwsim.cli.output import give
-from hwsim.cli.serving import Chips, LinkName, Statistics, evaluate_model, show_phase
+from hwsim.cli.serving import Chips, LinkName, Pipeline, Statistics, evaluate_model, show_phase
 from hwsim.cli.terminal import live, progress, show_evaluation, show_study
 
 if TYPE_CHECKING:
@@ -41,20 +41,33 @@ def evaluate(
             help="pann: formulas from widths; trace: bits that toggle on the operands; gates: every gate, needs Yosys"
         ),
     ] = "trace",
-    phase: Annotated[Literal["prefill", "decode"], typer.Option(help="of a model of the catalogue")] = "decode",
+    phase: Annotated[
+        Literal["prefill", "decode", "training"], typer.Option(help="of a model of the catalogue")
+    ] = "decode",
     batch: Annotated[int, typer.Option(help="sequences, or images, of a model of the catalogue")] = 1,
     context: Annotated[int, typer.Option(help="tokens of each sequence after the step")] = 1024,
     chips: Chips = 1,
+    pipeline: Pipeline = 1,
+    data: Annotated[int, typer.Option(help="copies of the model, each with its part of the batch")] = 1,
+    expert: Annotated[int, typer.Option(help="chips that share the experts, each with its part of the batch")] = 1,
+    context_parallel: Annotated[int, typer.Option(help="chips that share each sequence")] = 1,
+    microbatches: Annotated[int, typer.Option(help="parts of a batch that follow each other in a pipeline")] = 1,
     link: LinkName = "nvlink3",
+    optimizer: Annotated[Literal["adamw", "muon"], typer.Option(help="of training")] = "adamw",
+    saving: Annotated[
+        Literal["all", "fused", "inputs"],
+        typer.Option(help="what training keeps: all, all but scores, or inputs of blocks alone (checkpointing)"),
+    ] = "fused",
     statistics: Statistics = None,
 ) -> None:
     """Price one machine on one trace, or on a whole model: each number with its source."""
     import hwsim
     from hwsim.evaluation import Phased
-    from hwsim.workloads import names
+    from hwsim.workloads import Parallel, names
 
     if trace in names() or trace.endswith((".toml", ".json")):
-        found = evaluate_model(trace, machine, phase, batch, context, chips, link, statistics)
+        shared = Parallel.on(chips, pipeline, data, expert, context_parallel, microbatches)
+        found = evaluate_model(trace, machine, phase, batch, context, shared, link, statistics, optimizer, saving)
         if isinstance(found, Phased):
             show_phase(found)
             return

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hwsim.errors import HwsimError
-from hwsim.evaluation.evaluator import Evaluator
-from hwsim.evaluation.synthesis import Synthesis
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
     from hwsim.cost import Breakdown
+    from hwsim.evaluation.evaluator import Evaluator
     from hwsim.evaluation.memo import Memo
+    from hwsim.evaluation.synthesis import Synthesis
     from hwsim.trace import Trace
 
 
@@ -80,6 +80,8 @@ def confirm(
         synthesis: one that is under way already.
     """
     from hwsim import cost
+    from hwsim.evaluation.evaluator import Evaluator
+    from hwsim.evaluation.synthesis import Synthesis
 
     designs = list(designs)
     progress(0, len(designs), "synthesis")

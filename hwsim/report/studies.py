@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwsim.errors import ArgumentError
+from hwsim.errors import ArgumentError, HwsimError
 from hwsim.report.style import MUTED, PALETTE, colours, styled, to_svg
 from hwsim.storage import read_table, read_text, write_whole
 
@@ -34,7 +34,7 @@ def draw(folder: str | Path) -> Path:
     """Draw the figure of the study in `folder` into it, show it on the study's page, and return its path.
 
     Raises:
-        ArgumentError: the folder holds no study that has a figure.
+        ArgumentError: the folder holds no study that has a figure, or its tables are not what the study wrote.
     """
     where = Path(folder)
     known = [name for name, panels in _PANELS.items() if all((where / f"{t}.csv").is_file() for t, _ in panels)]
@@ -45,10 +45,17 @@ def draw(folder: str | Path) -> Path:
         import matplotlib.pyplot as plt
 
         figure, axes = plt.subplots(1, len(panels), figsize=(max(7.0, 5.2 * len(panels)), 3.6), squeeze=False)
-        for (table, panel), each in zip(panels, axes[0], strict=True):
-            panel(each, _read(where / f"{table}.csv"))
-        figure.tight_layout()
-        write_whole(where / FIGURE, to_svg(figure))
+        try:
+            for (table, panel), each in zip(panels, axes[0], strict=True):
+                panel(each, _read(where / f"{table}.csv"))
+            figure.tight_layout()
+            drawn = to_svg(figure)
+        except (LookupError, ValueError, ArithmeticError) as error:
+            if isinstance(error, HwsimError):
+                raise
+            rule = f"tables of a study must be what the study wrote ({type(error).__name__}: {error})"
+            raise ArgumentError(rule.replace("\n", " "), where=str(where)) from None
+        write_whole(where / FIGURE, drawn)
     page = where / "study.md"
     text = read_text(page, "page", ArgumentError)
     if FIGURE not in text:
@@ -224,6 +231,25 @@ def _agents(axes: Axes, rows: Sequence[Row]) -> None:
     axes.legend(fontsize=8, loc="lower right")
 
 
+def _searches(axes: Axes, rows: Sequence[Row]) -> None:
+    """Part of the hypervolume that each search misses on each space: the median of its seeds, and the worst."""
+    names = list(dict.fromkeys(row["search"] for row in rows))
+    spaces = list(dict.fromkeys(row["space"] for row in rows))
+    for shift, (space, colour) in enumerate(colours(spaces).items()):
+        for row in rows:
+            if row["space"] == space:
+                at = names.index(row["search"]) + 0.25 * (shift - (len(spaces) - 1) / 2)
+                median, worst = (max(1e-4, 1 - float(row[key])) for key in ("median", "worst"))
+                axes.plot([at, at], [median, worst], color=colour, linewidth=1)
+                axes.plot(at, median, "o", color=colour, markersize=5)
+        axes.plot([], [], "o", color=colour, label=space)
+    axes.axhline(0.01, color=MUTED, linewidth=1, linestyle=":")
+    axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
+    axes.set(ylabel="part of the hypervolume missed", yscale="log")
+    axes.set_title("What searches miss: median of seeds, and the worst")
+    axes.legend(fontsize=8)
+
+
 def _decode_energy(axes: Axes, rows: Sequence[Row]) -> None:
     """Energy a token over that of INT8 of the same model and batch, arithmetics in the order of the study."""
     own = [row for row in rows if row["sized by"] == "products"]
@@ -321,6 +347,7 @@ _PANELS: dict[str, tuple[tuple[str, Callable[[Any, Sequence[Row]], None]], ...]]
     "decode": (("decode", _decode_energy),),
     "muon": (("spectra", _muon_cosines), ("last", _muon_last)),
     "lottery": (("agents", _agents),),
+    "seeds": (("searches", _searches),),
 }
 """Study -> the panels of its figure, each with the table that it shows; a folder is the first one's whose tables it
 has."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import statistics
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from hwsim.errors import ArgumentError
 from hwsim.report.style import INK, PALETTE, styled, to_svg
-from hwsim.storage import write_whole
+from hwsim.storage import Record, Rows, Table, Text, Whole, checked, parse_json, read_bytes, read_table, write_whole
 
 FIGURE, PAGE = "curves.svg", "training.md"
 FLOAT32 = "float32"
@@ -21,31 +20,59 @@ WINDOW = 0.02
 Curves = dict[str, dict[int, list[float]]]
 """recipe -> seed -> losses."""
 
+_RECIPE = Record({"version": Whole(1), "paper": Text(), "claims": Rows(Text())}, open=True)
+_MANIFEST = Record(
+    {"model": Text(), "steps": Whole(1), "seeds": Rows(Whole(), 1), "recipes": Table(_RECIPE)}, open=True
+)
+
 
 def draw(folder: str | Path) -> Path:
     """Write the page and the figure of the comparison in `folder`; returns the page.
 
     Raises:
-        ArgumentError: the folder holds no finished comparison.
+        ArgumentError: the folder holds no finished comparison, or a file is not what the comparison wrote.
     """
     where = Path(folder)
     if not (where / "losses.csv").is_file() or not (where / "manifest.json").is_file():
         raise ArgumentError("folder must hold a finished comparison of trainings", got=str(folder))
-    manifest = json.loads((where / "manifest.json").read_text(encoding="utf-8"))
-    curves = _read(where / "losses.csv")
-    last = _last(where / "summary.csv")
+    path = where / "manifest.json"
+    stored = parse_json(read_bytes(path, "manifest", ArgumentError), "manifest", str(path), ArgumentError)
+    manifest = checked(stored, _MANIFEST, "manifest of a comparison", str(path), ArgumentError)
+    curves: Curves = {}
+    for recipe, seed, loss in _numbers(where / "losses.csv", "loss"):
+        curves.setdefault(recipe, {}).setdefault(seed, []).append(loss)
+    last: dict[str, dict[int, float]] = {}
+    for recipe, seed, loss in _numbers(where / "summary.csv", "last_loss"):
+        last.setdefault(recipe, {})[seed] = loss
+    lengths = {len(losses) for seeds in curves.values() for losses in seeds.values()}
+    seeds = [set(found) for table in (curves, last) for found in table.values()]
+    if len(lengths) != 1 or FLOAT32 not in curves or any(found != set(last.get(FLOAT32, {})) for found in seeds):
+        raise ArgumentError("every recipe must have the seeds and steps of float32", where=str(where))
     gradients, sqnr = (_rows(where / f"{name}.csv") for name in ("gradients", "sqnr"))
-    write_whole(where / FIGURE, _figure(curves, last, _cosines(gradients)))
-    write_whole(where / PAGE, _page(manifest, last, gradients, sqnr))
+    try:
+        figure, page = _figure(curves, last, _cosines(gradients)), _page(manifest, last, gradients, sqnr)
+    except (LookupError, ValueError, ArithmeticError) as error:
+        rule = f"tables of a comparison must be what it wrote ({type(error).__name__}: {error})"
+        raise ArgumentError(rule, where=str(where)) from None
+    write_whole(where / FIGURE, figure)
+    write_whole(where / PAGE, page)
     return where / PAGE
+
+
+def _numbers(path: Path, column: str) -> Iterator[tuple[str, int, float]]:
+    """Recipe, seed and a number of every row."""
+    columns = ("recipe", "seed", column)
+    for line, row in read_table(path, "table", ArgumentError, columns=columns):
+        try:
+            seed, number = int(row["seed"]), float(row[column])
+        except ValueError:
+            raise ArgumentError("must be numbers", got=row, where=f"{path}:{line}") from None
+        yield row["recipe"], seed, number
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
     """Rows of a table, none where there is none."""
-    if not path.is_file():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return [row for _, row in read_table(path, "table", ArgumentError)] if path.is_file() else []
 
 
 def _cosines(rows: list[dict[str, str]]) -> dict[str, dict[int, float]]:
@@ -54,22 +81,6 @@ def _cosines(rows: list[dict[str, str]]) -> dict[str, dict[int, float]]:
     for row in rows:
         found.setdefault(row["recipe"], {}).setdefault(int(row["step"]), []).append(float(row["cosine"]))
     return {name: {step: statistics.fmean(values) for step, values in steps.items()} for name, steps in found.items()}
-
-
-def _read(path: Path) -> Curves:
-    curves: Curves = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            curves.setdefault(row["recipe"], {}).setdefault(int(row["seed"]), []).append(float(row["loss"]))
-    return curves
-
-
-def _last(path: Path) -> dict[str, dict[int, float]]:
-    found: dict[str, dict[int, float]] = {}
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            found.setdefault(row["recipe"], {})[int(row["seed"])] = float(row["last_loss"])
-    return found
 
 
 def _smooth(losses: list[float]) -> tuple[list[int], list[float]]:
@@ -119,7 +130,7 @@ def _figure(curves: Curves, last: dict[str, dict[int, float]], cosines: dict[str
 
 
 def _deviation(values: list[float]) -> float:
-    return statistics.stdev(values) if len(values) > 1 else math.nan
+    return statistics.stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else math.nan
 
 
 def _looked(gradients: list[dict[str, str]], sqnr: list[dict[str, str]]) -> list[str]:

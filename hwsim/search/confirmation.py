@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwsim.errors import ArgumentError, TraceError
-from hwsim.evaluation import Confirmation, Memo, Synthesis, confirm
+from hwsim.evaluation import Confirmation
 from hwsim.storage import Digits, read_table, table_text, write_whole
 
 if TYPE_CHECKING:
+    from hwsim.evaluation import Memo, Synthesis
     from hwsim.search.points import Point
     from hwsim.search.space import DesignSpace
     from hwsim.search.study import Study
@@ -77,6 +78,8 @@ def confirm_front(
     Raises:
         ArgumentError: `space` is not the study's.
     """
+    from hwsim.evaluation import confirm
+
     by_name = {trace.name: trace for trace in traces}
     space, _ = space.without(set(by_name))
     if space.digest != study.manifest["space_digest"]:

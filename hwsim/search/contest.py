@@ -6,7 +6,7 @@ log answers it; an agent that proposes nothing new for `PATIENCE` times the budg
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 3
 MARKET_NAME = "market"
+
+Places = tuple[int, ...]
 
 
 def settings_of(kind: str, rng: np.random.Generator) -> dict[str, int | float]:
@@ -57,29 +59,74 @@ def play(
     Returns:
         Rows of `costs`, at most `budget`, all different.
     """
+    sizes = [len(values) for values in knobs.values()]
+    tried = tried_by(
+        _kind(kind).make(**settings, seed=seed), knobs, costs.shape[1], budget, lambda places: places,
+        lambda places: _costs_of(costs[np.ravel_multi_index(places, sizes)]),
+    )  # fmt: skip
+    return [int(np.ravel_multi_index(places, sizes)) for places in tried]
+
+
+def tried_by(
+    sampler: BaseSampler,
+    knobs: Mapping[str, Sequence[Value]],
+    objectives: int,
+    budget: int,
+    canonical: Callable[[Places], Places],
+    priced: Callable[[Places], Sequence[float] | None],
+) -> list[Places]:
+    """Different designs in the order in which a sampler first tries them, at most `budget`.
+
+    Args:
+        sampler: of Optuna, or as one.
+        knobs: values of each knob; numbers are ordered, names are not.
+        objectives: number of costs.
+        budget: different designs to try.
+        canonical: of a draw's places of values, those of its design.
+        priced: costs of a design, smaller is better; None of one that is no machine.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler: BaseSampler = _kind(kind).make(**settings, seed=seed)
-    study = optuna.create_study(sampler=sampler, directions=["minimize"] * costs.shape[1])
+    study = optuna.create_study(sampler=sampler, directions=["minimize"] * objectives)
     space = {name: _distribution(values) for name, values in knobs.items()}
-    sizes = [len(values) for values in knobs.values()]
-    tried: dict[int, None] = {}
+    tried: dict[Places, None] = {}
     for _ in range(PATIENCE * budget):
         trial = study.ask(space)
-        row = int(np.ravel_multi_index([trial.params[name] for name in knobs], sizes))
-        if np.isnan(costs[row]).any():
+        places = canonical(tuple(trial.params[name] for name in knobs))
+        found = priced(places)
+        if found is None:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)
         else:
-            study.tell(trial, costs[row].tolist())
-        tried.setdefault(row)
+            study.tell(trial, list(found))
+        tried.setdefault(places)
         if len(tried) == budget:
             break
     return list(tried)
 
 
+def usual(name: str, seed: int) -> BaseSampler:
+    """A sampler as who sets nothing gets it: ``"random"``, ``"NSGA-II"``, ``"TPE"``, ``"Gaussian process"``, or the
+    market; TPE proposes knobs together, and the Gaussian process is told that costs have no noise."""
+    from optuna import samplers
+
+    from hwsim.search.market import MarketSampler
+
+    if name == MARKET_NAME:
+        return MarketSampler(seed=seed)
+    if name == "TPE":
+        return samplers.TPESampler(multivariate=True, seed=seed)
+    if name == "Gaussian process":
+        return samplers.GPSampler(seed=seed, deterministic_objective=True)
+    return {"random": samplers.RandomSampler, "NSGA-II": samplers.NSGAIISampler}[name](seed=seed)
+
+
+def _costs_of(row: NDArray[np.float64]) -> list[float] | None:
+    return None if np.isnan(row).any() else list(row.tolist())
+
+
 def _distribution(values: Sequence[Value]) -> BaseDistribution:
-    """Places of the values: ordered for numbers."""
+    """Places of a knob's values, ordered for numbers."""
     from optuna.distributions import CategoricalDistribution, IntDistribution
 
     if all(isinstance(value, int | float) for value in values):

@@ -1,17 +1,17 @@
-"""The search: Optuna proposes designs, the evaluator prices them, the log keeps them.
+"""The search: a guide proposes designs, the evaluator prices them, the log keeps them.
 
-Optuna's NSGA-II asks for one generation at a time. Its state is never stored: a resumed study starts the sampler
+The guide (`hwsim.search.guided`) asks for one batch at a time. Its state is never stored: a resumed study starts it
 again from the seed and answers from the log as long as the log knows the design, so that it goes the same way as a
-run that was never interrupted, whatever the number of workers. Rejected: Optuna's own storages, which cost 5 to 40 ms
-a trial, and a pickled sampler, which a killed process leaves one generation behind.
+run that was never interrupted, whatever the number of workers. Rejected: Optuna's storages, which cost 5 to 40 ms a
+trial, and a pickled guide, which a killed process leaves one batch behind.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import platform
-import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import hwsim
 from hwsim.errors import ArgumentError, HwsimError, LostWorkers
-from hwsim.evaluation import Evaluator, Memo, Metric, Synthesis
+from hwsim.evaluation import Evaluation, Evaluator, Memo, Metric, Synthesis
+from hwsim.evaluation.deployment import Deployed, deploy
 from hwsim.evaluation.objectives import measure
 from hwsim.jit import environment
 from hwsim.notebook import with_bar
 from hwsim.search.confirmation import confirm_front
+from hwsim.search.guided import Guide, canonical, knobs_of
 from hwsim.search.parts import whole_parts
 from hwsim.search.points import Point, PointLog
 from hwsim.search.polish import Key, polish
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 MOST_TRIALS = 10_000_000
 
 DRAWS = 500
-"""Draws of a search that was not told how many."""
+"""Designs of a search that was not told how many."""
 
 
 @dataclass
@@ -76,7 +78,8 @@ class Explorer:
         """Price one design; a design that breaks a rule is a recorded outcome, not a crash."""
         evaluator = self.evaluators[design.model] if design.model else self.main
         try:
-            result = evaluator(design.accelerator)
+            made, whole = design.accelerator, design.deployment
+            result: Evaluation | Deployed = evaluator(made) if whole is None else deploy(whole, made, evaluator)
         except LostWorkers:
             raise
         except HwsimError as error:
@@ -141,44 +144,32 @@ class Explorer:
                 wanted[design.model or self.main.trace.name].append(design.accelerator)
         for name, machines in wanted.items():
             self.evaluators[name].prepare((machine.policy for machine in machines), self.pool.submit)
-            self.evaluators[name].plan(machines, self.pool.submit)
+            if not self.space.deploys:
+                self.evaluators[name].plan(machines, self.pool.submit)
 
 
 def search(explorer: Explorer, trials: int, seed: int, progress: Progress) -> dict[Key, Point]:
-    """Draw `trials` designs with NSGA-II, evaluate each different one once; the points by their design."""
-    with warnings.catch_warnings():  # in a notebook its tqdm misses ipywidgets, for bars that nobody asks it for
-        warnings.filterwarnings("ignore", message="IProgress not found")
-        import optuna
-
+    """Price `trials` different designs, batch by batch as a `Guide` asks for them; the points by their design."""
+    space = explorer.space
+    signs = {name: -1.0 if goal == "max" else 1.0 for name, goal in explorer.goals.items()}
+    guide = Guide(knobs_of(space), seed, functools.partial(canonical, space))
     drawn: dict[Key, Point] = {}
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space, goals = explorer.space, explorer.goals
-    sampler = optuna.samplers.NSGAIISampler(population_size=space.population, seed=seed)
-    study = optuna.create_study(
-        sampler=sampler, directions=["maximize" if goal == "max" else "minimize" for goal in goals.values()]
-    )
-    for start in range(0, trials, space.population):
-        numbers = range(start, min(start + space.population, trials))
-        asked = [study.ask() for _ in numbers]
+    while len(drawn) < trials:
+        # a whole batch is asked for, so that a longer search begins as this one does
+        asked = guide.ask(space.population)[: trials - len(drawn)]
+        if not asked:
+            break
+        numbers = range(len(drawn), len(drawn) + len(asked))
         draws = [
-            {knob.name: _drawn(trial.suggest_categorical(knob.name, knob.values)) for knob in space.parameters}
-            for trial in asked
+            {knob.name: knob.values[place] for knob, place in zip(space.parameters, places, strict=True)}
+            for places in asked
         ]
-        for trial, point in zip(asked, explorer.generation(numbers, draws, progress, trials), strict=True):
+        for places, point in zip(asked, explorer.generation(numbers, draws, progress, trials), strict=True):
             drawn[point.point] = point
-            if point.reason is not None:
-                study.tell(trial, state=optuna.trial.TrialState.FAIL)
-                continue
-            for name, value in point.violations.items():
-                trial.set_constraint(name, value)
-            study.tell(trial, [point.values[name] for name in goals])
+            guide.tell(
+                places, [sign * point.values[name] for name, sign in signs.items()] if point.feasible else None
+            )
     return drawn
-
-
-def _drawn(value: Value | None) -> Value:
-    assert value is not None  # no choice of a space is None
-    return value
 
 
 @with_bar("exploring")
@@ -197,8 +188,8 @@ def explore(
     progress: Progress = lambda done, total, note: None,
     watch: Watch | None = None,
 ) -> Study:
-    """Search a design space on captured models: all of it where that is cheap, else NSGA-II draws, and then the front
-    is polished knob by knob.
+    """Search a design space on captured models: all of it where that is cheap, else as many designs as asked for,
+    chosen by a surrogate; then the front is polished knob by knob.
 
     A space that says how many plans it may take (``search.plans``), and takes no more, is swept if no number of draws
     is asked for: every arithmetic is measured, its hardware half priced whole, and the front exact (`hwsim.sweep`);
@@ -207,16 +198,16 @@ def explore(
     Args:
         space: a space, its name or its file.
         trace: the trace of the model, or several; options of the space that name a model use the trace of that name.
-        trials: number of draws; equal draws are evaluated once. None lets the space decide: it is swept, or drawn
-            from `DRAWS` times.
-        seed: of the sampler. The same seed, space and traces give the same points, also after an interruption and
+        trials: number of designs. None lets the space decide: it is swept, or searched with `DRAWS` of them.
+        seed: of the draws. The same seed, space and traces give the same points, also after an interruption and
             with any number of workers.
         out: folder for the log and the tables; without it nothing is written.
         resume: continue the study in `out`, if there is one.
         workers: processes that measure accuracy side by side.
         dask: address of a Dask scheduler whose workers measure accuracy, in place of local processes.
         budget: most designs that polishing prices (`hwsim.search.polish`); the space's ``search.polish`` if None.
-        gates: also price the front by its own circuits (`confirm_front`); minutes of Yosys the first time.
+        gates: also price the front by its own circuits (`confirm_front`); minutes of Yosys the first time. Whole
+            models, whose operands nobody has, are not.
         force: also write into a folder that holds something else, and replace a study that is there.
         progress: called after every draw, and then after every design of the front that is priced in gates.
         watch: called now and then with the study so far (`hwsim.search.watching`), at most every second.
@@ -239,18 +230,19 @@ def explore(
         from hwsim.search.sweeping import sweep
 
         left, _ = space.without({one.name for one in given})
-        if plans_of(left, space.plans) <= space.plans:
+        if (left.size if space.deploys else plans_of(left, space.plans)) <= space.plans:
             study = sweep(
                 space, given, out, workers=workers, dask=dask, force=force, resume=resume, table=False,
                 progress=progress, watch=watch,
             )  # fmt: skip
-            if gates:
+            if gates and not space.deploys:
                 with contextlib.nullcontext() if out is None else owned(out, "study", force=force):
                     study = confirm_front(study, left, given, None, progress)
                     if out is not None:
                         study.write(Path(out))
             return study
     trials = trials or DRAWS
+    gates = gates and not space.deploys
     explorer, opened, manifest = begin(space, given, trials, seed, out, resume, force)
     space, memo, folder = explorer.space, explorer.main.memo, None if out is None else Path(out)
     with (
@@ -348,7 +340,7 @@ def manifest_of(
             for trace in traces
         },
         "baseline": {name: evaluator.baseline for name, evaluator in explorer.evaluators.items()},
-        "sampler": f"NSGA-II, population {space.population}",
+        "sampler": f"guided by a surrogate, batches of {space.population}",
         "trials": trials,
         "seed": seed,
         "hwsim": hwsim.__version__,

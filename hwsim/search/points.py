@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ from hwsim.storage import (
     Whole,
     checked,
     format_line,
-    parse_line,
+    line_body,
+    parse_body,
+    parse_json,
     read_bytes,
     write_whole,
 )  # fmt: skip
@@ -40,23 +43,58 @@ LARGEST_LOG = 1 << 30
 _VALUE = Either((Flag(), Whole(-(2**53)), Text(), Real()))
 _NUMBERS = Table(Real())
 _OR_NONE = Either((OneOf((None,)), Text(1 << 16)))
-_POINT = Record(
+_DETAIL = Record(
+    {},
     {
-        "number": Whole(), "point": Table(_VALUE), "model": _OR_NONE, "values": _NUMBERS, "violations": _NUMBERS,
-        "detail": Record(
-            {},
-            {
-                "numerics": Text(1 << 16), "array": Text(), "sqnr_db": _NUMBERS, "energy_pj": Table(Real(0.0)),
-                "area_um2": Table(Real(0.0)),
-                "causes": Record({"energy_pj": Table(_NUMBERS), "area_um2": Table(_NUMBERS)}),
-                "sources": Table(Text(1 << 16)),
-            },
-            open=True,
-        ),
-        "reason": _OR_NONE,
-    }
+        "numerics": Text(1 << 16), "array": Text(), "sqnr_db": _NUMBERS, "energy_pj": Table(Real(0.0)),
+        "area_um2": Table(Real(0.0)),
+        "causes": Record({"energy_pj": Table(_NUMBERS), "area_um2": Table(_NUMBERS)}),
+        "sources": Table(Text(1 << 16)),
+    },
+    open=True,
 )  # fmt: skip
+_BARE = {
+    "number": Whole(), "point": Table(_VALUE), "model": _OR_NONE, "values": _NUMBERS, "violations": _NUMBERS,
+    "reason": _OR_NONE,
+}  # fmt: skip
+_HEAD, _POINT = Record(_BARE), Record(_BARE | {"detail": _DETAIL})
+_BEGIN, _END = ',"detail":{', ',"reason":'
+"""What stands around the details in a line; a quotation mark in a text is escaped, so neither can be in one."""
 _NEVER_BELOW_ZERO = ("_uj", "_mm2", "_ms", "_mw", "_pj", "_ns", "_um2")
+
+
+class Detail(Mapping[str, Any]):
+    """Breakdowns and sources as a line of a log has them, read when the first of them is asked for.
+
+    They are nine tenths of a line, and a question to a study looks at few of them. The line's checksum has said
+    before that they are what was written; what is not well formed raises `TraceError` here.
+    """
+
+    def __init__(self, text: str, where: str) -> None:
+        self._text, self._where = text, where
+
+    @property
+    def broken_down(self) -> bool:
+        """Whether there is a breakdown of the energy, told from the text alone."""
+        return '"energy_pj":{"' in self._text
+
+    @cached_property
+    def _values(self) -> Mapping[str, Any]:
+        what = "details in a study's log"
+        found = checked(parse_json(self._text, what, self._where, TraceError), _DETAIL, what, self._where, TraceError)
+        return _whole(found, self._where)
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +119,11 @@ class Point:
         """Whether the point was evaluated and keeps every constraint."""
         return self.reason is None and all(value <= 0 for value in self.violations.values())
 
+    @property
+    def broken_down(self) -> bool:
+        """Whether `detail` has a breakdown of the energy."""
+        return self.detail.broken_down if isinstance(self.detail, Detail) else bool(self.detail.get("energy_pj"))
+
     def to_json(self) -> str:
         """One line of the log."""
         return format_line(
@@ -98,8 +141,12 @@ class Point:
             TraceError: it is no point, or a bit of it changed.
         """
         what = "a line of a study's log"
-        entry = parse_line(line.encode(), where, TraceError, needed=needed, what=what)
-        record = checked(entry, _POINT, what, where, TraceError)
+        body = line_body(line, where, TraceError, needed=needed, what=what)
+        head, begin, rest = body.partition(_BEGIN)
+        text, end, tail = rest.rpartition(_END)
+        parted = bool(begin and end and needed)
+        entry = parse_body(head + end + tail if parted else body, where, TraceError, what)
+        record = checked(entry, _HEAD if parted else _POINT, what, where, TraceError)
         for name, value in record["values"].items():
             if name.endswith(_NEVER_BELOW_ZERO) and value < 0:
                 raise TraceError(f"{name} of a point must not be below zero", got=value, where=where)
@@ -107,11 +154,16 @@ class Point:
             raise TraceError(
                 "a point must have values, or a reason why it has none", got=record["reason"], where=where
             )
-        detail = record["detail"]
-        for name, parts in detail.get("causes", {}).items():
-            if set(parts) != set(detail.get(name, ())):
-                raise TraceError(f"every part of {name} must have its causes", got=sorted(parts), where=where)
-        return cls(**(record | {"point": tuple(record["point"].items())}))
+        detail = Detail("{" + text, where) if parted else _whole(record["detail"], where)
+        return cls(**(record | {"point": tuple(record["point"].items()), "detail": detail}))
+
+
+def _whole(detail: Mapping[str, Any], where: str) -> Mapping[str, Any]:
+    """Details of which every part has its causes."""
+    for name, parts in detail.get("causes", {}).items():
+        if set(parts) != set(detail.get(name, ())):
+            raise TraceError(f"every part of {name} must have its causes", got=sorted(parts), where=where)
+    return detail
 
 
 class PointLog:

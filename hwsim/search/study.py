@@ -50,7 +50,7 @@ from hwsim.trace import load_trace
 if TYPE_CHECKING:
     from hwsim.search.explorer import Explorer
     from hwsim.search.limits import Where
-    from hwsim.search.query import Answer
+    from hwsim.search.questions import Answer
     from hwsim.search.thinning import Alike
 
 MANIFEST = "manifest.json"
@@ -180,15 +180,15 @@ class Study:
         }
 
     def query(self, minimize: str | None = None, where: Where = (), maximize: str | None = None) -> Answer:
-        """The best design under conditions, and how far to trust it (`hwsim.search.query.query`)."""
-        from hwsim.search.query import query
+        """The best design under conditions, and how far to trust it (`hwsim.search.questions.query`)."""
+        from hwsim.search.questions import query
 
         return query(self, minimize, where, maximize)
 
     @property
     def detailed(self) -> tuple[Point, ...]:
         """Designs of the front with breakdowns and sources: all of a drawn one, some of a swept one."""
-        return tuple(point for point in self.pareto if "energy_pj" in point.detail)
+        return tuple(point for point in self.pareto if point.broken_down)
 
     def thinned(self) -> tuple[Alike, ...]:
         """The front as few designs that the model cannot tell from the rest (`hwsim.search.thinning.thinned`)."""

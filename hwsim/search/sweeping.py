@@ -19,9 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from hwsim.errors import ArgumentError
 from hwsim.notebook import with_bar
 from hwsim.search.certificate import Certificate, fidelities
 from hwsim.search.coarsening import coarsened, kept_values
+from hwsim.search.deploying import sweep_deployments
 from hwsim.search.explorer import Explorer, begun, listed, manifest_of, open_evaluators, prepare
 from hwsim.search.parts import PartWriter, read_parts
 from hwsim.search.points import Point, PointLog
@@ -77,6 +79,9 @@ def sweep(
             process works in it; nothing answers at `dask`; or `points` is below 1.
         MissingExtra: a table is written and pyarrow is not installed, or `dask` is and Dask is not.
     """
+    space = space if isinstance(space, DesignSpace) else load_space(space)
+    if space.deploys:
+        return sweep_deployments(space, traces, out, points, workers, dask, force, resume, progress)
     sweeper, manifest = begin_sweep(space, traces, points)
     with contextlib.ExitStack() as stack:
         folder = None
@@ -97,6 +102,8 @@ def begin_sweep(
 ) -> tuple[Sweeper, dict[str, Any]]:
     """A sweep that has priced nothing, and what it says of itself; arguments as of `sweep`."""
     space = space if isinstance(space, DesignSpace) else load_space(space)
+    if space.deploys:
+        raise ArgumentError("a space of whole models is swept by one process: hwsim sweep", got=space.name)
     opened = [one if isinstance(one, Trace) else load_trace(one) for one in listed(traces)]
     evaluators = open_evaluators(space, opened)
     space, dropped = space.without(set(evaluators))

@@ -5,7 +5,7 @@ or none, or a line with its checksum. Folders: each carries its kind and a lock.
 """
 
 from hwsim.storage.folders import KINDS, is_held, owned
-from hwsim.storage.lines import format_line, parse_line, seal, unseal
+from hwsim.storage.lines import format_line, line_body, parse_body, parse_line, seal, unseal
 from hwsim.storage.reading import parse_json, parse_toml, read_bytes, read_text, seed_checked
 from hwsim.storage.shapes import Either, Flag, OneOf, Real, Record, Rows, Shape, Table, Text, Whole, checked
 from hwsim.storage.tables import Digits, read_table, table_text, without_formulas
@@ -27,7 +27,9 @@ __all__ = [
     "checked",
     "format_line",
     "is_held",
+    "line_body",
     "owned",
+    "parse_body",
     "parse_json",
     "parse_line",
     "parse_toml",

@@ -23,6 +23,28 @@ def format_line(entry: Mapping[str, Any]) -> bytes:
     return f"{line[:-1]},{_tail(line)}\n".encode()
 
 
+def line_body(line: str, where: str, error: type[HwsimError], *, needed: bool = True, what: str = "line") -> str:
+    """The JSON text of what `format_line` wrote, without its checksum.
+
+    Raises:
+        error: a bit of it changed, or, where the checksum is `needed`, it has none.
+    """
+    body, _, check = line.rpartition(",")
+    if not (check.startswith(f'"{CHECK}"') or needed):
+        return line
+    if check != _tail(body + "}"):
+        raise error(f"{what} must match its CRC-32", where=where)
+    return body + "}"
+
+
+def parse_body(text: str, where: str, error: type[HwsimError], what: str = "line") -> dict[str, Any]:
+    """The table that a line's text is; `error` where it is none."""
+    entry = parse_json(text, what, where, error)
+    if not isinstance(entry, dict):
+        raise error(f"{what} must be a table", got=entry, where=where)
+    return entry
+
+
 def parse_line(
     line: bytes, where: str, error: type[HwsimError], *, needed: bool = True, what: str = "line"
 ) -> dict[str, Any]:
@@ -32,15 +54,7 @@ def parse_line(
         error: a bit of it changed, or, where the checksum is `needed`, it has none.
     """
     text = line.decode("utf-8", errors="replace")
-    body, _, check = text.rpartition(",")
-    if check.startswith(f'"{CHECK}"') or needed:
-        if check != _tail(body + "}"):
-            raise error(f"{what} must match its CRC-32", where=where)
-        text = body + "}"
-    entry = parse_json(text, what, where, error)
-    if not isinstance(entry, dict):
-        raise error(f"{what} must be a table", got=entry, where=where)
-    return entry
+    return parse_body(line_body(text, where, error, needed=needed, what=what), where, error, what)
 
 
 def has_check(line: bytes) -> bool:

@@ -121,7 +121,39 @@ def _first(problem: ValueError) -> str:
     return str(problem).splitlines()[0][:200] if str(problem) else type(problem).__name__
 
 
+def _keeps_all(tree: Any, bits: int) -> bool:
+    """Whether no value of a shallow tree breaks a rule, without a word on which; levels are gone through whole."""
+    level: list[Any] = [tree]
+    for _ in range(16):
+        below: list[Any] = []
+        for value in level:
+            kind = type(value)
+            if kind is float:
+                if not math.isfinite(value):
+                    return False
+            elif kind is str:
+                if len(value) > LONGEST_TEXT:
+                    return False
+            elif kind is dict:
+                if value and max(map(len, value)) > LONGEST_KEY:
+                    return False
+                below += value.values()
+            elif kind is list:
+                below += value
+            elif kind is int:
+                if value.bit_length() > bits:
+                    return False
+            elif kind is not bool and value is not None:
+                return False
+        if not below:
+            return True
+        level = below
+    return False
+
+
 def _check_tree(tree: Any, what: str, where: str, error: Error, bits: int) -> None:
+    if _keeps_all(tree, bits):
+        return
     pending: list[tuple[Any, tuple[str, ...]]] = [(tree, ())]
     while pending:
         value, path = pending.pop()

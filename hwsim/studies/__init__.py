@@ -28,6 +28,7 @@ NAMES = {
     "pretrained": "hwsim.studies.pretrained",
     "lottery": "hwsim.studies.lottery",
     "market": "hwsim.studies.market",
+    "seeds": "hwsim.studies.seeds",
 }
 
 __all__ = ["NAMES", "run"]

@@ -117,7 +117,7 @@ def known(knobs: Mapping[str, Sequence[Value]] = KNOBS) -> Known:
     made = space(knobs)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        evaluator = Evaluator(_trace(Path(folder) / "mlp"), made.accuracy, made.energy)
+        evaluator = Evaluator(mlp_trace(Path(folder) / "mlp"), made.accuracy, made.energy)
         for design in itertools.product(*knobs.values()):
             try:
                 values = evaluator(made.design(dict(zip(knobs, design, strict=True))).accelerator).values()
@@ -128,7 +128,7 @@ def known(knobs: Mapping[str, Sequence[Value]] = KNOBS) -> Known:
     return Known(knobs, np.array(rows))
 
 
-def _trace(folder: Path) -> Trace:
+def mlp_trace(folder: Path) -> Trace:
     """The products of `LAYERS` in the committed trace of the GPT, alone."""
     whole = load_trace(workbench.find("traces", "gpt-small"))
     facts = {"model": "mlp", "model_spec": None, "weights": whole.manifest["weights"]}

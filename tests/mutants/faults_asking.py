@@ -67,7 +67,7 @@ FAULTS: tuple[Fault, ...] = (
         ),
     ),
     *of(
-        "search/query",
+        "search/questions",
         (
             'return point.values[column] * (-1.0 if goal == "max" else 1.0)',
             "return point.values[column]",
@@ -83,7 +83,7 @@ FAULTS: tuple[Fault, ...] = (
         ("chance < SURE]", "chance > SURE]", "alike are those that are told apart"),
     ),
     *of(
-        "search/difference",
+        "search/differences",
         ("self.values[1] / self.values[0] if", "self.values[0] / self.values[1] if", "the ratio turned round"),
         (
             "key=lambda row: -abs(row.values[1] - row.values[0])",

@@ -94,6 +94,7 @@ COMPILED = (
     "hwsim/search",
     "hwsim/report",
     "hwsim/storage",
+    "hwsim/timing/serving",
     "hwsim/cli",
 )
 """Rooms whose tests take too long uncompiled; a kernel with a fault is compiled anew."""
@@ -186,7 +187,7 @@ def main() -> None:
                 broken, test = failed(tree, asked[:1], asked[1])
             finally:
                 trees.put(tree)
-            return test or asked[0] if broken else ""
+            return f"{asked[0]}: {test}" if broken else ""
 
         with ThreadPoolExecutor(chosen.jobs) as pool:
             if broken := [test for test in pool.map(unharmed, needed) if test]:

@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from hwsim import quant
+from hwsim import quant, recipes
 from hwsim.nn import compare, emulate
 from hwsim.nn.looking import Looks, Noise, gradient_beside
+from hwsim.nn.models import ModelFile, load_file
 from hwsim.recipes import Gemm, Layer, Operand, Recipe, Rotation
 
 MODEL = """
@@ -21,7 +22,8 @@ from hwsim.nn import Training
 
 def build(checkpoint=True, seed=0):
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 32))
+    first, second, head = (nn.Linear(32, 32) for _ in range(3))
+    return nn.Sequential(first, nn.ReLU(), nn.Dropout(0.5), second, nn.Tanh(), head)
 
 def training(model):
     def batch(step, seed):
@@ -89,7 +91,8 @@ def test_noise_adds_up_over_calls_and_says_none_where_nothing_is_lost():
                                ("l", "fprop", "b"): None, ("l", "wgrad", "a"): None}  # fmt: skip
 
 
-def test_the_gradient_beside_is_the_one_of_float32_at_the_same_weights():
+@pytest.mark.parametrize("recipe", ["mxfp4", "nvidia-nvfp4", RECIPE], ids=["scheme", "recipe", "by hand"])
+def test_the_gradient_beside_is_the_one_of_float32_at_the_same_weights(recipe):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(32, 32, bias=False), nn.Linear(32, 16, bias=False))
     twin, x, target = copy.deepcopy(model), torch.randn(16, 32), torch.randn(16, 16)
@@ -105,9 +108,11 @@ def test_the_gradient_beside_is_the_one_of_float32_at_the_same_weights():
     with torch.no_grad():
         for parameter in twin.parameters():
             parameter.zero_()  # it takes the model's
-    with emulate(model, "mxfp4", seed=1):
+    with emulate(model, recipe, seed=1) as handle:
         loss(model).backward()
+        asked = handle.coverage().asked
         ratio, cosine = gradient_beside(model, twin, lambda: loss(twin).backward())
+    assert handle.coverage().asked == asked
     q, g = flat(model), flat(exact)
     assert not np.array_equal(q, g)
     assert np.array_equal(flat(twin), g)
@@ -116,6 +121,29 @@ def test_the_gradient_beside_is_the_one_of_float32_at_the_same_weights():
     model.zero_grad()
     loss(model).backward()
     assert gradient_beside(model, twin, lambda: loss(twin).backward()) == (None, pytest.approx(1.0, abs=1e-12))
+
+
+@pytest.mark.parametrize("recipe", ["mxfp4", "mxfp8", "nvidia-nvfp4", "quartet2"])
+def test_a_look_at_a_network_compares_with_float32(recipe):
+    """Recipes without noise give the same gradient twice: a twin that is emulated too would look like no loss."""
+    module = load_file(ModelFile.find("gpt").path)
+    torch.manual_seed(0)
+    model = module.GPT(96, 1)
+    for parameter in model.parameters():  # outputs start at zero
+        torch.nn.init.normal_(parameter, std=0.1)
+    exact, batch = copy.deepcopy(model), torch.randint(0, 256, (2, 33))
+    looks = Looks(model, module.loss, 1, 1)
+    with emulate(model, recipes.get(recipe), seed=0, steps=1) as handle, looks.step(0, handle) as look:
+        module.loss(model, batch).backward()
+        look(batch)
+    module.loss(exact, batch).backward()
+    q, g = (
+        np.concatenate([p.grad.numpy().ravel() for p in one.parameters()]).astype(float) for one in (model, exact)
+    )
+    assert looks.gradients[0][1:] == (
+        pytest.approx(np.linalg.norm(g) / np.linalg.norm(q - g), rel=1e-9),
+        pytest.approx(q @ g / np.linalg.norm(q) / np.linalg.norm(g), rel=1e-9),
+    )
 
 
 @pytest.mark.parametrize(("steps", "looks", "seen"), [(10, 3, [0, 3, 6, 9]), (9, 2, [0, 4, 8]), (4, 9, [0, 1, 2, 3]),
@@ -140,10 +168,10 @@ def test_looks_change_no_bit_and_see_the_same_dropout(tmp_path):
         assert ratio is None or ratio > 1e5
         assert cosine == pytest.approx(1.0, abs=1e-9)
     for (name, _), rows in with_looks.gradients.items():
-        assert all(cosine > (0.99 if name == "mxfp8" else 0.5) for _, _, cosine in rows)
+        assert all(cosine > (0.97 if name == "mxfp8" else 0.5) for _, _, cosine in rows)  # a ReLU may turn
     with (tmp_path / "4" / "sqnr.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {row["layer"] for row in rows} == {"0", "3"}
+    assert {row["layer"] for row in rows} == {"0", "3"}  # the last layer is the head, which both recipes keep
     own = {(row["gemm"], row["operand"]) for row in rows if row["recipe"] == "mxfp8"}
     assert own == {(gemm, side) for gemm in ("fprop", "dgrad", "wgrad") for side in "ab"}
     told = [float(row["sqnr_db"]) for row in rows if row["recipe"] == "mxfp8" and row["sqnr_db"]]

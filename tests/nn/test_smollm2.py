@@ -37,7 +37,7 @@ def test_merges_digits_and_bytes_by_hand():
 
 
 def test_an_unknown_tokenizer_is_refused():
-    with pytest.raises(ModelError, match=r"^tokenizer must be gpt2 with a known pattern, got gpt2, qwen2"):
+    with pytest.raises(ModelError, match=r"^gguf: tokenizer must be gpt2 with a known pattern, got 'gpt2, qwen2'$"):
         Encoder(WORDS | {"tokenizer.ggml.pre": "qwen2"}, "")
 
 
@@ -64,17 +64,17 @@ def test_tensors_of_a_file_are_what_its_blocks_stand_for(tmp_path):
     assert tensors["eight"].tolist() == [(counted * 0.5).tolist()]
     assert tensors["four"].tolist() == [(np.concatenate([low, high]) * 0.25 - 2).tolist()]
     (tmp_path / "other.gguf").write_bytes(b"no model" * 9)
-    with pytest.raises(ModelError, match=r"^file must be GGUF, "):
+    with pytest.raises(ModelError, match=r"other\.gguf: file must be GGUF, GGUF magic invalid$"):
         read(tmp_path / "other.gguf", "")
 
 
 def test_what_is_missing_is_named_with_the_way_to_it(monkeypatch):
-    with pytest.raises(MissingExtra, match=r"^no_such_wheel is needed, install it with: pip install it"):
+    with pytest.raises(MissingExtra, match=r"^gguf: no_such_wheel is needed, install it with: pip install it"):
         packaged("no_such_wheel", "x.gguf", "pip install it")
-    with pytest.raises(ModelError, match=r"^package must hold the file, got nothing\.gguf"):
+    with pytest.raises(ModelError, match=r"hwsim: package must hold the file, got 'nothing\.gguf'$"):
         packaged("hwsim", "nothing.gguf", "")
     monkeypatch.setitem(sys.modules, "gguf", None)
-    with pytest.raises(MissingExtra, match=r"^gguf is needed, install it with: pip install 'hwsim\[smollm2\]'"):
+    with pytest.raises(MissingExtra, match=r"^gguf: gguf is needed, install it with: pip install 'hwsim\[smollm2\]'"):
         read("x.gguf", "pip install 'hwsim[smollm2]'")
 
 

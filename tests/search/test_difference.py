@@ -11,7 +11,7 @@ import hwsim
 from hwsim import cli
 from hwsim.errors import ArgumentError
 from hwsim.search import as_point, difference
-from hwsim.search.difference import leaves
+from hwsim.search.differences import leaves
 
 from .test_query import FOUR, point
 

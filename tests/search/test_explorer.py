@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 import hwsim
-from hwsim.errors import ArgumentError, DesignError
+from hwsim.errors import ArgumentError, DesignError, TraceError
 from hwsim.search import load_study
 from hwsim.search.points import LOG, Point
 
@@ -184,6 +184,39 @@ def metric(model):
     with torch.no_grad():
         return {"loss": float(model(next(batches())).square().mean()), "lower_is_better": True}
 """
+
+
+def test_details_are_read_when_they_are_asked_for_and_equal_those_that_were_written():
+    """Also where texts hold what stands around the details in a line."""
+    tricky = ',"detail":{ and ,"reason":null}'
+    detail = {
+        "numerics": tricky,
+        "energy_pj": {"dram": 2.0},
+        "causes": {"energy_pj": {"dram": {tricky: 0.5}}, "area_um2": {}},
+    }
+    for reason, values in ((None, {"energy_uj": 1.0}), (tricky, {})):
+        point = Point(3, (("unit", tricky),), None, values, detail=detail, reason=reason)
+        read = Point.from_json(point.to_json())
+        assert (read.broken_down, point.broken_down) == (True, True)
+        assert read == point
+        assert read.to_json() == point.to_json()
+    assert not Point.from_json(Point(3, (), None, {"a": 1.0}).to_json()).broken_down
+
+
+@pytest.mark.parametrize(
+    ("detail", "rule"),
+    [
+        ({"energy_pj": {"dram": -1.0}}, r"energy_pj\.dram must be a number from 0 to inf, got -1\.0"),
+        ({"causes": {"energy_pj": {"x": {}}, "area_um2": {}}}, "every part of energy_pj must have its causes"),
+        ({"sources": {"dram": 3}}, r"sources\.dram must be text"),
+    ],
+)
+def test_details_that_are_not_well_formed_are_refused_when_asked_for(detail, rule):
+    point = Point.from_json(Point(3, (), None, {"energy_uj": 1.0}, detail=detail).to_json(), "log:4")
+    assert point.values == {"energy_uj": 1.0}
+    with pytest.raises(TraceError, match=rule) as problem:
+        dict(point.detail)
+    assert problem.value.where == "log:4"
 
 
 def test_a_metric_that_is_no_objective_keeps_its_goal(space, tmp_path):

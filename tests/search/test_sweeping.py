@@ -207,7 +207,7 @@ def test_a_search_of_few_plans_is_a_sweep(table, tiny_trace, tmp_path):
     assert sentence(known).startswith(f"every design of the space was priced: {len(study.points)} of")
     assert not list((tmp_path / "a").glob("points-*.parquet"))
     drawn = hwsim.explore(space, tiny_trace, trials=4)  # asked for draws
-    assert drawn.manifest["sampler"].startswith("NSGA-II")
+    assert drawn.manifest["sampler"].startswith("guided by a surrogate")
     assert (drawn.certificate["hypervolume"], drawn.certificate["seeds"]) == (None, "one seed")
 
 

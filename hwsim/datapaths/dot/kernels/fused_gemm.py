@@ -35,7 +35,7 @@ from hwsim.datapaths.dot.kernels.fused_steps import (
     largest_16,
     needs_care,
 )
-from hwsim.datapaths.dot.kernels.tiles import ROWS, J, give, leave, nearest_half, take
+from hwsim.datapaths.dot.kernels.tiles import ROWS, J, give, leave, nearest_half, take, wide
 from hwsim.datapaths.dot.kernels.words import Bool, Int
 from hwsim.jit import njit
 
@@ -119,6 +119,7 @@ def matmul(
     With `outside` > 0 a chain starts from zero every `outside` groups and its end is added to out, rounded to nearest
     even. a, b and their exponents are flat, as laid out by `fused_layout`; `term`: bits of an aligned product.
     """
+    wide()
     rows, columns, groups = a_sig.shape[0], b_sig.shape[0], b_kind.shape[1]
     half, narrow, few = rounding == words.RNE_FP16, narrow_fits(rounding, group, term), term > SIXTEEN
     kept = np.int64(-(1 << (39 if rounding == words.RZ_E8M13 else 29)))

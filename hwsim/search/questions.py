@@ -113,7 +113,7 @@ def query(study: Study, minimize: str | None = None, where: Where = (), maximize
     if not found:
         raise why_none(asked, able, place)
     best, *rest = found
-    other = [point for point in rest if _arithmetic(point) != _arithmetic(best)]
+    other = next((point for point in rest if _arithmetic(point) != _arithmetic(best)), None)
     return Answer(
         column=column,
         goal=goal,
@@ -121,7 +121,7 @@ def query(study: Study, minimize: str | None = None, where: Where = (), maximize
         candidates=len(found),
         best=best,
         runner_up=compare(best, rest[0], column, study.points) if rest else None,
-        rival=compare(best, other[0], column, study.points) if other and other[0] is not rest[0] else None,
+        rival=compare(best, other, column, study.points) if other and other is not rest[0] else None,
         alike=tuple(_alike(best, rest[:NEAREST], column)),
         kept=tuple((one, sure) for one in asked.limits if (sure := likely_kept(one, best)) is not None),
         loosened=tuple(_loosened(asked, able, best, column, goal)),
