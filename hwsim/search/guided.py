@@ -105,7 +105,9 @@ class Guide:
         found = np.empty((0, len(self.knobs.sizes)), np.int64)
         for _ in range(8):
             columns = [
-                self._rng.permutation(size)[:count] if size > count else self._rng.permutation(np.arange(count) % size)
+                self._rng.permutation(size)[:count]
+                if size > count
+                else self._rng.permutation(np.arange(count) % size)
                 for size in self.knobs.sizes
             ]
             found = self._fresh(np.concatenate((found, np.stack(columns, axis=1))))
