@@ -100,10 +100,16 @@ class Guide:
         return [tuple(row) for row in rows.tolist()]
 
     def _even(self, count: int) -> Places:
-        """Draws in which each value of each knob comes equally often, less those that are known."""
+        """Draws in which each value of each knob comes equally often, or, where a knob has more values than there are
+        draws, at most once; less those that are known."""
         found = np.empty((0, len(self.knobs.sizes)), np.int64)
         for _ in range(8):
-            columns = [self._rng.permutation(np.arange(count) % size) for size in self.knobs.sizes]
+            columns = [
+                self._rng.permutation(size)[:count]
+                if size > count
+                else self._rng.permutation(np.arange(count) % size)
+                for size in self.knobs.sizes
+            ]
             found = self._fresh(np.concatenate((found, np.stack(columns, axis=1))))
             if len(found) >= count:
                 break
