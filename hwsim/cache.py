@@ -3,13 +3,15 @@
 Decides that a cache is never needed and never trusted. A record carries its key and a SHA-256 of both; one that is
 damaged, of another key, or of another user's hand is absent. A folder that cannot be written makes hwsim slower, not
 fail. Kinds: ``memo`` (accuracies and toggles, lines with checksums), ``synth`` (netlists), ``jit`` (machine code).
+
+The command line asks where the cache is before it knows whether anybody needs it, so that what reads and writes
+records is imported by who does.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 import os
 import stat
 from collections.abc import Iterator
@@ -17,7 +19,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hwsim.errors import HwsimError, StorageError
-from hwsim.storage import parse_line, read_bytes, write_whole
 
 KINDS = {"memo": (".jsonl",), "synth": (".netlist",), "jit": (".nbi", ".nbc")}
 """Kinds of records, each a folder of the cache, and how the names of their files end."""
@@ -78,6 +79,8 @@ def _payload(path: Path) -> tuple[str, bytes] | None:
     """Key and bytes of a record, None for what is none."""
     if not _ours(path):
         return None
+    from hwsim.storage import read_bytes
+
     try:
         data = read_bytes(path, "record", StorageError, LARGEST)
     except HwsimError:
@@ -85,7 +88,7 @@ def _payload(path: Path) -> tuple[str, bytes] | None:
     if not data.startswith(_MAGIC):
         return None
     digest, _, rest = data[len(_MAGIC) :].partition(b"\n")
-    if hashlib.sha256(rest).hexdigest().encode() != digest:
+    if _digest(rest) != digest:
         return None
     key, _, payload = rest.partition(b"\n")
     return key.decode("utf-8", errors="replace"), payload
@@ -93,16 +96,26 @@ def _payload(path: Path) -> tuple[str, bytes] | None:
 
 def store(path: Path, key: str, payload: bytes) -> None:
     """Keep a record; a cache that cannot be written is only slower. `key` is one line."""
+    from hwsim.storage import write_whole
+
     rest = key.encode() + b"\n" + payload
     with contextlib.suppress(HwsimError, OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, _MAGIC + hashlib.sha256(rest).hexdigest().encode() + b"\n" + rest)
+        write_whole(path, _MAGIC + _digest(rest) + b"\n" + rest)
+
+
+def _digest(data: bytes) -> bytes:
+    import hashlib
+
+    return hashlib.sha256(data).hexdigest().encode()
 
 
 def lines(path: Path) -> list[bytes]:
     """Lines of an appended record; none of what is not ours or not there."""
     if not _ours(path):
         return []
+    from hwsim.storage import read_bytes
+
     try:
         return read_bytes(path, "record", StorageError, LARGEST).split(b"\n")
     except HwsimError:
@@ -171,6 +184,8 @@ def _whole(path: Path, kind: str) -> bool:
         return _payload(path) is not None
     if not _ours(path):
         return False
+    from hwsim.storage import parse_line
+
     try:
         for line in lines(path):
             if line:

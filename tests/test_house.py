@@ -27,6 +27,8 @@ DOORS = {  # outside package -> the rooms it may enter
     "torch": {"nn", "verify"},
     "safetensors": {"nn", "trace"},
     "transformers": {"nn"},
+    "gguf": {"nn"},
+    "tokenizers": {"nn"},
     "optuna": {"search"},
     "gymnasium": {"search"},
     "pandas": {"cost", "search"},
@@ -105,3 +107,47 @@ def test_no_library_module_prints():
     for path in _modules():
         calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         assert not any(isinstance(call.func, ast.Name) and call.func.id == "print" for call in calls), path
+
+
+FAMILIES = ("integer", "dot", "tensor_core", "ternary_lut", "pann", "shift", "softmax")
+UNITS = ("Integer", "Dot", "Rule", "TernaryLut", "Pann", "Shift", "Softmax", "tensor_core")
+
+
+def _switches(tree: ast.AST) -> list[str]:
+    """Where code asks which family a unit is: comparisons and cases of a family with a name, and of types."""
+    found = []
+    for node in ast.walk(tree):
+        asks = False
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            named = {one.value for side in sides for one in ast.walk(side) if isinstance(one, ast.Constant)}
+            asks = any(ast.unparse(side).endswith("family") for side in sides) and bool(named & set(FAMILIES))
+        elif isinstance(node, ast.Match):
+            cases = [one for case in node.cases for one in ast.walk(case.pattern)]
+            asks = any(isinstance(one, ast.Constant) and one.value in FAMILIES for one in cases)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+            asks = ast.unparse(node.args[1]).rpartition(".")[2] in UNITS
+        if asks:
+            found.append(ast.unparse(node).partition("\n")[0])
+    return found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "unit.family == 'pann'", "spec['x'].family in ('dot', 'shift')", "isinstance(unit, datapaths.dot.Dot)",
+        "match family:\n    case 'integer': pass",
+    ],
+)  # fmt: skip
+def test_a_switch_by_family_is_seen(line):
+    assert _switches(ast.parse(line)) == [line.partition("\n")[0]]
+
+
+def test_nobody_outside_of_datapaths_asks_which_family_a_unit_is():
+    outside = {
+        f"{path.relative_to(PACKAGE)}: {one}"
+        for path in _modules()
+        if _room(path) != "datapaths"
+        for one in _switches(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert outside == set()

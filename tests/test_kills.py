@@ -166,34 +166,3 @@ def test_two_at_once_end_as_one(scene, kind, rounds):
         assert _made(scene, kind) == expected
         assert scene.left() == []
     print(f"{kind}: {refused} of {rounds} second ones refused")
-
-
-@pytest.mark.parametrize(("kind", "rounds"), _kinds({"capture": 2}))
-def test_a_full_disk_is_one_line_and_costs_nothing(scene, kind, rounds):
-    """No file may grow beyond a random size, as on a disk that fills; with room again the command goes on."""
-    _clear(scene)
-    scene.run(*COMMANDS[kind])
-    expected, chosen, refused = _made(scene, kind), random.Random(3), 0
-    largest = max(len(data) for data in expected.values()) + 4096
-    _clear(scene)
-    scene.forget()
-    fresh = True
-    for _ in range(rounds):
-        with scene.start(*COMMANDS[kind], *(() if fresh else GOES_ON.get(kind, ())),
-                         most_bytes=int(largest ** chosen.uniform(0.0, 1.05))) as process:  # fmt: skip
-            _, told = process.communicate(timeout=600)
-        assert process.returncode in (0, 2), told
-        assert "Traceback" not in told, told
-        assert process.returncode == 0 or told.count("hwsim: ") == 1, told
-        assert scene.left() == []
-        refused += process.returncode == 2
-        fresh = not any(path.name in ("points.jsonl", "parts.json") for path in (scene.folder / "run").iterdir())
-        if process.returncode == 0:
-            assert _made(scene, kind).keys() == expected.keys()
-            _clear(scene)
-            scene.forget()
-            fresh = True
-    scene.run(*COMMANDS[kind], *(() if fresh else GOES_ON.get(kind, ())))
-    assert _made(scene, kind) == expected
-    print(f"{kind}: {refused} of {rounds} runs found the disk full")
-    assert refused

@@ -12,7 +12,7 @@ import pytest
 
 import hwsim
 from hwsim import cache, cli
-from hwsim.errors import ArgumentError, StorageError, TraceError
+from hwsim.errors import ArgumentError, DesignError, StorageError, TraceError
 from hwsim.evaluation.memo import Memo
 from hwsim.evaluation.model_sources import identity
 from hwsim.rtl.tools import available
@@ -125,6 +125,37 @@ def test_a_search_that_did_not_start_leaves_nothing_in_the_way(tiny_trace, space
 def test_two_traces_of_one_name_are_refused(tiny_trace, space):
     with pytest.raises(ArgumentError, match=r"trace: traces must be of models of different names, got \['tiny'\]"):
         hwsim.explore(space, [tiny_trace, tiny_trace], trials=4)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"parameters": {"rows": {"choice": [4, 8], "sets": "array.rows"}, "array.rows": {"choice": [2, 4]}}},
+            r"parameters.array.rows: only one parameter at a time may set array.rows, got \['rows', 'array.rows'\]",
+        ),
+        ({"objectives": ["energy", "area", "energy"]}, "objectives: objectives must be different, got"),
+        ({"models": ["gpt", "gpt"]}, "models: models must be different, got"),
+        (
+            {"parameters": {"rows": {"choice": [4, 8, 4], "sets": "array.rows"}}},
+            "parameters.rows: choice must list different values, got",
+        ),
+    ],
+)
+def test_nothing_of_a_space_is_dropped_unseen(change, told):
+    with pytest.raises(DesignError, match=told):
+        space_from_dict(SPACE | change, "small.toml")
+
+
+def test_knobs_that_are_never_there_together_may_set_one_path():
+    kinds = {"kind": {"choice": [4, 8], "sets": "array.rows"}}
+    ports = {
+        name: {"choice": [width], "sets": "memory.port_bits", "when": {"kind": rows}}
+        for name, width, rows in (("few", 128, 4), ("many", 512, 8))
+    }
+    found = space_from_dict(SPACE | {"parameters": kinds | ports}, "small.toml")
+    points = {"kind": 4, "few": 128}, {"kind": 8, "many": 512}
+    assert [found.machine(point)["memory"]["port_bits"] for point in points] == [128, 512]
 
 
 # Changed values

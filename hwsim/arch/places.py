@@ -11,6 +11,7 @@ import re
 from hwsim.errors import DesignError, UnknownName
 
 _HEADER = re.compile(r"^\s*\[(\[)?\s*([\w.\"'-]+)\s*\]")
+_LAST = re.compile(r"(\.[^.\[\]]*|\[\d+\])$")
 _KEY = re.compile(r"^\s*([\w.\"'-]+)\s*=\s*(.*)$")
 
 
@@ -41,7 +42,8 @@ def line_of(text: str, path: str) -> int | None:
     while path:
         if path in lines:
             return lines[path]
-        path = re.sub(r"(\.[^.\[\]]*|\[\d+\])$", "", path) if re.search(r"[.\[]", path) else ""
+        outer = _LAST.sub("", path)
+        path = outer if outer != path else path[: max(path.rfind("."), path.rfind("["), 0)]  # a name with brackets
     return None
 
 

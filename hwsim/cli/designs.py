@@ -10,8 +10,8 @@ import typer
 from hwsim.cli import completion
 from hwsim.cli.app import Force, Machine, Out, Seed, Space, app
 from hwsim.cli.output import give
-from hwsim.cli.serving import Chips, LinkName, Statistics, evaluate_model, show_phase
-from hwsim.cli.terminal import progress, show_evaluation, show_study
+from hwsim.cli.serving import Chips, LinkName, Pipeline, Statistics, evaluate_model, show_phase
+from hwsim.cli.terminal import live, progress, show_evaluation, show_study
 
 if TYPE_CHECKING:
     from hwsim.search import Study
@@ -41,20 +41,33 @@ def evaluate(
             help="pann: formulas from widths; trace: bits that toggle on the operands; gates: every gate, needs Yosys"
         ),
     ] = "trace",
-    phase: Annotated[Literal["prefill", "decode"], typer.Option(help="of a model of the catalogue")] = "decode",
+    phase: Annotated[
+        Literal["prefill", "decode", "training"], typer.Option(help="of a model of the catalogue")
+    ] = "decode",
     batch: Annotated[int, typer.Option(help="sequences, or images, of a model of the catalogue")] = 1,
     context: Annotated[int, typer.Option(help="tokens of each sequence after the step")] = 1024,
     chips: Chips = 1,
+    pipeline: Pipeline = 1,
+    data: Annotated[int, typer.Option(help="copies of the model, each with its part of the batch")] = 1,
+    expert: Annotated[int, typer.Option(help="chips that share the experts, each with its part of the batch")] = 1,
+    context_parallel: Annotated[int, typer.Option(help="chips that share each sequence")] = 1,
+    microbatches: Annotated[int, typer.Option(help="parts of a batch that follow each other in a pipeline")] = 1,
     link: LinkName = "nvlink3",
+    optimizer: Annotated[Literal["adamw", "muon"], typer.Option(help="of training")] = "adamw",
+    saving: Annotated[
+        Literal["all", "fused", "inputs"],
+        typer.Option(help="what training keeps: all, all but scores, or inputs of blocks alone (checkpointing)"),
+    ] = "fused",
     statistics: Statistics = None,
 ) -> None:
     """Price one machine on one trace, or on a whole model: each number with its source."""
     import hwsim
     from hwsim.evaluation import Phased
-    from hwsim.workloads import names
+    from hwsim.workloads import Parallel, names
 
     if trace in names() or trace.endswith((".toml", ".json")):
-        found = evaluate_model(trace, machine, phase, batch, context, chips, link, statistics)
+        shared = Parallel.on(chips, pipeline, data, expert, context_parallel, microbatches)
+        found = evaluate_model(trace, machine, phase, batch, context, shared, link, statistics, optimizer, saving)
         if isinstance(found, Phased):
             show_phase(found)
             return
@@ -105,10 +118,10 @@ def explore(
     with owned(out, "study", force=force, beside=("traces",)):  # before the work that captures
         pass
     traces = trace or _traces_of(loaded.models, out, loaded.name, fresh=force)
-    with progress("exploring") as advance:
+    with live("exploring") as (advance, watch):
         study = hwsim.explore(
             loaded, traces, trials=trials, seed=seed, out=out, resume=resume, workers=workers, dask=dask,
-            gates=gates, budget=polish, force=force, progress=advance,
+            gates=gates, budget=polish, force=force, progress=advance, watch=watch,
         )  # fmt: skip
     if baseline:
         study = with_baselines(study, loaded, hwsim.load_trace(traces[0]), baseline)
@@ -149,10 +162,10 @@ def sweep(
     with owned(out, "study", force=force, beside=("traces",)):  # before the work that captures
         pass
     traces = trace or _traces_of(loaded.models, out, loaded.name, fresh=force)
-    with progress("sweeping") as advance:
+    with live("sweeping") as (advance, watch):
         study = hwsim.sweep(
             loaded, traces, out, points=points, workers=workers, dask=dask, force=force, resume=resume, table=table,
-            progress=advance,
+            progress=advance, watch=watch,
         )  # fmt: skip
     _show_sweep(study, out)
 
@@ -223,16 +236,24 @@ def _held(text: str) -> tuple[str, str]:
 def report(
     folder: Annotated[Path, typer.Argument(help="folder of a study, finished or not")],
     figures: Annotated[Path | None, typer.Option(help="folder for figures of a paper, SVG and PDF")] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="write it anew while another process searches, until that has ended")
+    ] = False,
 ) -> None:
     """Write report.html of a study again."""
     import hwsim
+    from hwsim.report import follow_report
     from hwsim.search import load_study
     from hwsim.storage import owned
 
-    study = load_study(folder)
-    with owned(folder, "study"):
-        study.write(folder)
-    page = hwsim.write_report(study, folder)
+    page = folder / "report.html"
+    if watch:
+        study = follow_report(folder, _tell_written)
+    else:
+        study = load_study(folder)
+        with owned(folder, "study"):
+            study.write(folder)
+        hwsim.write_report(study, folder)
     give(_found(study, page))
     if figures is not None:
         from hwsim.report import write_figures
@@ -242,18 +263,25 @@ def report(
     typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {page}")
 
 
+def _tell_written(study: Study, page: Path) -> None:
+    typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front so far: {page}", err=True)
+
+
 @app.command()
 def study(
     name: Annotated[str, typer.Argument(help="one of hwsim list studies", autocompletion=completion.studies)],
     out: Annotated[Path | None, typer.Option("--out", help="folder; reports/study-NAME without it")] = None,
     quick: Annotated[bool, typer.Option(help="a small grid, to see that it runs")] = False,
+    workers: Annotated[int, typer.Option(help="processes, of a study whose trainings are apart")] = 1,
     force: Force = False,
 ) -> None:
-    """Measure a published claim again, on circuits and real operands."""
+    """Measure a published claim again, on circuits and real operands; goes on where it was interrupted."""
     from hwsim.report.studies import draw
     from hwsim.studies import run as run_study
 
-    page = run_study(name, out or Path("reports") / f"study-{name}", quick=quick, force=force)
+    folder = out or Path("reports") / f"study-{name}"
+    with progress(f"study {name}") as advance:
+        page = run_study(name, folder, quick=quick, force=force, workers=workers, advance=advance)
     draw(page.parent)
     give({"page": page})
     typer.echo(str(page))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -89,6 +88,8 @@ def survey() -> Iterator[Found]:
 
 def _version(module: str) -> str:
     """The installed version of a module's distribution, "" if there is none; nothing is imported."""
+    from importlib.metadata import PackageNotFoundError, version
+
     top = module.partition(".")[0]
     try:
         if importlib.util.find_spec(module) is None:
@@ -97,8 +98,8 @@ def _version(module: str) -> str:
         return ""
     for distribution in (module.replace(".", "-"), top, {"sklearn": "scikit-learn"}.get(top, top)):
         try:
-            return importlib.metadata.version(distribution)
-        except importlib.metadata.PackageNotFoundError:
+            return version(distribution)
+        except PackageNotFoundError:
             continue
     return "installed"
 

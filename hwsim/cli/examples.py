@@ -42,6 +42,7 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
     ),
     "report": (
         ("the page of a study, again", "hwsim report reports/mine"),
+        ("the same while another terminal still searches", "hwsim report reports/mine --watch"),
         ("its figures for a paper, as SVG and PDF", "hwsim report reports/mine --figures figures"),
     ),
     "query": (
@@ -73,6 +74,7 @@ EXAMPLES: dict[str, tuple[Example, ...]] = {
             "a product on a machine, as ZigZag reads it",
             "hwsim export edge-int8 --to zigzag --gemm 64x64x64 --out peer",
         ),
+        ("a study for optuna-dashboard", "hwsim export reports/mine --to optuna --out board"),
     ),
     "serve": (
         (

@@ -1,4 +1,4 @@
-"""The command that writes a design for another cost model."""
+"""The command that writes a design, or a study, for another program."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 @app.command()
 def export(
-    design: Annotated[str, typer.Argument(help="a machine of the workbench, a TOML file, or STUDY:NUMBER")],
-    to: Annotated[Literal["accelforge", "zigzag"], typer.Option(help="the cost model")],
+    design: Annotated[
+        str, typer.Argument(help="a machine of the workbench, a TOML file, or STUDY:NUMBER; for optuna a STUDY")
+    ],
+    to: Annotated[
+        Literal["accelforge", "zigzag", "optuna"], typer.Option(help="a cost model, or Optuna and optuna-dashboard")
+    ],
     out: Out,
     trace: Annotated[Path | None, typer.Option(help="folder of a trace whose forward products run")] = None,
     gemm: Annotated[
@@ -27,7 +31,11 @@ def export(
     ] = None,
     force: Force = False,
 ) -> None:
-    """Write a design as ZigZag or AccelForge reads it, for a second opinion on its cycles and energy."""
+    """Write a design as ZigZag or AccelForge reads it, for a second opinion on its cycles and energy; or a study as
+    Optuna stores one, for its dashboard."""
+    if to == "optuna":
+        _export_study(design, out, force)
+        return
     from hwsim.evaluation.peers import export as write
 
     folder, told = write(_machine(design), _workload(trace, gemm or ()), to, out, force)
@@ -39,6 +47,16 @@ def export(
         f"{folder}: {len(told.products)} products; hwsim says {told.latency_cycles:,} cycles, "
         f"{told.energy_pj * 1e-6:.4g} µJ of array and memories, {told.dram_bits:,} bits of DRAM"
     )
+
+
+def _export_study(folder: str, out: Path, force: bool) -> None:
+    import hwsim
+    from hwsim.search import write_journal
+
+    study = hwsim.load_study(folder)
+    journal = write_journal(study, out, force)
+    give({"journal": journal, "trials": len(study.points)})
+    typer.echo(f"{journal}: {len(study.points)} trials; optuna-dashboard {journal} shows them")
 
 
 def _machine(design: str) -> Accelerator:

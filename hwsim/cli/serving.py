@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,8 +13,13 @@ from hwsim.cli.output import give
 
 if TYPE_CHECKING:
     from hwsim.evaluation import Evaluation, Phase, Phased
+    from hwsim.workloads import Parallel
+    from hwsim.workloads.training import Optimizer, Saving
 
-Chips = Annotated[int, typer.Option(help="tensor parallel chips of the kind of MACHINE")]
+Chips = Annotated[
+    int, typer.Option(help="chips of the kind of MACHINE; those that no other degree takes are tensor parallel")
+]
+Pipeline = Annotated[int, typer.Option(help="stages of equally many blocks")]
 LinkName = Annotated[str, typer.Option(help="between chips: nvlink3, pcie4, or LATENCY_US,GBYTE_S[,PJ_BIT]")]
 Statistics = Annotated[
     Path | None, typer.Option(help="folder of a trace whose flips stand for the model's; else widths decide")
@@ -21,7 +27,16 @@ Statistics = Annotated[
 
 
 def evaluate_model(
-    name: str, machine: str, phase: Phase, batch: int, context: int, chips: int, link: str, statistics: Path | None
+    name: str,
+    machine: str,
+    phase: Phase,
+    batch: int,
+    context: int,
+    chips: Parallel,
+    link: str,
+    statistics: Path | None,
+    optimizer: Optimizer,
+    saving: Saving,
 ) -> Phased | Evaluation:
     """A decoder in a phase, or another model of the catalogue on a batch of its inputs."""
     import hwsim
@@ -41,10 +56,14 @@ def evaluate_model(
             context,
             trace,
             chips,
-            link_of(link) if chips > 1 else None,
+            link_of(link) if chips.chips > 1 else None,
+            optimizer=optimizer,
+            saving=saving,
         )
-    if chips > 1:
-        raise ArgumentError("several chips share decoders alone", got=model.kind, where=name)
+    if chips.chips > 1 or phase == "training":
+        raise ArgumentError(
+            "several chips share decoders alone, and decoders alone train", got=model.kind, where=name
+        )
     if model.kind == "whisper":
         work = (
             encoders.whisper_encode(model, batch)
@@ -65,7 +84,12 @@ def show_phase(found: Phased) -> None:
     from hwsim.report import significant
 
     parts = [{"part": one.workload, "times": count, "values": one.values()} for one, count in found.parts]
-    give({"values": found.values(), "parts": parts, "note": found.note})
+    degrees = {one.name: getattr(found.parallel, one.name) for one in fields(found.parallel)}
+    sent = [
+        {"exchange": one.name, "times": sum(one.counts), "seconds": one.seconds, "link_bits": one.bits}
+        for one in found.exchanges
+    ]
+    give({"values": found.values(), "parts": parts, "chips": degrees, "exchanges": sent, "note": found.note})
     typer.echo(f"{found.model}, {found.phase}, batch {found.batch}, context {found.context}, {found.chips} chip(s)")
     for name, value in found.values().items():
         typer.echo(f"{name:22} {significant(value)}")
@@ -75,6 +99,13 @@ def show_phase(found: Phased) -> None:
         typer.echo(
             f"{one.workload:34} {count:>6} {significant(one.latency_s * 1e3):>10} "
             f"{significant(one.energy_pj * 1e-9):>10} {detail['bound']:>10}"
+        )
+    if found.exchanges:
+        typer.echo(f"\n{'exchange':34} {'times':>6} {'ms each':>10} {'link GB':>10}")
+    for sent_one in found.exchanges:
+        typer.echo(
+            f"{sent_one.name:34} {sum(sent_one.counts):>6} {significant(sent_one.seconds * 1e3):>10} "
+            f"{significant(sent_one.bits / 8e9):>10}"
         )
     if found.note:
         typer.echo(f"\n{found.note}")
@@ -90,6 +121,7 @@ def serve(
     ],
     arrivals: Annotated[Path, typer.Option(help="CSV with arrival_s, input_toks and output_toks")],
     chips: Chips = 1,
+    pipeline: Pipeline = 1,
     link: LinkName = "nvlink3",
     budget: Annotated[int, typer.Option(help="tokens of a step at most")] = 2048,
     sequences: Annotated[int, typer.Option(help="requests of a step at most")] = 256,
@@ -103,30 +135,32 @@ def serve(
     statistics: Statistics = None,
 ) -> None:
     """Serve requests by continuous batching; percentiles, and the part that keeps both limits."""
+    from hwsim.errors import ArgumentError
     from hwsim.report import significant
     from hwsim.timing.clusters.collectives import link as link_of
     from hwsim.timing.roofline import STEPS, device, devices
     from hwsim.timing.serving import Engine, Requests
     from hwsim.timing.serving import serve as run
     from hwsim.timing.serving.models import engine
-    from hwsim.workloads import load_model
+    from hwsim.workloads import Parallel, load_model
 
     config, wire = load_model(model), link_of(link) if chips > 1 else None
     requests, energy_j = Requests.from_csv(arrivals), None
     if machine in devices():
+        if pipeline > 1:
+            raise ArgumentError("chips of a bought device are tensor parallel", got=pipeline, where="serve.pipeline")
         made = engine(config, device(machine), chips, wire, bits, kv_bits, budget, sequences)
         made = Engine(made.cost, budget, sequences, blocks or made.blocks)
         note = f"times within a factor of {STEPS.error_factor}, to the first token of 1.2: as three replayed runs are"
         done = run(made, requests)
     else:
         import hwsim
-        from hwsim.errors import ArgumentError
         from hwsim.evaluation.serving import planned
 
         if blocks is None:
             raise ArgumentError("a machine file states no size of its DRAM: give --blocks", where=machine)
         trace = None if statistics is None else hwsim.load_trace(statistics)
-        plans = planned(config, hwsim.load_accelerator(machine), trace, chips, wire)
+        plans = planned(config, hwsim.load_accelerator(machine), trace, Parallel.on(chips, pipeline), wire)
         done = run(Engine(plans.cost, budget, sequences, blocks), requests)
         energy_j = plans.energy_j(done)
         note = f"times within a factor of {plans.error_factor:.2f} of plans; {plans.note}"

@@ -16,7 +16,7 @@ from hwsim.errors import ArgumentError
 from hwsim.evaluation.accuracy import SQNR
 from hwsim.evaluation.energy import Counted
 from hwsim.evaluation.evaluator import Evaluator
-from hwsim.evaluation.pricing import Work, forward_work, price
+from hwsim.evaluation.pricing import Work, every_work, forward_work, price
 from hwsim.evaluation.records import Evaluation
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def kind_of(shape: GemmShape) -> str:
 
 
 def evaluate_workload(
-    workload: Workload, machine: Accelerator, statistics: Trace | Evaluator | None = None
+    workload: Workload, machine: Accelerator, statistics: Trace | Evaluator | None = None, every: bool = False
 ) -> Evaluation:
     """Price a machine on shapes.
 
@@ -42,6 +42,7 @@ def evaluate_workload(
         machine: the design.
         statistics: a trace whose operands stand for those of the workload, or its evaluator, which knows what it
             counted; without it flips follow from widths.
+        every: price products of every phase, not those of a forward pass alone.
 
     Returns:
         Energy, area and latency; the accuracy is NaN. What was not measured on this workload is said in `borrowed`.
@@ -50,7 +51,7 @@ def evaluate_workload(
         ArgumentError: no forward product, or the trace has no product of a kind that the workload has.
         HwsimError: as `hwsim.evaluate`.
     """
-    work = forward_work(workload, where=workload.name)
+    work = every_work(workload) if every else forward_work(workload, where=workload.name)
     if statistics is None:
         counted: Mapping[int, Counted] = {}
         fidelity, note = "pann", "no operands: flips of units follow from their widths"

@@ -9,12 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 from hwsim.errors import DesignError, UnknownName
-
-if TYPE_CHECKING:
-    from hwsim.evaluation.records import Evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +24,7 @@ class Measure:
         goal: whether it is to be small or large.
         label: for axes.
         superlative: what the best design in it is called.
-        of: its value.
+        of: its value, from an evaluation or a deployment.
         basis: the breakdown whose error it carries, as `Evaluation.detail` names it: the measure, or its reciprocal
             where it is to be large, is that sum times numbers that the plan gives exactly. None where the whole is.
     """
@@ -37,7 +34,7 @@ class Measure:
     goal: Literal["min", "max"]
     label: str
     superlative: str
-    of: Callable[[Evaluation], float]
+    of: Callable[[Any], float]
     basis: Literal["energy_pj", "area_um2"] | None = None
 
 
@@ -68,15 +65,31 @@ MEASURES: tuple[Measure, ...] = (
         lambda one: 2 * one.macs / one.latency_s * 1e-12 / (one.area_um2 * 1e-6), "area_um2",
     ),
 )  # fmt: skip
-"""Every quantity, in the order of a table. An operation is a multiplication or an addition: two a MAC."""
+"""Every quantity of a design, in the order of a table. An operation is a multiplication or an addition: two a MAC."""
+
+PHASE_MEASURES: tuple[Measure, ...] = (
+    Measure(
+        "tokens_w", "tokens_s_w", "max", "tokens per second and watt", "most tokens per joule",
+        lambda one: 1e12 / one.energy_per_token_pj, "energy_pj",
+    ),
+    Measure("memory", "memory_gb", "min", "memory of all chips, GB", "least memory",
+            lambda one: one.memory_bytes * 1e-9),
+    Measure("chip_memory", "chip_gb", "min", "memory of the fullest chip, GB", "least memory of a chip",
+            lambda one: one.chip_bytes * 1e-9),
+    Measure("attainment", "attainment", "max", "share of requests within their limits", "most requests in time",
+            lambda one: one.attainment),
+)  # fmt: skip
+"""What a whole model in a phase has beside them (`hwsim.evaluation.deployment`)."""
+
+EVERY = (*MEASURES, *PHASE_MEASURES)
 
 
 def measure(name: str, where: str = "objectives") -> Measure:
     """The measure of a name or a column; `UnknownName` lists the known ones."""
-    for known in MEASURES:
+    for known in EVERY:
         if name in (known.name, known.column):
             return known
-    raise UnknownName("measure", name, ["accuracy", *(known.name for known in MEASURES)], where=where)
+    raise UnknownName("measure", name, ["accuracy", *(known.name for known in EVERY)], where=where)
 
 
 @dataclass(frozen=True, slots=True)

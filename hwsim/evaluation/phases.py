@@ -2,29 +2,41 @@
 
 A step is priced part by part (`hwsim.workloads.folded`): one block of each kind, times how often it runs. Between
 blocks the residual stream passes by DRAM, which the whole step in one plan might spare; everything else is the same.
+
+Chips that share a step (`hwsim.workloads.Parallel`) each run the part that they hold; what they send each other is
+`hwsim.evaluation.exchanges`. Micro-batches follow each other through the stages of a pipeline: a prompt takes the sum
+of the stages and the slowest one for each further micro-batch; in decode a sequence's next token waits for its last
+one, so that a step takes a round through all stages, or all micro-batches in the slowest one. Context parallel chips
+compute a prompt's masked scores evenly, as if each query saw the mean of the keys.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from math import fsum
+from typing import TYPE_CHECKING, Literal, get_args
 
 from hwsim.arch.units import storage_bits
-from hwsim.cost.quantity import Quantity
 from hwsim.errors import ArgumentError
 from hwsim.evaluation.borrowing import evaluate_workload
 from hwsim.evaluation.evaluator import Evaluator
-from hwsim.evaluation.ledger import Charge, Ledger
-from hwsim.timing.clusters.collectives import BIT_ERROR, SENT, Link, all_reduce
-from hwsim.workloads import Step, folded, sharded
+from hwsim.evaluation.exchanges import Exchange, charged, exchanges, needed, passed
+from hwsim.evaluation.ledger import Ledger
+from hwsim.workloads import Parallel, Step, folded, sharded, stages
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
+    from hwsim.arch.plan import Step as Planned
     from hwsim.evaluation.records import Evaluation
+    from hwsim.timing.clusters.collectives import Link
     from hwsim.trace import Trace, Workload
     from hwsim.workloads import ModelConfig
+    from hwsim.workloads.training import Optimizer, Saving
 
-Phase = Literal["prefill", "decode"]
+Phase = Literal["prefill", "decode", "training"]
+Parts = tuple[tuple["Evaluation", int], ...]
+
+_NAMES: dict[Phase, str] = {"prefill": "ttft_ms", "decode": "tpot_ms", "training": "step_ms"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +45,18 @@ class Phased:
 
     Attributes:
         model: its name.
-        phase: ``"prefill"`` (`context` new tokens of each sequence) or ``"decode"`` (one of each behind them).
+        phase: ``"prefill"`` (`context` new tokens of each sequence), ``"decode"`` (one of each behind them) or
+            ``"training"`` (a step on sequences of `context` tokens).
         batch: sequences.
         context: tokens of each in the cache after the step.
-        chips: tensor parallel ones.
-        parts: what was priced on one chip, and how often it runs.
-        collectives_s: seconds of all-reduces, which nothing hides.
+        parallel: degrees by which chips share it.
+        parts: what was priced on one chip of each stage, and how often it runs in the step.
+        latency_s: seconds of the step: of a prompt until its first token, of decode between two tokens of a sequence.
+        exchanges: what chips send each other.
         links: energy of what passes links, pJ; None where no link is, or its energy is not known.
         memory_bytes: that all chips must hold: matrices and the cache as the machine stores them, the rest at the
-            width of its outputs.
+            width of its outputs; in training weights, gradients, moments and saved activations in their usual widths.
+        chip_bytes: of them, on the chip that holds most.
         note: what was not measured on this workload, and what is not counted.
     """
 
@@ -49,57 +64,87 @@ class Phased:
     phase: Phase
     batch: int
     context: int
-    chips: int
-    parts: tuple[tuple[Evaluation, int], ...]
-    collectives_s: float
+    parallel: Parallel
+    parts: Parts
+    latency_s: float
+    exchanges: tuple[Exchange, ...]
     links: Ledger | None
     memory_bytes: float
+    chip_bytes: float
     note: str
 
     @property
-    def latency_s(self) -> float:
-        """Seconds of the step: of a prompt until its first token, of decode between two tokens of a sequence."""
-        return sum(one.latency_s * count for one, count in self.parts) + self.collectives_s
+    def chips(self) -> int:
+        """Chips in all."""
+        return self.parallel.chips
+
+    @property
+    def copies(self) -> int:
+        """Chips that do the same: those of one stage, of all copies of the model."""
+        return self.parallel.chips // self.parallel.pipeline
+
+    @property
+    def collectives_s(self) -> float:
+        """Seconds of exchanges that nothing hides, for one micro-batch in all stages."""
+        return sum(sum(one.counts) * one.seconds for one in self.exchanges)
 
     @property
     def energy_pj(self) -> float:
         """Energy of the step on all chips, pJ, and of the links between them where it is known."""
         links = 0.0 if self.links is None else self.links.value
-        return self.chips * sum(one.energy_pj * count for one, count in self.parts) + links
+        return self.copies * sum(one.energy_pj * count for one, count in self.parts) + links
 
     @property
     def tokens(self) -> int:
-        """New tokens of the step: of all prompts, or one of each sequence."""
-        return self.batch * (self.context if self.phase == "prefill" else 1)
+        """Tokens of the step: of all prompts or sequences, or one of each sequence."""
+        return self.batch * (1 if self.phase == "decode" else self.context)
 
     @property
     def tokens_s(self) -> float:
-        """New tokens a second."""
+        """Tokens a second."""
         return self.tokens / self.latency_s
 
     @property
     def energy_per_token_pj(self) -> float:
-        """Energy of a new token, pJ."""
+        """Energy of a token, pJ."""
         return self.energy_pj / self.tokens
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of the step on all chips."""
-        return self.chips * sum(one.macs * count for one, count in self.parts)
+        return self.copies * sum(one.macs * count for one, count in self.parts)
+
+    @property
+    def dram_read_bits(self) -> int:
+        """Bits read from DRAM by all chips."""
+        return self.copies * sum(one.dram_read_bits * count for one, count in self.parts)
+
+    @property
+    def dram_write_bits(self) -> int:
+        """Bits written to DRAM by all chips."""
+        return self.copies * sum(one.dram_write_bits * count for one, count in self.parts)
+
+    @property
+    def area_um2(self) -> float:
+        """Area of all chips, µm²."""
+        return self.chips * self.parts[0][0].area_um2
+
+    @property
+    def power_w(self) -> float:
+        """Mean power over the step, W."""
+        return self.energy_pj * 1e-12 / self.latency_s
 
     def values(self) -> dict[str, float]:
         """What is reported, by name with its unit."""
-        name = "ttft_ms" if self.phase == "prefill" else "tpot_ms"
-        read = sum(one.dram_read_bits * count for one, count in self.parts)
-        written = sum(one.dram_write_bits * count for one, count in self.parts)
         return {
-            name: self.latency_s * 1e3,
+            _NAMES[self.phase]: self.latency_s * 1e3,
             "tokens_s": self.tokens_s,
             "energy_per_token_mj": self.energy_per_token_pj * 1e-9,
             "tokens_s_w": 1e12 / self.energy_per_token_pj,
-            "power_w": self.energy_pj * 1e-12 / self.latency_s,
+            "power_w": self.power_w,
             "memory_gb": self.memory_bytes * 1e-9,
-            "dram_gb": self.chips * (read + written) / 8e9,
+            "chip_gb": self.chip_bytes * 1e-9,
+            "dram_gb": (self.dram_read_bits + self.dram_write_bits) / 8e9,
             "collectives_ms": self.collectives_s * 1e3,
             "tmacs": self.macs * 1e-12,
         }
@@ -112,62 +157,129 @@ def evaluate_phase(
     batch: int = 1,
     context: int = 1024,
     statistics: Trace | Evaluator | None = None,
-    chips: int = 1,
+    chips: int | Parallel = 1,
     link: Link | None = None,
     share: float = 1.0,
+    optimizer: Optimizer = "adamw",
+    saving: Saving = "fused",
 ) -> Phased:
     """Price a phase of a decoder.
 
     Args:
         model: of the catalogue or a file.
         machine: one chip.
-        phase: prefill of `context` tokens, or one token of decode behind `context` - 1.
-        batch: sequences.
+        phase: prefill of `context` tokens, one token of decode behind `context` - 1, or a training step on sequences
+            of `context` tokens (`hwsim.evaluation.training`).
+        batch: sequences, on all chips together.
         context: tokens of each in the cache after the step.
         statistics: a trace whose flips stand for those of the model, or its evaluator, which knows what it counted.
-        chips: tensor parallel ones; each layer adds their results by ring all-reduces.
+        chips: degrees by which chips share the step; a number is that of tensor parallel ones.
         link: between them; needed where there are several.
-        share: part of the channels that chips add up; the others stay private to each (CAAT-Net).
+        share: part of the channels that tensor parallel chips add up; the others stay private to each (CAAT-Net).
+        optimizer: of training.
+        saving: of training: what the forward pass saves for the backward pass (`hwsim.workloads.training_step`).
 
     Raises:
-        ArgumentError: another phase, several chips without a link, or a share that is no part.
-        HwsimError: the machine cannot run a part, or chips do not divide the model.
+        ArgumentError: another phase, several chips without a link, a share that is no part, or degrees that do not
+            divide the model or the batch.
+        HwsimError: the machine cannot run a part.
     """
-    if phase not in ("prefill", "decode"):
-        raise ArgumentError("phase must be prefill or decode", got=phase)
-    if chips > 1 and link is None:
-        raise ArgumentError("several chips need a link", got=chips, where="evaluate_phase.chips")
+    if phase not in get_args(Phase):
+        raise ArgumentError("phase must be prefill, decode or training", got=phase)
     if not 0 <= share <= 1:
         raise ArgumentError("share must be a part of the channels", got=share, where="evaluate_phase.share")
-    step = Step(batch, context if phase == "prefill" else 1, context)
-    held = sharded(model, chips)
-    works = folded(held, step)
+    parallel = chips if isinstance(chips, Parallel) else Parallel(chips)
+    if parallel.chips > 1:
+        needed(link, parallel.chips)
     lender = statistics if statistics is None or isinstance(statistics, Evaluator) else Evaluator(statistics)
-    parts = tuple((evaluate_workload(work, machine, lender), count) for work, count in works)
-    exchanged, links = 0.0, None
+    if phase == "training":
+        from hwsim.evaluation.training import training_phase
+
+        return training_phase(model, machine, batch, context, lender, parallel, link, share, optimizer, saving)
+    parallel.check(model, batch, context)
+    held, runs = sharded(model, parallel.tensor), parallel.microbatches
+    step = step_of(parallel, phase, batch, context)
+    works = folded(held, step)
+    each = tuple(evaluate_workload(work, machine, lender) for work, _ in works)
+    found: tuple[Exchange, ...] = ()
+    passing, back = 0.0, 0.0
+    plan = stages(model, parallel.pipeline)
     if link is not None:
-        times = sum(2 if kind == "T" else 1 for kind in model.blocks)
-        size = step.rows * round(share * model.width) * machine.output_bits / 8
-        exchanged = times * all_reduce("ring", chips, size, link)
-        links = _links(times, chips, size, link)
-    notes = list(dict.fromkeys(one.borrowed for one, _ in parts if one.borrowed))
-    if chips > 1:
-        known = "of links is recalled, no measurement; that" if links is not None else "of links and"
-        notes.append(f"energy {known} of waiting for them is not counted")
+        looked = attention_s(each[0]) if phase == "prefill" else 0.0
+        found = exchanges(model, machine, parallel, step, link, share, looked)
+    times = stage_times(each, plan, found)
+    if link is not None and parallel.pipeline > 1:
+        passing, moved = passed(model, machine, parallel, step, link)
+        found, back = (*found, moved), link.latency_s
+    if phase == "prefill":
+        path = sum(times) + (parallel.pipeline - 1) * passing
+        latency = path + (runs - 1) * max(*times, passing)
+    else:
+        # the number of the new token goes back to the first stage
+        latency = max(sum(times) + (parallel.pipeline - 1) * passing + back, runs * max(times))
+    sizes = [memory_bytes(work, machine) for work, _ in _kept(held, works, parallel, phase, batch, context)]
+    on_stage = [sum(size * count for size, count in zip(sizes, counts, strict=True)) for counts in plan]
+    links = None if link is None else charged(found, link)
     return Phased(
-        model.name, phase, batch, context, chips, parts, exchanged, links,
-        chips * sum(memory_bytes(work, machine) * count for work, count in works), "; ".join(notes),
+        model.name, phase, batch, context, parallel,
+        tuple((one, runs * count) for one, (_, count) in zip(each, works, strict=True)), latency, found, links,
+        parallel.chips // parallel.pipeline * sum(on_stage), max(on_stage), noted(each, parallel, links),
     )  # fmt: skip
 
 
-def _links(times: int, chips: int, size: float, link: Link) -> Ledger | None:
-    """The charge of `times` ring all-reduces of `size` bytes."""
-    if chips == 1 or link.bit_pj is None:
-        return None
-    bits = times * SENT["all-reduce"](chips) * size * 8
-    price = Quantity(link.bit_pj, "pJ", "energy of a bit over a link, recalled", errors={"links": BIT_ERROR})
-    charge = Charge("collectives", "links", "links", "residual", bits, "bit over a link", price, bits * link.bit_pj)
-    return Ledger([charge], "pJ", "counted")
+def step_of(parallel: Parallel, phase: Phase, batch: int, context: int) -> Step:
+    """What one chip of a stage runs for one micro-batch."""
+    own = batch // (parallel.data * parallel.expert * parallel.microbatches)
+    if phase == "decode":
+        return Step(own, 1, context // parallel.context, spread=parallel.expert)
+    if parallel.context == 1:
+        logits = context if phase == "training" else 1
+        return Step(own, context, context, logits, parallel.expert)
+    tokens = context // parallel.context
+    return Step(own, tokens, max(tokens + 1, (context + 2) // 2), spread=parallel.expert)
+
+
+def _kept(
+    held: ModelConfig, works: tuple[tuple[Workload, int], ...], parallel: Parallel, phase: Phase, batch: int,
+    context: int,
+) -> tuple[tuple[Workload, int], ...]:  # fmt: skip
+    """Parts whose caches are those of all micro-batches, and of a chip's own part of each sequence."""
+    whole = step_of(replace(parallel, microbatches=1, context=1), phase, batch, context // parallel.context)
+    same = parallel.microbatches == 1 and (parallel.context == 1 or phase == "decode")
+    return works if same else folded(held, whole)
+
+
+def stage_times(
+    parts: tuple[Evaluation, ...], plan: tuple[tuple[int, ...], ...], found: tuple[Exchange, ...]
+) -> list[float]:
+    """Seconds of one micro-batch in each stage, with exchanges."""
+    return [
+        sum(one.latency_s * count for one, count in zip(parts, counts, strict=True))
+        + sum(one.counts[stage] * one.seconds for one in found)
+        for stage, counts in enumerate(plan)
+    ]
+
+
+def noted(parts: tuple[Evaluation, ...], parallel: Parallel, links: Ledger | None) -> str:
+    """What was borrowed, and what is not counted."""
+    notes = list(dict.fromkeys(one.borrowed for one in parts if one.borrowed))
+    if parallel.chips > 1:
+        known = "of links is recalled, no measurement; that" if links is not None else "of links and"
+        notes.append(f"energy {known} of waiting for them is not counted")
+    return "; ".join(notes)
+
+
+def attention_s(part: Evaluation) -> float:
+    """Seconds of scores, softmax and weighted values in a part."""
+    clock = part.accelerator
+    return fsum(clock.latency_s(step.cycles.latency) for step in part.plan.steps if _attends(step))
+
+
+def _attends(step: Planned) -> bool:
+    layers = {product.layer.rpartition(".")[2] for product in step.products} | {
+        "softmax" for work in step.vector if work.kind == "softmax" and not step.products
+    }
+    return bool(layers & {"qk", "pv", "softmax"})
 
 
 def memory_bytes(workload: Workload, machine: Accelerator) -> float:

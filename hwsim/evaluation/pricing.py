@@ -61,6 +61,12 @@ class Priced:
     f_max_ghz: float
 
 
+def every_work(workload: Workload) -> Work:
+    """All that a workload does, of whatever phase; it must hold its graph, and may hold no product."""
+    assert workload.graph is not None, "a workload of several phases is written as a graph"
+    return Work(workload.graph, tuple(range(len(workload.gemms))), workload.macs, _tokens(workload.graph), "")
+
+
 def forward_work(workload: Workload, where: str) -> Work:
     """The forward pass of a workload's first batch.
 

@@ -132,11 +132,11 @@ class Evaluation:
             "f_max_ghz": self.f_max_ghz,
             "energy_pj": {name: part.value for name, part in energy.parts.items()},
             "area_um2": {name: part.value for name, part in area.parts.items()},
-            "causes": {"energy_pj": _causes(energy), "area_um2": _causes(area)},
+            "causes": {"energy_pj": causes_of(energy), "area_um2": causes_of(area)},
             "energy_error": energy.total.error_factor,
             "area_error": area.total.error_factor,
-            "sources": {f"energy: {name}": _source(part) for name, part in energy.parts.items()}
-            | {f"area: {name}": _source(part) for name, part in area.parts.items()},
+            "sources": {f"energy: {name}": source_of(part) for name, part in energy.parts.items()}
+            | {f"area: {name}": source_of(part) for name, part in area.parts.items()},
             "by_layer_pj": self._energies("layer"),
             "by_level_pj": self._energies("level"),
             "traffic_bits": self._moved(),
@@ -178,10 +178,11 @@ def tensor_class(name: str) -> str:
     return "inputs" if name.split(".")[0] == "input" else "weights"
 
 
-def _causes(made: Breakdown) -> dict[str, dict[str, float]]:
+def causes_of(made: Breakdown) -> dict[str, dict[str, float]]:
     """By component, how much each cause may shift its logarithm; three digits are enough for what they mean."""
     return {name: {cause: float(f"{sigma:.3g}") for cause, sigma in part.sigmas} for name, part in made.parts.items()}
 
 
-def _source(part: Any) -> str:
+def source_of(part: Any) -> str:
+    """Where a part's number comes from, and its error."""
     return f"{part.source} (×/÷ {part.error_factor:.2g})"

@@ -7,13 +7,16 @@ form is from the plans of two steps that it was not made from: a batch of decode
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwsim.errors import ArgumentError
-from hwsim.evaluation.phases import Phased, evaluate_phase
-from hwsim.timing.clusters.collectives import Link, all_reduce
+from hwsim.evaluation.evaluator import Evaluator
+from hwsim.evaluation.exchanges import exchanges, passed
+from hwsim.evaluation.phases import Phased, attention_s, evaluate_phase
+from hwsim.timing.clusters.collectives import Link
 from hwsim.timing.serving import StepCost
+from hwsim.workloads import Parallel, Step
 from hwsim.workloads.sizes import sizes
 
 if TYPE_CHECKING:
@@ -58,14 +61,23 @@ class Planned:
 def planned(
     model: ModelConfig,
     machine: Accelerator,
-    statistics: Trace | None = None,
-    chips: int = 1,
+    statistics: Trace | Evaluator | None = None,
+    chips: int | Parallel = 1,
     link: Link | None = None,
 ) -> Planned:
-    """The cost of a model's steps on a machine.
+    """The cost of a model's steps on a machine, of one copy of it.
+
+    Args:
+        model: a decoder.
+        machine: one chip.
+        statistics: as of `hwsim.evaluation.evaluate_phase`.
+        chips: tensor, pipeline and expert parallel ones; a step runs through all stages before the next one begins.
+            Of expert parallel ones each serves its own requests: the cost is that of one of them, while all others
+            do the same.
+        link: between them.
 
     Raises:
-        ArgumentError: attention in a window, whose rows the engine does not bound.
+        ArgumentError: attention in a window, whose rows the engine does not bound, or other degrees.
         HwsimError: as `hwsim.evaluation.evaluate_phase`.
     """
     if model.attention is not None and model.attention.window:
@@ -73,33 +85,40 @@ def planned(
             "attention must have no window to be served", got=model.attention.window, where=model.name
         )
 
+    parallel = chips if isinstance(chips, Parallel) else Parallel(chips)
+    if replace(parallel, tensor=1, pipeline=1, expert=1) != Parallel():
+        raise ArgumentError("requests are served by tensor, pipeline and expert parallel chips", got=parallel)
+    lender = statistics if statistics is None or isinstance(statistics, Evaluator) else Evaluator(statistics)
+
     def phase(name: str, batch: int, context: int) -> Phased:
-        return evaluate_phase(model, machine, name, batch, context, statistics, chips, link)  # type: ignore[arg-type]
+        whole = batch * parallel.expert
+        return evaluate_phase(model, machine, name, whole, context, lender, parallel, link)  # type: ignore[arg-type]
 
     prompt, one, many = phase("prefill", 1, PROMPT), phase("decode", 1, CONTEXT), phase("decode", BATCH, CONTEXT)
     counted = sizes(model)
     linear, attention = split(prompt)
     weights, rows = split(one)
     token = linear / (PROMPT + counted.head_macs / counted.layer_macs)
-    touched = 1 - (1 - counted.visited) ** BATCH
+    visited = 1 - (1 - counted.visited) ** parallel.expert  # by a token of every chip that brings some
+    touched = 1 - (1 - visited) ** BATCH
     experts = 0.0
-    if counted.visited:
-        experts = max(0.0, (split(many)[0] - weights) / (touched - counted.visited))
+    if visited:
+        experts = max(0.0, (split(many)[0] - weights) / (touched - visited))
     fixed = each = 0.0
-    if link is not None and chips > 1:
-        times = sum(2 if kind == "T" else 1 for kind in model.blocks)
-        fixed = times * all_reduce("ring", chips, 0.0, link)
-        each = times * all_reduce("ring", chips, model.width * machine.output_bits / 8, link) - fixed
+    if link is not None and parallel.chips > 1:
+        steps = Step(1, 1, 1), Step(2, 1, 1)
+        first, second = (_exchanged(model, machine, parallel, step, link) for step in steps)
+        each, fixed = second - first, 2 * first - second
     cost = StepCost(
         fixed_s=fixed,
         token_s=each,
         compute_token_s=token,
         compute_logit_s=token * counted.head_macs / counted.layer_macs,
         compute_pair_s=attention / (PROMPT * (PROMPT + 1) / 2),
-        memory_s=max(0.0, weights - experts * counted.visited),
+        memory_s=max(0.0, weights - experts * visited),
         memory_row_s=rows / CONTEXT,
         memory_experts_s=experts,
-        visited=counted.visited,
+        visited=visited,
     )
     short = phase("prefill", 1, PROMPT // 2)
     half = PROMPT // 2
@@ -109,11 +128,12 @@ def planned(
     ]
     # energy of batch 1, of batch 16, and of batch 1 with half of the context: three unknowns
     near = phase("decode", 1, CONTEXT // 2)
-    row = max(0.0, (one.energy_pj - near.energy_pj) / (CONTEXT // 2))
-    more = max(0.0, (many.energy_pj - one.energy_pj) / (BATCH - 1) - row * CONTEXT)
+    first, half_row, batched = (found.energy_pj / parallel.expert for found in (one, near, many))
+    row = max(0.0, (first - half_row) / (CONTEXT // 2))
+    more = max(0.0, (batched - first) / (BATCH - 1) - row * CONTEXT)
     return Planned(
         cost=cost,
-        step_pj=max(0.0, one.energy_pj - more - row * CONTEXT),
+        step_pj=max(0.0, first - more - row * CONTEXT),
         token_pj=more,
         row_pj=row,
         error_factor=max(max(error, 1 / error) for error in errors),
@@ -123,17 +143,15 @@ def planned(
     )
 
 
+def _exchanged(model: ModelConfig, machine: Accelerator, parallel: Parallel, step: Step, link: Link) -> float:
+    """Seconds of all exchanges of a step, from stage to stage and back to the first too."""
+    found = exchanges(model, machine, parallel, step, link)
+    hops = parallel.pipeline - 1
+    moved = hops * passed(model, machine, parallel, step, link)[0] + min(hops, 1) * link.latency_s
+    return sum(sum(one.counts) * one.seconds for one in found) + moved
+
+
 def split(found: Phased) -> tuple[float, float]:
     """Seconds of all steps of the plans without attention, and of attention, without collectives."""
-    attention = total = 0.0
-    for part, count in found.parts:
-        clock = part.accelerator
-        for step in part.plan.steps:
-            seconds = count * clock.latency_s(step.cycles.latency)
-            total += seconds
-            layers = {product.layer.rpartition(".")[2] for product in step.products} | {
-                "softmax" for work in step.vector if work.kind == "softmax" and not step.products
-            }
-            if layers & {"qk", "pv", "softmax"}:
-                attention += seconds
-    return total - attention, attention
+    attention = sum(count * attention_s(part) for part, count in found.parts)
+    return sum(count * part.latency_s for part, count in found.parts) - attention, attention

@@ -19,6 +19,7 @@ from hwsim import quant
 from hwsim.arch import Numerics, Prepared, Role
 from hwsim.datapaths import Datapath
 from hwsim.errors import ArgumentError
+from hwsim.nn.looking import Noise
 from hwsim.nn.noise import Ticket, seed_of
 from hwsim.nn.operands import Floats, Made, make, padding, rotate, unpassed
 from hwsim.nn.recipes import numerics_of
@@ -64,11 +65,12 @@ class Memory:
 
 @dataclass(slots=True)
 class Seeds:
-    """Makes the `Draw` of each operand."""
+    """Makes the `Draw` of each operand; what a monitor (`noise`) and a look (`looked`) measure of them lies here."""
 
     seed: int
     memory: Memory = field(default_factory=Memory)
     noise: dict[tuple[str, str], float] = field(default_factory=dict)
+    looked: Noise | None = None
 
     def draw(self, ticket: Ticket, gemm: GemmName, operand: str, index: int) -> Draw:
         """The random numbers and the memory of an operand, number `index` of its batch."""
@@ -164,7 +166,8 @@ class ByRecipe:
         """The product, and its operands as they were made. b is made already where it is `ready`; each is
         ``[batch, K, rows]`` where it lies `across`."""
         numerics = self.numerics[name]
-        if gemm.extend is not None or self.watched:
+        looked = self.seeds.looked
+        if gemm.extend is not None or self.watched or looked is not None:
             a, b = (turned(one) if lies else one for one, lies in zip((a, b), across, strict=True))
             across = False, False
         draws: list[tuple[Draw, str, int]] = []
@@ -181,6 +184,10 @@ class ByRecipe:
             self.seeds.keep(draw, operand, index)
         if self.watched and name != "fprop":
             self._watch(name, a, made_a, gemm, ticket)
+        if looked is not None:
+            for side, exact, made, operand in (("a", a, made_a, gemm.a), ("b", b, made_b, gemm.b)):
+                if (operand.scheme is not None or operand.mask is not None) and not (ready and side == "b"):
+                    looked.add((ticket.layer, name, side), *self._pair(name, side, exact, made, gemm, ticket))
         if numerics is not None:
             pairs = zip(made_a.quantized, made_b.quantized, strict=True)
             out = np.stack([_product(numerics, one, other, name) for one, other in pairs])
@@ -206,15 +213,22 @@ class ByRecipe:
 
     def _watch(self, name: GemmName, g: Floats, made: Made, gemm: Gemm, ticket: Ticket) -> None:
         """The ratio of a gradient to the noise of its quantization; see `hwsim.recipes.Monitor`."""
-        exact = g
-        if gemm.rotation is not None:
-            plain = Gemm(type(gemm.a)(), rotation=gemm.rotation, pad=gemm.pad)
-            exact = make(g, plain.a, plain, lambda side, i: self.seeds.draw(ticket, name, side, i), side="a",
-                         codes=False).values  # fmt: skip
-        width = min(exact.shape[2], made.values.shape[2])
-        noise = float(np.linalg.norm(made.values[..., :width] - exact[..., :width]))
+        exact, values = self._pair(name, "a", g, made, gemm, ticket)
+        noise = float(np.linalg.norm(values - exact))
         signal = float(np.linalg.norm(exact))
         self.seeds.noise[ticket.layer, name] = signal / noise if noise != 0 else float("inf")
+
+    def _pair(
+        self, name: GemmName, side: str, x: Floats, made: Made, gemm: Gemm, ticket: Ticket
+    ) -> tuple[Floats, Floats]:
+        """An operand as it is multiplied, before it was quantized and after."""
+        exact = x
+        if gemm.rotation is not None:
+            plain = Gemm(type(gemm.a)(), rotation=gemm.rotation, pad=gemm.pad)
+            exact = make(x, plain.a, plain, lambda _, i: self.seeds.draw(ticket, name, side, i), side=side,
+                         codes=False).values  # fmt: skip
+        width = min(exact.shape[2], made.values.shape[2])
+        return exact[..., :width], made.values[..., :width]
 
 
 class ByPolicy:

@@ -84,12 +84,20 @@ class Book:
             if fprop is None:
                 continue
             key = f"{layer}|after step"
-            master: NDArray[np.float32] = weight.detach().reshape(weight.shape[0], -1).cpu().float().numpy().copy()
+            whole = weight.detach()
+            if sharded := hasattr(whole, "full_tensor"):  # of FSDP2: gathered on every rank
+                whole = whole.full_tensor()
+            master: NDArray[np.float32] = whole.reshape(weight.shape[0], -1).cpu().float().numpy().copy()
             memory = self.seeds.memory.recall(key, step)
             memory = self.recipe.after_step.apply(layer, master, fprop.b, step, self.steps or 0, memory)
             self.seeds.memory.remember(key, step, memory)
+            made = torch.from_numpy(master).reshape(weight.shape)
+            if sharded:
+                from torch.distributed.tensor import distribute_tensor
+
+                made = distribute_tensor(made, weight.device_mesh, weight.placements)
             with torch.no_grad():
-                weight.copy_(torch.from_numpy(master).reshape(weight.shape))
+                weight.copy_(made)
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed training needs of it: numbers, and arrays as tensors."""

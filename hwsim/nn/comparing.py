@@ -1,5 +1,8 @@
 """Trainings of one model side by side: float32 and recipes, from the same weights, on the same batches, per seed.
 
+A few steps of each are looked at (`hwsim.nn.looking`): signal to noise of every operand, and the gradient beside the
+one in float32 of the same step.
+
 All runs go on in turns, a few steps each, so that at any time their curves can be compared. Each has a state of its
 own (`hwsim.nn.training`), torch's random numbers and the emulation's included: an interrupted comparison ends in the
 bits of an undisturbed one. What differs between float32 runs of several seeds is the noise floor; as runs of one seed
@@ -21,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import hwsim
 from hwsim import recipes as catalog
@@ -29,8 +32,19 @@ from hwsim.errors import ArgumentError, ModelError, Stopped, TraceError
 from hwsim.nn.arithmetic import Exact
 from hwsim.nn.capturing import weights_digest
 from hwsim.nn.emulation import Emulation, emulate
+from hwsim.nn.looking import Looks
 from hwsim.nn.models import ModelFile
-from hwsim.nn.training import MOST_STEPS, Interruption, Training, interruptible, restore, save_state, train_steps
+from hwsim.nn.training import (
+    MOST_STEPS,
+    Interruption,
+    Training,
+    interruptible,
+    low_precision,
+    restore,
+    save_state,
+    train_steps,
+)
+from hwsim.notebook import with_bar
 from hwsim.storage import owned, parse_json, read_bytes, seed_checked, table_text, write_whole
 
 TURN = 10
@@ -41,6 +55,9 @@ FINAL = 0.1
 
 FLOAT32 = "float32"
 
+LOOKS = 20
+"""Steps of a run that are looked at, beside the last."""
+
 
 @dataclass(slots=True)
 class Run:
@@ -50,6 +67,7 @@ class Run:
         name: of its recipe, ``"float32"`` without one.
         seed: of initial weights, batches, torch's random numbers and the emulation's noise.
         losses: nats (or what the model file's loss is), one a step done.
+        looks: what was measured of single steps; None for float32.
         ratios: the recipe's monitor, (step, ratio).
         emulation: state of the emulation at the last step done.
         random: torch's random state then.
@@ -62,6 +80,7 @@ class Run:
     network: nn.Module
     training: Training
     path: Path
+    looks: Looks | None
     losses: list[float] = field(default_factory=list)
     ratios: list[tuple[int, float]] = field(default_factory=list)
     emulation: dict[str, Any] = field(default_factory=dict)
@@ -79,14 +98,21 @@ class Comparison:
     """A finished comparison.
 
     Attributes:
-        folder: holds ``losses.csv``, ``summary.csv``, ``manifest.json``.
+        folder: holds ``losses.csv``, ``summary.csv``, ``gradients.csv``, ``sqnr.csv``, ``manifest.json``.
         losses: (recipe, seed) -> the loss of each step.
         last: (recipe, seed) -> mean loss of the last tenth of the steps.
+        gradients: (recipe, seed) -> (step, ratio, cosine) of the steps that were looked at; steps count from 1. The
+            ratio ‖g‖ / ‖q - g‖ and the cosine of the gradient q that the recipe made and the one in float32, g, at
+            the same weights, batch and random numbers; None without a difference.
+        sqnr: (recipe, seed) -> (step, layer, GEMM, operand, dB), what quantization left of each operand; None where
+            nothing was lost or nothing was there.
     """
 
     folder: Path
     losses: dict[tuple[str, int], list[float]]
     last: dict[tuple[str, int], float]
+    gradients: dict[tuple[str, int], list[tuple[int, float | None, float]]]
+    sqnr: dict[tuple[str, int], list[tuple[int, str, str, str, float | None]]]
 
     @property
     def noise_floor(self) -> float:
@@ -107,6 +133,7 @@ def cost(last: dict[tuple[str, int], float], name: str) -> tuple[float, float]:
     return statistics.fmean(gaps), error
 
 
+@with_bar("training")
 def compare(
     model: str | Path,
     recipes: Sequence[str | Path | catalog.Recipe],
@@ -119,6 +146,7 @@ def compare(
     progress: Callable[[int, int, str], None] | None = None,
     save_every_s: float = 30.0,
     force: bool = False,
+    looks: int = LOOKS,
 ) -> Comparison:
     """Train the model file `model` in float32 and by each recipe, for each seed, and write the folder `out`.
 
@@ -126,8 +154,8 @@ def compare(
         model: name or path, see `hwsim.nn.models`; its ``recipe(model)`` gives batches, loss and optimizers.
         recipes: names, files or records of `hwsim.recipes`.
         out: folder: ``losses.csv`` (recipe, seed, step, loss), ``summary.csv`` (recipe, seed, last loss, gap to
-            float32 of the same seed), ``monitor.csv`` of recipes with a monitor, ``manifest.json``, and the state of
-            each run below ``runs``.
+            float32 of the same seed), ``gradients.csv`` and ``sqnr.csv`` of the steps that were looked at,
+            ``monitor.csv`` of recipes with a monitor, ``manifest.json``, and the state of each run below ``runs``.
         steps: optimizer steps in place of the model file's.
         seeds: how many, or which.
         exact: as in `hwsim.emulate`, for recipes and not for float32.
@@ -135,6 +163,7 @@ def compare(
         progress: called with (steps done of all runs, of how many, what runs and its loss) after each step.
         save_every_s: seconds between two saved states of a run; kill -9 loses at most these.
         force: also write into a folder that holds something else.
+        looks: so many steps of each run are looked at, evenly spaced, and the last; 0 for none. They change no bit.
 
     Raises:
         ModelError: the file has no ``recipe``, or a loss is no longer finite.
@@ -154,8 +183,11 @@ def compare(
         seed_checked(seed)
     if steps is not None and not 1 <= steps <= MOST_STEPS:
         raise ArgumentError(f"steps must be from 1 to {MOST_STEPS}", got=steps)
+    if looks < 0:
+        raise ArgumentError("looks must not be negative", got=looks)
     with owned(out, "comparison", force=force) as folder:
-        return _compare(ModelFile.find(model), chosen, folder, steps, numbers, exact, resume, progress, save_every_s)
+        file = ModelFile.find(model)
+        return _compare(file, chosen, folder, steps, numbers, exact, resume, progress, save_every_s, looks)
 
 
 def _compare(
@@ -168,11 +200,12 @@ def _compare(
     resume: bool,
     progress: Callable[[int, int, str], None] | None,
     save_every_s: float,
+    looks: int,
 ) -> Comparison:
     """`compare` in a folder that is this process's alone."""
-    runs = [_begin(file, folder, recipe, seed) for seed in numbers for recipe in (None, *chosen)]
+    runs = [_begin(file, folder, recipe, seed, steps, looks) for seed in numbers for recipe in (None, *chosen)]
     total = runs[0].training.steps if steps is None else steps
-    identity = {"model": file.name, "steps": total, "exact": repr(exact)}
+    identity = {"model": file.name, "steps": total, "exact": repr(exact), "looks": looks}
     manifest = _manifest(file, runs, chosen, identity, numbers)
     _check(folder, manifest, resume)
     (folder / "runs").mkdir(exist_ok=True)
@@ -181,7 +214,14 @@ def _compare(
     _write_json(folder / "manifest.json", manifest)
     with interruptible() as interrupted:
         _train(runs, total, exact, identity, interrupted, progress, save_every_s)
-    found = Comparison(folder, {(r.name, r.seed): r.losses for r in runs}, {(r.name, r.seed): _last(r) for r in runs})
+    looked = {(run.name, run.seed): run.looks for run in runs if run.looks is not None}
+    found = Comparison(
+        folder,
+        {(run.name, run.seed): run.losses for run in runs},
+        {(run.name, run.seed): _last(run) for run in runs},
+        {key: one.gradients for key, one in looked.items()},
+        {key: one.sqnr for key, one in looked.items()},
+    )
     _write(folder, runs, found)
     manifest["finished"] = True
     manifest["noise_floor"] = None if math.isnan(found.noise_floor) else found.noise_floor
@@ -190,13 +230,23 @@ def _compare(
     return found
 
 
-def _begin(file: ModelFile, folder: Path, recipe: catalog.Recipe | None, seed: int) -> Run:
+def _begin(
+    file: ModelFile, folder: Path, recipe: catalog.Recipe | None, seed: int, steps: int | None, looks: int
+) -> Run:
     make = file.get("training")
     if make is None:
         raise ModelError("model file must define training(model) -> hwsim.nn.Training", where=str(file.path))
     network = file.build(checkpoint=False, seed=seed).train()
     name = FLOAT32 if recipe is None else recipe.name
-    return Run(name, seed, recipe, network, make(network), folder / "runs" / f"{name}-{seed}.state")
+    training: Training = make(network)
+
+    def loss(model: nn.Module, batch: Any) -> Tensor:
+        with low_precision():
+            return training.loss(model, batch)
+
+    total = training.steps if steps is None else steps
+    looking = None if recipe is None else Looks(network, loss, total, looks)
+    return Run(name, seed, recipe, network, training, folder / "runs" / f"{name}-{seed}.state", looking)
 
 
 def _train(
@@ -237,7 +287,8 @@ def _turn(run: Run, total: int, exact: Exact, interrupted: Interruption, tell: C
         if handle is not None and run.emulation:
             handle.load_state_dict(run.emulation)
         last = min(total, run.step + TURN)
-        steps = train_steps(run.network, run.training, run.step, last, total, run.seed)
+        around = None if run.looks is None else functools.partial(run.looks.step, handle=handle)
+        steps = train_steps(run.network, run.training, run.step, last, total, run.seed, around)
         try:
             while run.step < last and not interrupted():
                 run.busy = True
@@ -255,11 +306,15 @@ def _tell(
     progress: Callable[[int, int, str], None] | None, runs: list[Run], run: Run, total: int, value: float
 ) -> None:
     if progress is not None:
-        progress(sum(one.step for one in runs), total * len(runs), f"{run.name} seed {run.seed} loss {value:.3f}")
+        seen = run.looks.gradients if run.looks is not None else []
+        cosine = f", gradient's cosine {seen[-1][2]:.3f}" if seen else ""
+        progress(sum(one.step for one in runs), total * len(runs),
+                 f"{run.name} seed {run.seed} loss {value:.3f}{cosine}")  # fmt: skip
 
 
 def _save(run: Run, identity: dict[str, Any]) -> None:
-    more = {"losses": run.losses, "emulation": run.emulation, "random": run.random}
+    looked = run.looks.state() if run.looks is not None else {}
+    more = {"losses": run.losses, "emulation": run.emulation, "random": run.random, "looks": looked}
     save_state(run.path, identity | _own(run), run.step, run.network, run.training.optimizers, more)
 
 
@@ -273,6 +328,8 @@ def _restore(run: Run, identity: dict[str, Any], resume: bool) -> None:
     if more:
         run.losses, run.emulation, run.random = list(more["losses"]), more["emulation"], more["random"]
         run.ratios = [(int(at), float(ratio)) for at, ratio in run.emulation.get("ratios", ())]
+        if run.looks is not None:
+            run.looks.load(more["looks"])
 
 
 def _own(run: Run) -> dict[str, Any]:
@@ -312,7 +369,7 @@ def _check(folder: Path, manifest: dict[str, Any], resume: bool) -> None:
     stored = parse_json(read_bytes(path, "manifest", TraceError), "manifest", str(path), TraceError)
     if not isinstance(stored, dict):
         raise TraceError("manifest must be a table", got=stored, where=str(path))
-    for name in ("model", "steps", "exact", "source"):
+    for name in ("model", "steps", "exact", "looks", "source"):
         if stored.get(name) != manifest[name]:
             raise ArgumentError(f"{name} must be that of the folder, {stored.get(name)}", got=manifest[name],
                                 where=str(path))  # fmt: skip
@@ -338,6 +395,12 @@ def _write(folder: Path, runs: list[Run], found: Comparison) -> None:
     ratios = [(run.name, run.seed, step, ratio) for run in ordered for step, ratio in run.ratios]
     if ratios:
         _write_csv(folder / "monitor.csv", ("recipe", "seed", "step", "ratio"), ratios)
+    looked = [(run.name, run.seed, run.looks) for run in ordered if run.looks is not None]
+    for name, head in (("gradients", ("step", "ratio", "cosine")),
+                       ("sqnr", ("step", "layer", "gemm", "operand", "sqnr_db"))):  # fmt: skip
+        table = [(recipe, seed, *row) for recipe, seed, one in looked for row in getattr(one, name)]
+        if table:
+            _write_csv(folder / f"{name}.csv", ("recipe", "seed", *head), table)
 
 
 def _write_csv(path: Path, head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -25,6 +25,7 @@ from hwsim.nn.decompositions import attention
 from hwsim.nn.following import Job, multiply
 from hwsim.nn.interception import Interception, Located, intercepting
 from hwsim.nn.layers import current_node
+from hwsim.nn.looking import Noise
 from hwsim.nn.noise import Clock
 from hwsim.nn.observe import Seen, visible
 from hwsim.nn.products import Call
@@ -85,6 +86,16 @@ class Emulation:
         """(step, median over layers of a gradient's norm by the noise of its quantization), of recipes with a
         monitor."""
         return list(self._mode.book.ratios) if self._mode.book is not None else []
+
+    @contextmanager
+    def looking(self) -> Iterator[Noise]:
+        """In the block every GEMM of a recipe measures what quantizing its operands loses, at no other cost than
+        time; yields the sums. Schemes and machines measure nothing here: `hwsim.replay` does that."""
+        self._mode.seeds.looked = Noise()
+        try:
+            yield self._mode.seeds.looked
+        finally:
+            self._mode.seeds.looked = None
 
     @property
     def saved(self) -> SavedBytes:

@@ -7,7 +7,6 @@ What such a model computes and costs is real, its metric would not be: it has no
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from hwsim.errors import ArgumentError, MissingExtra, ModelError
-from hwsim.storage import read_bytes
+from hwsim.storage import parse_json, read_bytes
 
 TOKENS, IMAGES, FRAMES = 32, 2, 2
 """Tokens of a text, images of a batch, and texts or recordings of a batch."""
@@ -43,10 +42,7 @@ def from_file(path: str | Path, seed: int = 0) -> nn.Module:
         ModelError: the file is no configuration of a model that the library knows.
     """
     data = read_bytes(Path(path), "configuration", ModelError, 1 << 24)
-    try:
-        values = json.loads(data)
-    except ValueError as error:
-        raise ModelError(f"configuration must be JSON, {error}", where=str(path)) from None
+    values = parse_json(data, "configuration", str(path), ModelError)
     if not isinstance(values, dict) or "model_type" not in values:
         raise ModelError("configuration must be an object with model_type", where=str(path))
     return from_config(values, seed, where=str(path))
@@ -71,7 +67,10 @@ def from_config(values: Mapping[str, Any], seed: int = 0, where: str = "hf") -> 
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             made = getattr(known, named)(config) if named else known.AutoModel.from_config(config)
-    except (ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+    except (
+        ValueError, TypeError, LookupError, AttributeError, RuntimeError, ArithmeticError, ImportError,
+        AssertionError,
+    ) as error:  # fmt: skip
         raise ModelError(f"transformers must take the configuration, {error}", got=kind, where=where) from error
     if not isinstance(made, nn.Module):
         raise ModelError("architectures must name a torch module", got=named, where=where)

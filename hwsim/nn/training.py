@@ -19,7 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from hwsim.errors import ArgumentError, ModelError, Stopped, StorageError
 from hwsim.guard import held_back, is_stopping
 from hwsim.nn.models import ModelFile
+from hwsim.notebook import with_bar
 from hwsim.storage import read_bytes, seed_checked, write_whole
 
 MOST_STEPS = 10**9
@@ -67,6 +68,7 @@ class Trained:
     loss: float
 
 
+@with_bar("training")
 def train(
     model: str | Path,
     out: str | Path | None = None,
@@ -157,9 +159,16 @@ def _run(
 
 
 def train_steps(
-    network: nn.Module, training: Training, first: int, last: int, steps: int, seed: int
+    network: nn.Module,
+    training: Training,
+    first: int,
+    last: int,
+    steps: int,
+    seed: int,
+    around: Callable[[int], AbstractContextManager[Callable[[Any], None]]] | None = None,
 ) -> Iterator[tuple[int, float]]:
-    """Train from step `first` up to `last` of `steps`; yield (steps done, loss)."""
+    """Train from step `first` up to `last` of `steps`; yield (steps done, loss). `around` (step) is entered around
+    forward and backward, and what it yields is called with the batch when both are done."""
     rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in training.optimizers]
     base = _base_rates(training.optimizers, rates)
     for step in range(first, last):
@@ -167,12 +176,16 @@ def train_steps(
         for optimizer, initial in zip(training.optimizers, base, strict=True):
             for group, rate in zip(optimizer.param_groups, initial, strict=True):
                 group["lr"] = rate * factor
-        with _low_precision():
-            loss = training.loss(network, training.batch(step, seed))
-        value = float(loss.detach())
-        if value != value or abs(value) == float("inf"):
-            raise ModelError("loss must stay finite", got=value, where=f"step {step}")
-        loss.backward()  # type: ignore[no-untyped-call]
+        with around(step) if around is not None else nullcontext() as look:
+            batch = training.batch(step, seed)
+            with low_precision():
+                loss = training.loss(network, batch)
+            value = float(loss.detach())
+            if value != value or abs(value) == float("inf"):
+                raise ModelError("loss must stay finite", got=value, where=f"step {step}")
+            loss.backward()  # type: ignore[no-untyped-call]
+            if look is not None:
+                look(batch)
         with newton_schulz_in_float32():
             for optimizer in training.optimizers:
                 optimizer.step()
@@ -266,7 +279,8 @@ def interruptible() -> Iterator[Interruption]:
         signal.signal(signal.SIGINT, before)
 
 
-def _low_precision() -> Any:
+def low_precision() -> Any:
+    """Products in bfloat16 inside the block where the processor multiplies it."""
     return torch.autocast("cpu", torch.bfloat16, enabled=has_bf16())
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwsim.evaluation.objectives import MEASURES
+from hwsim.evaluation.objectives import EVERY
 from hwsim.report.figures import families, family, label
 from hwsim.report.words import short_name
 
@@ -27,7 +27,7 @@ MOST_COMPARED = 200
 """Designs of the front whose breakdowns, and chances against each other, the page holds (beside the breakdowns of
 those in gates and of the answers): the number of chances grows with the square."""
 
-_BASIS = {one.column: one.basis for one in MEASURES}
+_BASIS = {one.column: one.basis for one in EVERY}
 _GROUPED = {"vector": "vector unit", "leakage": "leakage"}
 
 
@@ -43,7 +43,7 @@ def page_data(study: Study, picks: Sequence[tuple[str, Point]]) -> dict[str, Any
     columns = columns_of(study)
     units = families(study)
     parameters = list(study.manifest["parameters"])
-    goals = {one.column: one.goal for one in MEASURES} | dict(study.manifest["goals"])
+    goals = {one.column: one.goal for one in EVERY} | dict(study.manifest["goals"])
     chances, picked = study.chances(), [one for _, one in picks]
     return {
         "columns": [

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hwsim.evaluation.objectives import MEASURES
+from hwsim.evaluation.objectives import EVERY
 from hwsim.report.style import GRID, INK, MUTED, colours, styled, to_png, to_svg
 
 if TYPE_CHECKING:
     from hwsim.search.points import Point
     from hwsim.search.study import Study
 
-LABELS = {one.column: one.label for one in MEASURES} | {"bits_per_byte": "bits per byte", "sqnr_db": "SQNR, dB"}
+LABELS = {one.column: one.label for one in EVERY} | {"bits_per_byte": "bits per byte", "sqnr_db": "SQNR, dB"}
 
 
 def label(name: str) -> str:

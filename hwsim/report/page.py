@@ -43,6 +43,24 @@ def write_report(study: Study | str | Path, out: str | Path, force: bool = False
         from hwsim.search import load_study
 
         study = load_study(study)
+    _check_front(study)
+    with owned(out, "study", force=force, beside=("report.html", "front.png")) as folder:
+        return put(study, folder)
+
+
+def put(study: Study, folder: Path, every_s: float | None = None) -> Path:
+    """Write page and picture, each whole, into a folder whoever works in it; arguments as of `render`.
+
+    Raises:
+        ArgumentError: the study has no feasible design.
+        StorageError: the folder cannot be written.
+    """
+    _check_front(study)
+    write_whole(folder / "front.png", figures.overview(study))
+    return write_whole(folder / "report.html", render(study, every_s))
+
+
+def _check_front(study: Study) -> None:
     if not study.pareto:
         from hwsim.search.limits import why_no_front
 
@@ -50,13 +68,15 @@ def write_report(study: Study | str | Path, out: str | Path, force: bool = False
             f"a report needs at least one feasible design: {why_no_front(study)}",
             where=f"study {study.manifest['space']}",
         )
-    with owned(out, "study", force=force, beside=("report.html", "front.png")) as folder:
-        write_whole(folder / "front.png", figures.overview(study))
-        return write_whole(folder / "report.html", render(study))
 
 
-def render(study: Study) -> str:
-    """The page as text; the same study gives the same bytes."""
+def render(study: Study, every_s: float | None = None) -> str:
+    """The page as text; the same study gives the same bytes.
+
+    Args:
+        study: with at least one feasible design.
+        every_s: the open page reads its own file again so often, until somebody works on it; never without it.
+    """
     import jinja2
     import markupsafe
 
@@ -79,5 +99,5 @@ def render(study: Study) -> str:
     data = json.dumps(page_data(study, picks), separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
     script = (_TEMPLATES / "report.js").read_text(encoding="utf-8")
     return environment.get_template("report.html.j2").render(
-        sections=sections, data=markupsafe.Markup(data), script=markupsafe.Markup(script)
+        sections=sections, data=markupsafe.Markup(data), script=markupsafe.Markup(script), every_s=every_s
     )

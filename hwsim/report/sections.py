@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hwsim.evaluation.accuracy import PERFECT_DB
-from hwsim.evaluation.objectives import MEASURES
+from hwsim.evaluation.objectives import EVERY
 from hwsim.report import confirmed
 from hwsim.report.data import MOST_COMPARED, columns_of, parts_of, shown_designs
 from hwsim.report.figures import label
@@ -56,7 +56,7 @@ class Question:
 def questions(study: Study) -> list[Question]:
     """The best design in each objective, and the cheapest of those that keep the model's metric."""
     metric, goals = study.manifest["metric"], study.manifest["goals"]
-    superlative = {one.column: one.superlative for one in MEASURES} | {metric: "most accurate"}
+    superlative = {one.column: one.superlative for one in EVERY} | {metric: "most accurate"}
     order = [name for name in study.objectives if name != metric]
     if metric in study.objectives:
         order.append(metric)
@@ -74,7 +74,7 @@ def questions(study: Study) -> list[Question]:
 
 
 def _ask(study: Study, column: str, where: tuple[str, ...] = ()) -> Answer:
-    goals = {one.column: one.goal for one in MEASURES} | dict(study.manifest["goals"])
+    goals = {one.column: one.goal for one in EVERY} | dict(study.manifest["goals"])
     return study.query(maximize=column, where=where) if goals[column] == "max" else study.query(column, where)
 
 
@@ -105,6 +105,13 @@ def _where_it_goes(study: Study) -> Mapping[str, Any] | None:
 
 def _anatomy(study: Study) -> Mapping[str, Any] | None:
     return {} if any(point.detail.get("traffic_bits") for point in study.pareto) else None
+
+
+def _links(study: Study) -> Mapping[str, Any] | None:
+    """What chips of the first designs of the front send each other in a step: name, times, seconds each, bits."""
+    sharing = [point for point in study.pareto if point.detail.get("links")][:MOST_COMPARED]
+    rows = [(short_name(point), *exchange) for point in sharing for exchange in point.detail["links"]]
+    return {"rows": rows} if rows else None
 
 
 def _gates(study: Study) -> Mapping[str, Any] | None:
@@ -180,6 +187,7 @@ SECTIONS: tuple[Section, ...] = (
     Section("designs", "The designs", _always),
     Section("breakdown", "Where energy and area go", _where_it_goes),
     Section("anatomy", "One design inside: layers, levels, traffic, time", _anatomy),
+    Section("links", "What chips send each other", _links),
     Section("precision", "Where the precision goes", _precision),
     Section("gates", "In gates", _gates),
     Section("checks", "How it was checked", _checks),

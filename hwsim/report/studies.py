@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwsim.errors import ArgumentError
+from hwsim.errors import ArgumentError, HwsimError
 from hwsim.report.style import MUTED, PALETTE, colours, styled, to_svg
 from hwsim.storage import read_table, read_text, write_whole
 
@@ -34,7 +34,7 @@ def draw(folder: str | Path) -> Path:
     """Draw the figure of the study in `folder` into it, show it on the study's page, and return its path.
 
     Raises:
-        ArgumentError: the folder holds no study that has a figure.
+        ArgumentError: the folder holds no study that has a figure, or its tables are not what the study wrote.
     """
     where = Path(folder)
     known = [name for name, panels in _PANELS.items() if all((where / f"{t}.csv").is_file() for t, _ in panels)]
@@ -45,10 +45,17 @@ def draw(folder: str | Path) -> Path:
         import matplotlib.pyplot as plt
 
         figure, axes = plt.subplots(1, len(panels), figsize=(max(7.0, 5.2 * len(panels)), 3.6), squeeze=False)
-        for (table, panel), each in zip(panels, axes[0], strict=True):
-            panel(each, _read(where / f"{table}.csv"))
-        figure.tight_layout()
-        write_whole(where / FIGURE, to_svg(figure))
+        try:
+            for (table, panel), each in zip(panels, axes[0], strict=True):
+                panel(each, _read(where / f"{table}.csv"))
+            figure.tight_layout()
+            drawn = to_svg(figure)
+        except (LookupError, ValueError, ArithmeticError) as error:
+            if isinstance(error, HwsimError):
+                raise
+            rule = f"tables of a study must be what the study wrote ({type(error).__name__}: {error})"
+            raise ArgumentError(rule.replace("\n", " "), where=str(where)) from None
+        write_whole(where / FIGURE, drawn)
     page = where / "study.md"
     text = read_text(page, "page", ArgumentError)
     if FIGURE not in text:
@@ -178,6 +185,30 @@ def _training_costs(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set(ylabel="nats a byte above float32")
     axes.set_title("Cost of a recipe, two standard errors")
     axes.legend(fontsize=8)
+
+
+def _training_cosines(axes: Axes, rows: Sequence[Row]) -> None:
+    """Cosine of the gradient over the steps, one line a recipe of the GPT."""
+    own = [row for row in rows if row["model"] == "gpt" and not row["recipe"].startswith("block")]
+    for name, colour in colours(list(dict.fromkeys(row["recipe"] for row in own))).items():
+        seen = [(int(row["step"]), float(row["cosine"])) for row in own if row["recipe"] == name]
+        axes.plot(*zip(*seen, strict=True), marker="o", markersize=3, color=colour, label=name)
+    axes.set(xlabel="step", ylabel="cosine to float32's gradient")
+    axes.set_title("Gradients of the GPT")
+    axes.legend(fontsize=7)
+
+
+def _pretrained_costs(axes: Axes, rows: Sequence[Row]) -> None:
+    """Cost of each arithmetic, dearest first, two standard errors."""
+    own = sorted((row for row in rows if row["cost"]), key=lambda row: -float(row["cost"]))
+    errors = [2 * float(row["standard error"]) for row in own]
+    axes.errorbar([float(row["cost"]) for row in own], range(len(own)), xerr=errors, fmt="o", markersize=4,
+                  color=PALETTE[0])  # fmt: skip
+    axes.set_yticks(range(len(own)), [row["arithmetic"] for row in own], fontsize=8)
+    axes.axvline(0, color=MUTED, linewidth=1)
+    axes.set(xlabel="bits per byte above float32")
+    axes.set_xscale("symlog", linthresh=0.01)
+    axes.set_title("SmolLM2-135M, two standard errors")
 
 
 def _agents(axes: Axes, rows: Sequence[Row]) -> None:
@@ -311,7 +342,8 @@ _PANELS: dict[str, tuple[tuple[str, Callable[[Any, Sequence[Row]], None]], ...]]
     "ternary_lut": tuple(("best", _area_over_tree(activation)) for activation in _BASELINES),
     "luq": (("claims", _luq_ratios),),
     "chips": (("summary", _chip_ratios),),
-    "fp4_training": (("costs", _training_costs),),
+    "fp4_training": (("costs", _training_costs), ("gradients", _training_cosines)),
+    "pretrained": (("arithmetics", _pretrained_costs),),
     "decode": (("decode", _decode_energy),),
     "muon": (("spectra", _muon_cosines), ("last", _muon_last)),
     "lottery": (("agents", _agents),),

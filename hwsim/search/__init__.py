@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hwsim.search.differences import Difference, as_point, difference
     from hwsim.search.explorer import explore
     from hwsim.search.freezing import freeze
+    from hwsim.search.optuna_journal import write_journal
     from hwsim.search.pareto import front
     from hwsim.search.points import Point
     from hwsim.search.questions import Answer, query
@@ -54,6 +55,7 @@ _HOME = {
     "thinned": "thinning",
     "with_baselines": "baselines",
     "work": "shards",
+    "write_journal": "optuna_journal",
 }
 
 __all__ = [
@@ -85,6 +87,7 @@ __all__ = [
     "thinned",
     "with_baselines",
     "work",
+    "write_journal",
 ]
 
 

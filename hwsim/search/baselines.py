@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwsim.arch import Accelerator, load_accelerator
+from hwsim.errors import ArgumentError
 from hwsim.evaluation import Evaluator, Memo
 
 if TYPE_CHECKING:
@@ -33,8 +34,11 @@ def with_baselines(
         memo: values measured before; the user's cache without it.
 
     Raises:
+        ArgumentError: the space is one of a whole model.
         HwsimError: a machine that is none, or that cannot run the model.
     """
+    if space.deploys:
+        raise ArgumentError("machines stand beside designs of one trace, not of a whole model", got=space.name)
     evaluator = Evaluator(trace, space.accuracy, space.energy, space.metric_options, memo or Memo(), space.noise_seed)
     found: dict[str, Any] = {}
     for one in machines:

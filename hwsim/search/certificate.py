@@ -69,6 +69,9 @@ def fidelities(space: DesignSpace) -> dict[str, str]:
         "accuracy": space.accuracy, "energy": f"{space.energy}, {plans}", "area": "fitted",
         "latency": f"computed, {plans}",
     }  # fmt: skip
+    if space.deploys:
+        known |= {"accuracy": f"{space.accuracy}, borrowed", "energy": f"{space.energy}, borrowed, {plans}"}
+        known |= {"tokens_w": known["energy"], "memory": "computed", "chip_memory": "computed"}
     return {name: known.get(name, plans) for name in space.objectives}
 
 

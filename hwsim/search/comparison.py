@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from hwsim.cost import Breakdown, Quantity
 from hwsim.cost.likelihood import samples
 from hwsim.cost.quantity import total
-from hwsim.evaluation.objectives import MEASURES
+from hwsim.evaluation.objectives import EVERY
 
 if TYPE_CHECKING:
     from hwsim.search.points import Point
@@ -41,8 +41,8 @@ _GROUPS = {
     "clock": "clock", "clock tree": "clock", "placement": "placement",
 }  # fmt: skip
 _NODE = re.compile(r"^(?P<of>[a-z ]+?) (?:\d+ to )?\d+ nm$")
-_BASIS = {one.column: one.basis for one in MEASURES}
-LARGE = frozenset(one.column for one in MEASURES if one.goal == "max")
+_BASIS = {one.column: one.basis for one in EVERY}
+LARGE = frozenset(one.column for one in EVERY if one.goal == "max")
 """Measures that are to be large: their error is that of their reciprocal."""
 
 

@@ -21,10 +21,10 @@ from hwsim.storage import Digits, read_table, table_text, write_whole
 
 if TYPE_CHECKING:
     from hwsim.evaluation import Memo, Synthesis
-    from hwsim.search.explorer import Progress
     from hwsim.search.points import Point
     from hwsim.search.space import DesignSpace
     from hwsim.search.study import Study
+    from hwsim.search.watching import Progress
     from hwsim.trace import Trace
 
 GATES = "gates.csv"

@@ -12,16 +12,18 @@ import contextlib
 import functools
 import math
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import hwsim
 from hwsim.errors import ArgumentError, HwsimError, LostWorkers
-from hwsim.evaluation import Evaluator, Memo, Metric, Synthesis
+from hwsim.evaluation import Evaluation, Evaluator, Memo, Metric, Synthesis
+from hwsim.evaluation.deployment import Deployed, deploy
 from hwsim.evaluation.objectives import measure
 from hwsim.jit import environment
+from hwsim.notebook import with_bar
 from hwsim.search.confirmation import confirm_front
 from hwsim.search.guided import Guide, canonical, knobs_of
 from hwsim.search.parts import whole_parts
@@ -29,6 +31,7 @@ from hwsim.search.points import Point, PointLog
 from hwsim.search.polish import Key, polish
 from hwsim.search.space import Design, DesignSpace, Value, load_space
 from hwsim.search.study import MANIFEST, Study, clear_study, read_manifest, write_manifest
+from hwsim.search.watching import Progress, Watch, watched
 from hwsim.search.workers import Pool, open_pool, sources
 from hwsim.storage import owned, seed_checked
 from hwsim.trace import Trace, load_trace
@@ -41,9 +44,6 @@ MOST_TRIALS = 10_000_000
 
 DRAWS = 500
 """Designs of a search that was not told how many."""
-
-Progress = Callable[[int, int, str], None]
-"""Called with (draws done, draws in all, what is under way)."""
 
 
 @dataclass
@@ -70,11 +70,16 @@ class Explorer:
         records = [metric if name == "accuracy" else measure(name) for name in self.space.objectives]
         return {one.name if isinstance(one, Metric) else one.column: one.goal for one in records}
 
+    def found(self) -> tuple[Point, ...]:
+        """All points that are known at this moment, by number."""
+        return tuple(sorted(self.known.values(), key=lambda point: point.number))
+
     def evaluate(self, number: int, design: Design) -> Point:
         """Price one design; a design that breaks a rule is a recorded outcome, not a crash."""
         evaluator = self.evaluators[design.model] if design.model else self.main
         try:
-            result = evaluator(design.accelerator)
+            made, whole = design.accelerator, design.deployment
+            result: Evaluation | Deployed = evaluator(made) if whole is None else deploy(whole, made, evaluator)
         except LostWorkers:
             raise
         except HwsimError as error:
@@ -139,7 +144,8 @@ class Explorer:
                 wanted[design.model or self.main.trace.name].append(design.accelerator)
         for name, machines in wanted.items():
             self.evaluators[name].prepare((machine.policy for machine in machines), self.pool.submit)
-            self.evaluators[name].plan(machines, self.pool.submit)
+            if not self.space.deploys:
+                self.evaluators[name].plan(machines, self.pool.submit)
 
 
 def search(explorer: Explorer, trials: int, seed: int, progress: Progress) -> dict[Key, Point]:
@@ -166,6 +172,7 @@ def search(explorer: Explorer, trials: int, seed: int, progress: Progress) -> di
     return drawn
 
 
+@with_bar("exploring")
 def explore(
     space: str | Path | DesignSpace,
     trace: Trace | str | Path | Iterable[Trace | str | Path],
@@ -179,6 +186,7 @@ def explore(
     budget: int | None = None,
     force: bool = False,
     progress: Progress = lambda done, total, note: None,
+    watch: Watch | None = None,
 ) -> Study:
     """Search a design space on captured models: all of it where that is cheap, else as many designs as asked for,
     chosen by a surrogate; then the front is polished knob by knob.
@@ -198,9 +206,11 @@ def explore(
         workers: processes that measure accuracy side by side.
         dask: address of a Dask scheduler whose workers measure accuracy, in place of local processes.
         budget: most designs that polishing prices (`hwsim.search.polish`); the space's ``search.polish`` if None.
-        gates: also price the front by its own circuits (`confirm_front`); minutes of Yosys the first time.
+        gates: also price the front by its own circuits (`confirm_front`); minutes of Yosys the first time. Whole
+            models, whose operands nobody has, are not.
         force: also write into a folder that holds something else, and replace a study that is there.
         progress: called after every draw, and then after every design of the front that is priced in gates.
+        watch: called now and then with the study so far (`hwsim.search.watching`), at most every second.
 
     Raises:
         ArgumentError: `out` holds a study and `resume` is false, or it is a study of something else, or no study, or
@@ -220,17 +230,19 @@ def explore(
         from hwsim.search.sweeping import sweep
 
         left, _ = space.without({one.name for one in given})
-        if plans_of(left, space.plans) <= space.plans:
+        if (left.size if space.deploys else plans_of(left, space.plans)) <= space.plans:
             study = sweep(
                 space, given, out, workers=workers, dask=dask, force=force, resume=resume, table=False,
-                progress=progress,
+                progress=progress, watch=watch,
             )  # fmt: skip
-            if gates:
-                study = confirm_front(study, left, given, None, progress)
-                if out is not None:
-                    study.write(Path(out))
+            if gates and not space.deploys:
+                with contextlib.nullcontext() if out is None else owned(out, "study", force=force):
+                    study = confirm_front(study, left, given, None, progress)
+                    if out is not None:
+                        study.write(Path(out))
             return study
     trials = trials or DRAWS
+    gates = gates and not space.deploys
     explorer, opened, manifest = begin(space, given, trials, seed, out, resume, force)
     space, memo, folder = explorer.space, explorer.main.memo, None if out is None else Path(out)
     with (
@@ -238,8 +250,9 @@ def explore(
         open_pool(workers, dask) as explorer.pool,
         Synthesis() if gates else contextlib.nullcontext() as explorer.synthesis,
     ):
-        drawn = search(explorer, trials, seed, progress)
-        certificate, found = polish(explorer, drawn, space.polish if budget is None else budget, progress, trials)
+        told = watched(progress, lambda: Study(explorer.found(), manifest), *([watch] if watch else []))
+        drawn = search(explorer, trials, seed, told)
+        certificate, found = polish(explorer, drawn, space.polish if budget is None else budget, told, trials)
         points = sorted(found.values(), key=lambda point: point.number)
         facts = {"finished": True, "designs": len(points), "certificate": certificate.to_dict()}
         study = Study(tuple(points), manifest | facts)
@@ -277,7 +290,7 @@ def begin(
         folder = explorer.claim.enter_context(owned(out, "study", force=force, beside=("traces",)))
         prepare(folder, manifest, resume, force)
         explorer.log = PointLog(folder)
-        explorer.known = {point.point: point for point in explorer.log.read()}
+        explorer.known = {point.point: point for point in explorer.log.read(mend=True)}
     return explorer, opened, manifest
 
 

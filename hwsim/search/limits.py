@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from hwsim.cost import Breakdown, Quantity
 from hwsim.errors import ArgumentError, UnknownName
-from hwsim.evaluation.objectives import MEASURES, Limit, limit
+from hwsim.evaluation.objectives import EVERY, Limit, limit
 from hwsim.search.comparison import LARGE, chances, uncertain
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def column_of(name: str, study: Study, where: str) -> str:
         UnknownName: the study has no such measure.
     """
     metric = study.manifest["metric"]
-    columns = {one.name: one.column for one in MEASURES} | {"accuracy": metric}
+    columns = {one.name: one.column for one in EVERY} | {"accuracy": metric}
     column: str = columns.get(name, name)
     known = {key for point in study.points if point.reason is None for key in point.values}
     if column not in known:
@@ -80,7 +80,7 @@ def column_of(name: str, study: Study, where: str) -> str:
 
 def goal_of(column: str, study: Study) -> str:
     """``"min"`` or ``"max"``: what a measure is better as."""
-    goals = {one.column: one.goal for one in MEASURES} | dict(study.manifest["goals"])
+    goals = {one.column: one.goal for one in EVERY} | dict(study.manifest["goals"])
     return str(goals.get(column, "max"))
 
 

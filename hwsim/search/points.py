@@ -169,17 +169,22 @@ def _whole(detail: Mapping[str, Any], where: str) -> Mapping[str, Any]:
 class PointLog:
     """The append-only log of a study in a folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / LOG
+    def __init__(self, folder: Path, name: str = LOG) -> None:
+        self.path = folder / name
 
-    def read(self) -> list[Point]:
-        """All whole lines; a torn last line is cut off the file. Without a log, those of the packed one."""
+    def read(self, mend: bool = False) -> list[Point]:
+        """All whole lines; without a log, those of the packed one.
+
+        Args:
+            mend: also cut a torn last line off the file, which only the log's writer may do: to anybody else a line
+                that is being written looks torn.
+        """
         if not self.path.exists():
             packed = self.path.with_name(PACKED)
             return self._points(_unpacked(packed)) if os.path.lexists(packed) else []
         text = read_bytes(self.path, "the log of points", TraceError)
         whole = text.rfind(b"\n") + 1
-        if whole < len(text):
+        if mend and whole < len(text):
             with contextlib.suppress(OSError):  # of somebody else, or on a disk that is read only
                 os.truncate(self.path, whole)
         return self._points(text[:whole])

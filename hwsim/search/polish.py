@@ -19,8 +19,9 @@ from hwsim.search.certificate import Certificate, fidelities
 from hwsim.search.pareto import front
 
 if TYPE_CHECKING:
-    from hwsim.search.explorer import Explorer, Progress
+    from hwsim.search.explorer import Explorer
     from hwsim.search.points import Point
+    from hwsim.search.watching import Progress
 
 Key = tuple[tuple[str, Any], ...]
 

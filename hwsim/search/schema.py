@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hwsim.evaluation.objectives import MEASURES
+from hwsim.evaluation.objectives import EVERY
 from hwsim.search.space import OBJECTIVES
 
 _NUMBER = {"type": "number"}
@@ -19,10 +19,10 @@ _NAMES = {"type": "array", "items": {"type": "string"}}
 
 def space_schema() -> dict[str, Any]:
     """The schema, draft 2020-12, as a dictionary for `json.dumps`."""
-    measures = ["accuracy", *(one.name for one in MEASURES)]
+    measures = ["accuracy", *(one.name for one in EVERY)]
     limits = {
         "accuracy": _limit("of the model's own metric"),
-        **{one.column: _limit(one.label, positive=True) for one in MEASURES},
+        **{one.column: _limit(one.label, positive=True) for one in EVERY},
     }
     keys = {
         "name": {"description": "of the space; its designs are called after it", "type": "string"},
@@ -31,6 +31,11 @@ def space_schema() -> dict[str, Any]:
         "objectives": {
             "description": "what is searched for", "type": "array", "items": {"enum": measures}, "uniqueItems": True,
             "minItems": 1, "default": list(OBJECTIVES),
+        },
+        "phase": {
+            "description": "a decoder in a phase that designs are chips of: model, phase, batch, context, "
+            "chips = {tensor, pipeline, data, expert, context, microbatches}, link, requests; knobs set phase.NAME",
+            "type": "object",
         },
         "machine": {"description": "what all designs share: the tables of a machine file", "type": "object"},
         "parameters": {

@@ -25,8 +25,9 @@ from hwsim.search.explorer import begun, prepare
 from hwsim.search.parts import PARTS, PartWriter, columns_of, read_parts
 from hwsim.search.space import DesignSpace, space_from_dict
 from hwsim.search.study import MANIFEST, Study, clear_study, read_manifest, write_manifest
-from hwsim.search.sweeper import REFUSED, Progress, Sweeper
+from hwsim.search.sweeper import REFUSED, Sweeper
 from hwsim.search.sweeping import begin_sweep, finish, open_table
+from hwsim.search.watching import Progress
 from hwsim.search.workers import open_pool
 from hwsim.storage import owned
 from hwsim.trace import Trace

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -26,7 +27,8 @@ from hwsim.arch import Accelerator
 from hwsim.arch.places import line_of
 from hwsim.arch.tables import checked_name
 from hwsim.errors import DesignError, UnknownName
-from hwsim.evaluation.objectives import MEASURES, Limit, limit
+from hwsim.evaluation.deployment import Deployment, deployment_of
+from hwsim.evaluation.objectives import EVERY, PHASE_MEASURES, Limit, limit
 from hwsim.storage import Either, Flag, OneOf, Real, Record, Rows, Table, Text, Whole, checked, parse_toml, read_text
 from hwsim.storage.reading import LARGEST_TOML
 
@@ -34,7 +36,9 @@ Value = str | int | float | bool
 
 OBJECTIVES = ("accuracy", "energy", "area", "latency")
 """What a space that names no objectives is searched for."""
-_SPACE_KEYS = ("name", "title", "models", "objectives", "machine", "parameters", "options", "constraints", "search")
+_SPACE_KEYS = (
+    "name", "title", "models", "objectives", "phase", "machine", "parameters", "options", "constraints", "search",
+)  # fmt: skip
 _PARAMETER_KEYS = ("choice", "int", "float", "log", "step", "sets", "when")
 _SEARCH_KEYS = ("population", "accuracy", "energy", "metric", "polish", "plans", "noise_seed")
 
@@ -53,6 +57,7 @@ _SHAPE = Record(
         "title": Text(),
         "models": Rows(Text()),
         "objectives": Rows(Text(), least=1),
+        "phase": _ANY,
         "options": Table(Table(_ANY)),
         "constraints": _ANY,
         "search": Record(
@@ -97,11 +102,13 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """One draw of a space: the machine, and which of the captured models it runs."""
+    """One draw of a space: the machine, which of the captured models it runs, and what whole model, on how many such
+    chips, where the space states one."""
 
     accelerator: Accelerator
     model: str | None
     point: tuple[tuple[str, Value], ...]
+    deployment: Deployment | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +148,11 @@ class DesignSpace:
         return count(0, {})
 
     @property
+    def deploys(self) -> bool:
+        """Whether designs are chips of a whole model in a phase, and not one machine on a trace."""
+        return "phase" in json.loads(self.tables)["machine"]
+
+    @property
     def metric_options(self) -> dict[str, Any]:
         """What the model's ``metric()`` is called with during the search."""
         options: dict[str, Any] = json.loads(self.tables)["metric"]
@@ -166,7 +178,7 @@ class DesignSpace:
             "title": self.title,
             "models": list(self.models),
             "objectives": list(self.objectives),
-            "machine": tables["machine"],
+            "machine": {name: table for name, table in tables["machine"].items() if name != "phase"},
             "parameters": {
                 one.name: {"choice": list(one.values), "sets": one.sets}
                 | ({"when": {name: list(allowed) for name, allowed in one.when}} if one.when else {})
@@ -182,7 +194,7 @@ class DesignSpace:
                 "accuracy": self.accuracy, "energy": self.energy, "metric": tables["metric"],
             }
             | ({"noise_seed": self.noise_seed} if self.noise_seed else {}),
-        }  # fmt: skip
+        } | ({"phase": tables["machine"]["phase"]} if self.deploys else {})  # fmt: skip
 
     def canonical(self, draw: Mapping[str, Value]) -> tuple[tuple[str, Value], ...]:
         """The draw without its inactive parameters: two draws with one canonical form are one design."""
@@ -196,13 +208,15 @@ class DesignSpace:
         """The Accelerator of a draw; `DesignError` where the combination is not a machine."""
         point = self.canonical(draw)
         machine = self.machine(dict(point))
-        model = machine.pop("model", None)
+        model, phase = machine.pop("model", None), machine.pop("phase", None)
         label = hashlib.sha256(json.dumps(point).encode()).hexdigest()[:8]
         accelerator = Accelerator.from_dict(machine | {"name": f"{self.name}-{label}"}, where=f"space {self.name}")
-        return Design(accelerator, model, point)
+        place = f"space {self.name}.phase"
+        return Design(accelerator, model, point, None if phase is None else deployment_of(phase, place))
 
     def machine(self, point: Mapping[str, Value]) -> dict[str, Any]:
-        """The tables of a machine file that the values of `point` give, with the key ``model`` where one is named."""
+        """The tables of a machine file that the values of `point` give, with the keys ``model`` where one is named
+        and ``phase`` where the space has one."""
         tables = json.loads(self.tables)
         machine: dict[str, Any] = tables["machine"]
         for parameter in self.parameters:
@@ -356,13 +370,23 @@ def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
         raise DesignError(
             f"parameters that others depend on must combine in at most {MOST_CONDITIONS} ways", got=ways, where=where
         )
+    _check_paths(parameters, options, where)
     for name, entry in options.items():
         _known_keys({name: entry}, tuple(by_name), f"{where}: options")
         _known_keys(entry, tuple(str(value) for value in by_name[name].values), f"{where}: options.{name}")
     objectives = tuple(table.get("objectives", OBJECTIVES))
-    known = ("accuracy", *(one.name for one in MEASURES))
+    known = ("accuracy", *(one.name for one in EVERY))
     for objective in objectives:
         _known_keys({objective: None}, known, f"{where}: objectives")
+    for key, listed in (("objectives", objectives), ("models", tuple(table.get("models", ())))):
+        if len(set(listed)) < len(listed):
+            raise DesignError(f"{key} must be different", got=list(listed), where=f"{where}: {key}")
+    for one in PHASE_MEASURES:
+        if "phase" not in table and (one.name in objectives or one.column in table.get("constraints", {})):
+            raise DesignError("a space without the table phase has no such measure", got=one.name, where=where)
+    if "phase" in table["machine"]:
+        raise DesignError("the phase must be a table of its own", got=sorted(table["machine"]), where=where)
+    machine = table["machine"] | ({"phase": table["phase"]} if "phase" in table else {})
     search = table.get("search", {})
     _known_keys(search, _SEARCH_KEYS, f"{where}: search")
     space = DesignSpace(
@@ -378,13 +402,25 @@ def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
         accuracy=search.get("accuracy", "rerun"),
         energy=search.get("energy", "trace"),
         tables=json.dumps(
-            {"machine": table["machine"], "options": options, "metric": search.get("metric", {})}
+            {"machine": machine, "options": options, "metric": search.get("metric", {})}
             | ({"noise_seed": int(search["noise_seed"])} if search.get("noise_seed") else {})
         ),
     )
     space.design({parameter.name: parameter.values[0] for parameter in parameters})  # a misspelt path shows here
     _check_every_option(space)
     return space
+
+
+def _check_paths(parameters: tuple[Parameter, ...], options: Mapping[str, Any], where: str) -> None:
+    """No two knobs that exist at once set one path: the second would drop what the first chose, unseen."""
+    plain = [one for one in parameters if one.name not in options]
+    for one, other in itertools.combinations(plain, 2):
+        if one.sets == other.sets:
+            values = dict(one.when)
+            apart = any(name in values and not set(values[name]) & set(allowed) for name, allowed in other.when)
+            if not apart:
+                rule = f"only one parameter at a time may set {one.sets}"
+                raise DesignError(rule, got=[one.name, other.name], where=f"{where}: parameters.{other.name}")
 
 
 def _check_every_option(space: DesignSpace) -> None:
@@ -453,7 +489,7 @@ def _budget(value: object, where: str) -> int:
 
 
 def _constraints(table: Mapping[str, Any], where: str) -> tuple[Limit, ...]:
-    _known_keys(table, ("accuracy", *(one.column for one in MEASURES)), where)
+    _known_keys(table, ("accuracy", *(one.column for one in EVERY)), where)
     return tuple(limit(name, bounds, f"{where}.{name}") for name, bounds in table.items())
 
 

@@ -27,6 +27,7 @@ from hwsim.search.pareto import front
 from hwsim.search.parts import clear_parts
 from hwsim.search.points import LOG, PACKED, Point, PointLog
 from hwsim.search.space import DesignSpace, Value, space_from_dict
+from hwsim.search.watching import SO_FAR
 from hwsim.storage import (
     Either,
     Flag,
@@ -271,17 +272,20 @@ def breakdown(point: Point, what: Literal["energy_pj", "area_um2"]) -> Breakdown
 def clear_study(folder: str | Path) -> None:
     """Remove the log, the manifest and the parts of the study in `folder`, if there is one; other files stay."""
     clear_parts(Path(folder))
-    for name in (MANIFEST, LOG, PACKED, GATES):
+    for name in (MANIFEST, LOG, PACKED, GATES, SO_FAR):
         (Path(folder) / name).unlink(missing_ok=True)
 
 
 def load_study(folder: str | Path) -> Study:
-    """Read a study that `explore` left in `folder`, finished or not."""
+    """Read a study that `explore` or `sweep` left in `folder`, finished or not; of a sweep under way the front so
+    far."""
     folder = Path(folder)
     if not os.path.lexists(folder / MANIFEST):
         raise TraceError(f"a study's folder must hold {MANIFEST}", got=str(folder))
     manifest = read_manifest(folder)
     points, confirmed = tuple(PointLog(folder).read()), read_confirmed(folder)
+    if not points and not manifest.get("finished") and (folder / SO_FAR).is_file():
+        points = tuple(PointLog(folder, SO_FAR).read())
     study = Study(points, manifest, confirmed)
     for point in points:
         if missing := [name for name in study.objectives if point.reason is None and name not in point.values]:

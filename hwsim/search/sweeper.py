@@ -11,7 +11,7 @@ import json
 import math
 import sys
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from hwsim.search.parts import PartWriter
 from hwsim.search.points import Point
 from hwsim.search.running import RunningFront
 from hwsim.search.space import DesignSpace, space_from_dict
+from hwsim.search.watching import Progress
 from hwsim.search.workers import Pool
 from hwsim.timing.planning import Decision, carry_out
 from hwsim.trace import load_trace
@@ -39,8 +40,6 @@ from hwsim.trace import load_trace
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
     from hwsim.search.workers import Job
-
-Progress = Callable[[int, int, str], None]
 
 REFUSED = 4
 STATUS = {
@@ -228,6 +227,10 @@ class Sweeper:
                 assert columns is not None
                 for place, number in enumerate(block.numbers + trial.first):
                     self._values[int(number)] = self.judge.every(columns, trial.accuracy, place)
+
+    def so_far(self) -> tuple[Point, ...]:
+        """The front at this moment by number, without details; members that a table holds come with the last."""
+        return tuple(self.point(one) for one in np.sort(self.front.numbers).tolist() if one in self._values)
 
     def point(self, number: int) -> Point:
         """A member of the front, without details."""

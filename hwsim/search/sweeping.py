@@ -19,15 +19,19 @@ from typing import Any
 
 import numpy as np
 
+from hwsim.errors import ArgumentError
+from hwsim.notebook import with_bar
 from hwsim.search.certificate import Certificate, fidelities
 from hwsim.search.coarsening import coarsened, kept_values
+from hwsim.search.deploying import sweep_deployments
 from hwsim.search.explorer import Explorer, begun, listed, manifest_of, open_evaluators, prepare
 from hwsim.search.parts import PartWriter, read_parts
 from hwsim.search.points import Point, PointLog
 from hwsim.search.running import beaten
 from hwsim.search.space import DesignSpace, load_space
 from hwsim.search.study import Study
-from hwsim.search.sweeper import STATUS, Progress, Sweeper
+from hwsim.search.sweeper import STATUS, Sweeper
+from hwsim.search.watching import SO_FAR, Progress, Watch, left_in, watched
 from hwsim.search.workers import open_pool
 from hwsim.storage import owned
 from hwsim.trace import Trace, load_trace
@@ -36,6 +40,7 @@ MOST_DETAILED = 2000
 """Designs of the front, evenly spaced by energy, that get breakdowns and sources; those beyond have values alone."""
 
 
+@with_bar("sweeping")
 def sweep(
     space: str | Path | DesignSpace,
     traces: Trace | str | Path | Iterable[Trace | str | Path],
@@ -47,6 +52,7 @@ def sweep(
     resume: bool = False,
     table: bool = True,
     progress: Progress = lambda done, total, note: None,
+    watch: Watch | None = None,
 ) -> Study:
     """Price every design of a space; the study's points are the front, exact.
 
@@ -62,6 +68,7 @@ def sweep(
         resume: go on with the sweep in `out`, if there is one: parts of the table that are whole are kept.
         table: False leaves the table out: then workers sweep whole arithmetics side by side.
         progress: called after every block with designs done, designs in all, and a note.
+        watch: called now and then with the front so far as a study, at most every second (`hwsim.search.watching`).
 
     Returns:
         A study whose certificate says what was exhausted. Designs that are equal in every objective are one: the
@@ -72,6 +79,9 @@ def sweep(
             process works in it; nothing answers at `dask`; or `points` is below 1.
         MissingExtra: a table is written and pyarrow is not installed, or `dask` is and Dask is not.
     """
+    space = space if isinstance(space, DesignSpace) else load_space(space)
+    if space.deploys:
+        return sweep_deployments(space, traces, out, points, workers, dask, force, resume, progress)
     sweeper, manifest = begin_sweep(space, traces, points)
     with contextlib.ExitStack() as stack:
         folder = None
@@ -79,8 +89,9 @@ def sweep(
             folder = stack.enter_context(owned(out, "study", force=force, beside=("traces", "shards")))
             open_table(sweeper, folder, manifest, resume, force, table)
         began = time.monotonic()
+        watches = [*([watch] if watch else []), *([left_in(folder)] if folder else [])]
         with open_pool(workers, dask) as sweeper.pool:
-            sweeper.run(progress)
+            sweeper.run(watched(progress, lambda: Study(sweeper.so_far(), manifest), *watches))
             return finish(sweeper, manifest, folder, began)
 
 
@@ -91,6 +102,8 @@ def begin_sweep(
 ) -> tuple[Sweeper, dict[str, Any]]:
     """A sweep that has priced nothing, and what it says of itself; arguments as of `sweep`."""
     space = space if isinstance(space, DesignSpace) else load_space(space)
+    if space.deploys:
+        raise ArgumentError("a space of whole models is swept by one process: hwsim sweep", got=space.name)
     opened = [one if isinstance(one, Trace) else load_trace(one) for one in listed(traces)]
     evaluators = open_evaluators(space, opened)
     space, dropped = space.without(set(evaluators))
@@ -126,6 +139,7 @@ def finish(sweeper: Sweeper, manifest: dict[str, Any], folder: Path | None, bega
     if folder is not None:
         PointLog(folder).rewrite(study.points)
         study.write(folder)
+        (folder / SO_FAR).unlink(missing_ok=True)
     return study
 
 

@@ -175,11 +175,14 @@ class Workers:
 def _end(executor: ProcessPoolExecutor) -> None:
     """End the workers of an executor at once, whatever they do."""
     processes = list((executor._processes or {}).values())
+    manager: Any = executor._executor_manager_thread
     executor.shutdown(wait=False, cancel_futures=True)
     for process in processes:
         process.kill()
     for process in processes:
         process.join(10)
+    if manager is not None:
+        manager.join(10)  # it closes a pipe that Python, at its end, would write to
 
 
 @contextmanager
@@ -269,7 +272,7 @@ def _cluster(address: str) -> Iterator[Pool]:
             f"a Dask scheduler must answer at the address ({type(error).__name__})", got=address, where="dask"
         ) from None
     for name in list(logging.root.manager.loggerDict):  # a lost connection is told once, and by us
-        if name.partition(".")[0] in ("distributed", "tornado"):
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     with client:
         own, others = sources(), _sources_of(client, address)

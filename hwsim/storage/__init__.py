@@ -4,7 +4,7 @@ Reading: regular files only, limits of size and depth, finite numbers, one line 
 or none, or a line with its checksum. Folders: each carries its kind and a lock.
 """
 
-from hwsim.storage.folders import KINDS, owned
+from hwsim.storage.folders import KINDS, is_held, owned
 from hwsim.storage.lines import format_line, line_body, parse_body, parse_line, seal, unseal
 from hwsim.storage.reading import parse_json, parse_toml, read_bytes, read_text, seed_checked
 from hwsim.storage.shapes import Either, Flag, OneOf, Real, Record, Rows, Shape, Table, Text, Whole, checked
@@ -26,6 +26,7 @@ __all__ = [
     "Whole",
     "checked",
     "format_line",
+    "is_held",
     "line_body",
     "owned",
     "parse_body",

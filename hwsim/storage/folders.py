@@ -101,6 +101,21 @@ def owned(
         os.close(descriptor)  # and the lock with it
 
 
+def is_held(folder: Path) -> bool:
+    """Whether some process works in the folder at this moment, by `owned`."""
+    try:
+        descriptor = os.open(folder / MARKER, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as refusal:
+        return refusal.errno == errno.EWOULDBLOCK
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def _claim(folder: Path, kind: str, force: bool, beside: tuple[str, ...], where: str) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)

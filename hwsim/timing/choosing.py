@@ -154,7 +154,8 @@ def _array_table(
     numbers: bytes, count: int, common: int, block: int, widest: int
 ) -> tuple[bytes, NDArray[np.float64]]:
     """`fused_table` of `count` products, and its bytes: layers that repeat, and machines of one array, share it."""
-    pars = np.frombuffer(numbers, np.float64).reshape(count, -1)
+    # a copy may be written, as the operands of `single_tile`: what both call is compiled for one type of array
+    pars = np.frombuffer(numbers, np.float64).reshape(count, -1).copy()
     table = np.asarray(f.fused_table(pars, float(common), float(block), t.grid(block), _pieces(widest)))
     return table.tobytes(), table
 

@@ -46,6 +46,7 @@ from hwsim.timing.tiles import (
     fill_price,
     floor_of,
     least_of,
+    put,
 )  # fmt: skip
 
 # of one of several fused products
@@ -117,7 +118,7 @@ def fused_table(
                 side = par[K] if par[MODE] == SECOND else par[N]
                 chunk = np.ceil(side / pieces[column])
                 if column > 0 and table[row, column - 1, stage, 5] == chunk:
-                    table[row, column, stage] = table[row, column - 1, stage]
+                    put(table[row, column - 1, stage], table[row, column, stage])
                     continue
                 counted = fused_counts(par, tile_m, blocks, outer, chunk)
                 into = table[row, column, stage]
@@ -275,5 +276,5 @@ def fused_tile(
                 )
                 if cost < best[0]:
                     best = (cost, latency, tile_m, pieces[column], held)
-                    used[:] = most
+                    put(most, used)
     return best

@@ -62,6 +62,14 @@ def grid(size: int) -> NDArray[np.float64]:
 
 
 @njit
+def put(values: NDArray[np.float64], into: NDArray[np.float64]) -> None:
+    """``into[:] = values`` of equal lengths: the slice would compile Numba's message for others, text and all, for as
+    long as the whole search of a tile."""
+    for place in range(len(into)):
+        into[place] = values[place]
+
+
+@njit
 def cost_of(
     reads: NDArray[np.float64],
     writes: NDArray[np.float64],
@@ -224,8 +232,8 @@ def single_tile(
                             tile_k,
                         )
                     share = counted[7] / counted[8]
-                    reads[:] = base_reads
-                    writes[:] = base_writes
+                    put(base_reads, reads)
+                    put(base_writes, writes)
                     if par[A_SOURCE] >= 0:
                         reads[int(par[A_SOURCE])] += par[A_FILL] * again_a
                         writes[input_level] += par[A_FILL] * again_a
@@ -266,7 +274,7 @@ def single_tile(
                     )
                     if cost < best[0]:
                         best = (cost, latency, tile_m, tile_n, tile_k, order)
-                        used[:] = need
+                        put(need, used)
     return best
 
 

@@ -8,7 +8,7 @@ gives in the mean, rounded up, and each of them runs on as many rows as a groupe
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import ceil
 
 from hwsim.errors import ArgumentError
@@ -28,12 +28,14 @@ class Step:
         tokens: new ones of each.
         context: tokens of each in the cache after the step.
         logits: rows of each sequence that the head runs on, the last ones.
+        spread: chips among which the experts lie; each brings as many tokens, and this step is that of one of them.
     """
 
     batch: int
     tokens: int
     context: int
     logits: int = 1
+    spread: int = 1
 
     def __post_init__(self) -> None:
         if min(self.batch, self.tokens, self.logits) < 1 or self.tokens > self.context or self.logits > self.tokens:
@@ -91,11 +93,7 @@ def folded(model: ModelConfig, step: Step) -> tuple[tuple[Workload, int], ...]:
     if model.kind != "decoder":
         raise ArgumentError("must be a decoder to have steps", got=model.kind, where=model.name)
     found = []
-    kinds: dict[tuple[str, bool], list[int]] = {}
-    for number, kind in enumerate(model.blocks):
-        mixed = kind in "T-" and model.experts is not None and number >= model.experts.dense_layers
-        kinds.setdefault((kind, mixed), []).append(number)
-    for (kind, _), numbers in kinds.items():
+    for (kind, _), numbers in _alike(model).items():
         layer = f"layers.{numbers[0]}"
         net = Network(f"{model.name}.{layer}")
         x = net.input(step.rows, model.width)
@@ -104,6 +102,33 @@ def folded(model: ModelConfig, step: Step) -> tuple[tuple[Workload, int], ...]:
     entered = _enter(net, model, step)
     found.append((net.finish(entered, _leave(net, model, step, net.input(step.rows, model.width))), 1))
     return tuple(found)
+
+
+def stages(model: ModelConfig, count: int) -> tuple[tuple[int, ...], ...]:
+    """How often each part of `folded` runs in each of `count` stages of equally many blocks, in the order of the run;
+    embedding, norm and head run in the last one.
+
+    Raises:
+        ArgumentError: the stages do not divide the blocks.
+    """
+    blocks = len(model.blocks)
+    if count < 1 or blocks % count:
+        raise ArgumentError(f"stages must divide {blocks} blocks", got=count, where=model.name)
+    size = blocks // count
+    return tuple(
+        (*(sum(number // size == stage for number in numbers) for numbers in _alike(model).values()),
+         int(stage == count - 1))
+        for stage in range(count)
+    )  # fmt: skip
+
+
+def _alike(model: ModelConfig) -> dict[tuple[str, bool], list[int]]:
+    """Numbers of the blocks that are alike, by their kind and whether they hold experts."""
+    kinds: dict[tuple[str, bool], list[int]] = {}
+    for number, kind in enumerate(model.blocks):
+        mixed = kind in "T-" and model.experts is not None and number >= model.experts.dense_layers
+        kinds.setdefault((kind, mixed), []).append(number)
+    return kinds
 
 
 def _enter(net: Network, model: ModelConfig, step: Step) -> str:
@@ -295,51 +320,20 @@ def distinct_experts(experts: int, per_token: int, tokens: int) -> float:
 
 def mixture(net: Network, one: Experts, width: int, step: Step, x: str, layer: str) -> str:
     """A mixture of gated experts, and the experts that all tokens visit."""
-    rows, visits = step.rows, step.rows * one.per_token
+    rows, visits = step.rows, step.rows * step.spread * one.per_token
     scores = net.linear(f"{layer}.router", x, one.count, bias=one.router_bias)
     chosen = net.vector(f"{layer}.router", "softmax", scores)
-    touched = min(one.count, visits, ceil(distinct_experts(one.count, one.per_token, rows) - 1e-9))
+    touched = min(one.count, visits, ceil(distinct_experts(one.count, one.per_token, rows * step.spread) - 1e-9))
     each = ceil(visits / touched)
+    held, touched, sent = one.count // step.spread, ceil(touched / step.spread), x
     padded = touched * each
-    hidden = net.experts(f"{layer}.up", x, 2 * one.hidden, one.count, touched, each)
+    if step.spread > 1:  # what chips send each other, a row a visit, gathered by number
+        sent = net.vector(f"{layer}.dispatch", "embedding", x, shape=(padded, width), elements=padded * width)
+    hidden = net.experts(f"{layer}.up", sent, 2 * one.hidden, held, touched, each)
     inner = activated(net, Feed(one.hidden), hidden, padded, layer)
-    out = net.experts(f"{layer}.down", inner, width, one.count, touched, each)
+    out = net.experts(f"{layer}.down", inner, width, held, touched, each)
     y = net.vector(f"{layer}.sum", "reduce", out, chosen, shape=(rows, width), elements=padded * width)
     if one.shared:
         always = feed(net, Feed(one.shared * one.hidden), width, x, f"{layer}.shared")
         y = net.vector(layer, "add", y, always)
     return y
-
-
-def sharded(model: ModelConfig, chips: int) -> ModelConfig:
-    """What one of `chips` tensor parallel ones holds: its heads, its part of inner widths and of the vocabulary.
-
-    Heads of keys and values that are fewer than the chips are held several times.
-
-    Raises:
-        ArgumentError: heads or inner widths that the chips do not divide.
-    """
-    if chips == 1:
-        return model
-
-    def part(value: int, what: str) -> int:
-        if value % chips:
-            raise ArgumentError(f"{what} must be divisible by {chips} chips", got=value, where=model.name)
-        return value // chips
-
-    changes: dict[str, object] = {"vocabulary": ceil(model.vocabulary / chips)}
-    if (a := model.attention) is not None:
-        kept = max(1, a.kv_heads // chips) if a.kv_heads % chips == 0 or a.kv_heads < chips else 0
-        if not kept:
-            raise ArgumentError(f"kv_heads must be divisible by {chips} chips", got=a.kv_heads, where=model.name)
-        changes["attention"] = replace(a, heads=part(a.heads, "heads"), kv_heads=kept)
-    if model.latent is not None:
-        changes["latent"] = replace(model.latent, heads=part(model.latent.heads, "heads"))
-    if model.feed is not None:
-        changes["feed"] = replace(model.feed, hidden=part(model.feed.hidden, "hidden"))
-    if model.experts is not None:
-        changes["experts"] = replace(model.experts, hidden=part(model.experts.hidden, "experts.hidden"))
-    if (m := model.mamba) is not None:
-        groups = part(m.groups, "groups") if m.groups >= chips else m.groups
-        changes["mamba"] = replace(m, heads=part(m.heads, "mamba.heads"), groups=groups)
-    return replace(model, **changes)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from math import prod
 
 from hwsim.errors import ArgumentError
 from hwsim.trace import GemmShape, Workload
+from hwsim.trace.gemm import Phase
 from hwsim.trace.graph import Access, AccessKind, Graph, Operator, Source, Tensor, Window
 
 
@@ -18,10 +19,11 @@ class Network:
 
     Args:
         name: of the workload.
+        phase: of its operators without products.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, phase: Phase = "forward") -> None:
+        self.name, self.phase = name, phase
         self._tensors: dict[str, Tensor] = {}
         self._operators: list[Operator] = []
         self._products: list[GemmShape] = []
@@ -42,6 +44,10 @@ class Network:
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor."""
         return self._tensors[name].shape
+
+    def elements(self, name: str) -> int:
+        """Elements of a tensor."""
+        return self._tensors[name].elements
 
     def convolution(
         self,
@@ -130,9 +136,11 @@ class Network:
         a = self.part(x, min(self._tensors[x].elements, touched * rows * features))
         return self._multiply(shape, a, b, Tensor(f"{layer}:out", (touched * rows, width), "float32", "computed"))
 
-    def product(self, shape: GemmShape, a: Access, b: Access, out: tuple[int, ...] | None = None) -> str:
-        """Any product of two tensors that are there."""
-        made = Tensor(f"{shape.layer}:out", out or (shape.batch, shape.m, shape.n), "float32", "computed")
+    def product(
+        self, shape: GemmShape, a: Access, b: Access, out: tuple[int, ...] | None = None, name: str = ""
+    ) -> str:
+        """Any product of two tensors that are there; its result is called after the layer unless `name` is given."""
+        made = Tensor(name or f"{shape.layer}:out", out or (shape.batch, shape.m, shape.n), "float32", "computed")
         return self._multiply(shape, a, b, made)
 
     def vector(
@@ -160,7 +168,7 @@ class Network:
             name = f"{layer}:{kind}.{number}"
         self._store(Tensor(name, shape or first.shape, "float32", "computed"))
         count = first.elements if elements is None else elements
-        self._operators.append(Operator(layer, kind, "forward", accesses, name, elements=count))
+        self._operators.append(Operator(layer, kind, self.phase, accesses, name, elements=count))
         return name
 
     def part(self, name: str, elements: int) -> Access:
@@ -197,7 +205,7 @@ class Network:
         record = len(self._products)
         self._products.append(shape)
         self._operators.append(
-            Operator(shape.layer, "gemm", "forward", accesses, out.name, gemm=shape, record=record)
+            Operator(shape.layer, "gemm", shape.phase, accesses, out.name, gemm=shape, record=record)
         )
         return out.name
 

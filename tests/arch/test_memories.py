@@ -292,4 +292,7 @@ def test_lines_of_paths() -> None:
     assert line_of(text, "numerics.override[1].layers") == 7
     assert line_of(text, "numerics.override[1].precision") == 6
     assert line_of(text, "numerics.weight.name") == 3
+    assert line_of(text, "numerics.weight.[[[") == 3  # of names that are none, as a damaged file has them
+    assert line_of(text, "numerics.weight]") == line_of(text, "numerics")
+    assert line_of(text, "[[[" * 999) is None
     assert line_of(text, "colour") is None

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tensor_core_operands import EDGES, KINDS, assert_product_equals_dot
 from yosys_eval import eval_mismatches
 
 from hwsim import datapaths, formats
@@ -139,6 +140,48 @@ def fractions_agree(unit: datapaths.dot, rows: int, seed: int = 2) -> None:
 def test_a_random_unit_is_one_object(unit: datapaths.dot) -> None:
     agree(unit, 150, verilog=unit.group <= 32)
     fractions_agree(unit, 40)
+
+
+FAST = [
+    datapaths.dot("e2m1", group=16, fraction_bits=13, block=16, scale="ue4m3"),
+    datapaths.dot("e2m1", group=64, fraction_bits=25, block=8, scale="ue5m3"),  # four products share an int32
+    datapaths.dot("e2m3", group=4, fraction_bits=19, block=128, scale="ue4m3", acc="e8m13"),  # as do sixteen
+    datapaths.dot("e2m3", group=64, fraction_bits=13, block=32, scale="ue4m3", acc="e8m13"),  # and all 64 a float32
+    datapaths.dot("e2m1", group=32, fraction_bits=10, block=128, scale="e8m0"),
+    datapaths.dot("e4m3", group=16, fraction_bits=22, block=8, scale="e8m0", rounding="rne"),
+    datapaths.dot("e5m2", "e3m2", group=8, fraction_bits=7, block=16, scale="e4m3", promote_every=32),
+    datapaths.dot("e4m3", group=16, fraction_bits=20, acc="fp16"),
+]
+
+
+@pytest.mark.parametrize("unit", FAST, ids=lambda unit: unit.name)
+def test_the_fast_product_equals_the_integer_kernel(unit: datapaths.dot) -> None:
+    """Specials, scales far apart, sums that cancel, subnormal and overflowing results, c of every size."""
+    assert runner.fused_fits(unit)
+    assert_product_equals_dot(unit, KINDS + EDGES, 5, rows=10, columns=131, length=150)
+
+
+@pytest.mark.parametrize(("fraction_bits", "result"), [(7, 127.5), (23, 127.75)])
+def test_zeros_cut_a_sum_that_has_more_bits_than_the_window(fraction_bits: int, result: float) -> None:
+    """4 · 28 + 14 + 1 + 1/2 + 1/4 has the exponent 4 of its largest term, and a last bit of 2^(4 - 7); when zeros
+    come it stands at exponent 6, and 2^(6 - 7) takes its quarter."""
+    unit = datapaths.dot("e5m2", group=8, fraction_bits=fraction_bits)
+    encode = formats.get("e5m2").encode
+    a = np.zeros((1, 24), np.uint8)
+    a[0, :8] = encode(np.float32([28, 28, 28, 28, 14, 1, 0.5, 0.25]))
+    b = encode(np.ones((1, 24), np.float32))
+    assert unit.matmul(a, b).tolist() == [[result]]
+    assert unit.dot(a, b).tolist() == [result]
+
+
+def test_what_the_fast_product_cannot_hold_goes_by_the_integer_kernel() -> None:
+    """Significands of 11 and 4 bits on either side are more than 24; terms of 30 bits leave no sum of 4 room."""
+    wide = datapaths.dot("tf32", group=8, fraction_bits=13, block=8, scale="ue4m3")
+    assert [wide.term_bits, runner.fused_fits(wide)] == [30, False]
+    deep = datapaths.dot("e2m1", group=8, fraction_bits=26, block=8, scale="ue4m3")
+    assert [deep.fraction_bits + deep.integer_bits, runner.fused_fits(deep)] == [30, False]
+    for unit in (wide, deep):
+        assert_product_equals_dot(unit, KINDS, 6, rows=4, columns=9, length=40)
 
 
 @pytest.mark.slow

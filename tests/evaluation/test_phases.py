@@ -120,7 +120,7 @@ def test_what_cannot_be_shared_is_said() -> None:
         sharded(load_model("gpt2-xl"), 8)
     with pytest.raises(ArgumentError, match="several chips need a link, got 8"):
         evaluate_phase(SMALL, load_accelerator("hbm-int8"), chips=8)
-    with pytest.raises(ArgumentError, match="phase must be prefill or decode, got 'verify'"):
+    with pytest.raises(ArgumentError, match="phase must be prefill, decode or training, got 'verify'"):
         evaluate_phase(SMALL, load_accelerator("hbm-int8"), "verify")  # type: ignore[arg-type]
 
 

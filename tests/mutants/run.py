@@ -28,7 +28,17 @@ from faults import Fault
 
 FAULTS = (*faults.FAULTS, *faults_numerics.FAULTS, *faults_asking.FAULTS)
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("hwsim", "tests", "dse", "models", "traces", "reports/edge-lm", "pyproject.toml", "README.md")
+PARTS = (
+    "hwsim",
+    "tests",
+    "dse",
+    "models",
+    "traces",
+    "reports/edge-lm",
+    "reports/free_units.md",
+    "pyproject.toml",
+    "README.md",
+)
 BY_HAND = ("tests/evaluation/test_plans_by_hand.py",)
 PRICED = ("tests/evaluation/test_prices_by_hand.py", "tests/evaluation/test_energy_by_hand.py")
 RESULT = ("tests/evaluation/test_result_by_hand.py", "tests/evaluation/test_ledger.py")
@@ -79,10 +89,12 @@ COMPILED = (
     "hwsim/formats",
     "hwsim/quant",
     "hwsim/datapaths",
+    "hwsim/gates",
     "hwsim/recipes",
     "hwsim/search",
     "hwsim/report",
     "hwsim/storage",
+    "hwsim/timing/serving",
     "hwsim/cli",
 )
 """Rooms whose tests take too long uncompiled; a kernel with a fault is compiled anew."""
@@ -121,7 +133,8 @@ def tried(folder: Path, fault: Fault) -> tuple[bool, str]:
 def failed(folder: Path, tests: Iterable[str], compiled: bool) -> tuple[bool, str]:
     """Whether a test fails in the tree at `folder`, and which; with compiled kernels or without."""
     command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "--tb=no", "-p", "no:cacheprovider", *tests]
-    environment = os.environ | {"PYTHONPATH": str(folder), "NUMBA_DISABLE_JIT": str(int(not compiled))}
+    above = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"PYTHONPATH": above, "NUMBA_DISABLE_JIT": str(int(not compiled))}
     try:
         run = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
@@ -164,14 +177,21 @@ def main() -> None:
         trees: SimpleQueue[Path] = SimpleQueue()
         for job in range(chosen.jobs):
             trees.put(copied(Path(top) / str(job)))
-        tree = trees.get()
-        for compiled in (False, True):
-            chosen_ones = [fault for fault in planted if fault.file.startswith(COMPILED) == compiled]
-            tests = sorted({test for fault in chosen_ones for test in tests_of(fault.file)})
-            broken, test = failed(tree, tests, compiled) if tests else (False, "")
-            if broken:
-                raise SystemExit(f"a test fails without a fault: {test}")
-        trees.put(tree)
+        needed = sorted(
+            {(test, fault.file.startswith(COMPILED)) for fault in planted for test in tests_of(fault.file)}
+        )
+
+        def unharmed(asked: tuple[str, bool]) -> str:
+            tree = trees.get()
+            try:
+                broken, test = failed(tree, asked[:1], asked[1])
+            finally:
+                trees.put(tree)
+            return f"{asked[0]}: {test}" if broken else ""
+
+        with ThreadPoolExecutor(chosen.jobs) as pool:
+            if broken := [test for test in pool.map(unharmed, needed) if test]:
+                raise SystemExit(f"tests fail without a fault: {', '.join(broken)}")
 
         def one(fault: Fault) -> tuple[Fault, bool, str]:
             tree = trees.get()

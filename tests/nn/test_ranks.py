@@ -2,7 +2,9 @@
 
 import os
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 import torch
 import torch.multiprocessing as mp
@@ -19,6 +21,22 @@ STOCHASTIC = Recipe("stochastic", "", "", recipes.get("nvidia-nvfp4").layer)
 STEPS = 2
 
 
+@dataclass(frozen=True)
+class Pull:
+    """After a step all rows go half the way to their mean, which no shard knows; later, as the memory says, a
+    quarter."""
+
+    name = "pull"
+
+    def apply(self, layer, weight, scheme, step, steps, memory):
+        share = np.float32(0.5 if memory is None else 0.25)
+        weight += share * (weight.mean(axis=0, keepdims=True) - weight)
+        return np.float32(step)
+
+
+PULLED = replace(STOCHASTIC, name="pulled", after_step=Pull())
+
+
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
@@ -33,9 +51,9 @@ def batch(step, part):
     return torch.randn(8, 16, generator=torch.Generator().manual_seed(10 * step + part))
 
 
-def trained(model, parts, scale):
+def trained(model, parts, scale, recipe=STOCHASTIC):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-    with emulate(model, STOCHASTIC, seed=5):
+    with emulate(model, recipe, seed=5):
         for step in range(STEPS):
             optimizer.zero_grad()
             for part in parts:
@@ -57,25 +75,28 @@ def ranks_meet(rank, folder):
     torch.distributed.destroy_process_group()
 
 
-def one_rank(rank, folder):
+def one_rank(rank, folder, recipe):
     with ranks_meet(rank, folder):
         model = nn.parallel.DistributedDataParallel(Net())
-        torch.save(trained(model, [rank], 1.0), f"{folder}/{rank}.pt")
+        torch.save(trained(model, [rank], 1.0, recipe), f"{folder}/{rank}.pt")
 
 
-def one_sharded_rank(rank, folder):
+def one_sharded_rank(rank, folder, recipe):
     """FSDP2: parameters are shards of a mesh, gathered around each forward and backward."""
     with ranks_meet(rank, folder):
         model = fully_shard(Net(), mesh=init_device_mesh("cpu", (2,)))
-        found = trained(model, [rank], 1.0)
+        found = trained(model, [rank], 1.0, recipe)
         torch.save([value.full_tensor() for value in found], f"{folder}/{rank}.pt")
 
 
+@pytest.mark.parametrize("recipe", [STOCHASTIC, PULLED], ids=lambda recipe: recipe.name)
 @pytest.mark.parametrize("run", [one_rank, one_sharded_rank])
-def test_two_ranks_end_in_the_bits_of_one(run, tmp_path):
-    mp.spawn(run, args=(str(tmp_path),), nprocs=2)
-    wanted = trained(Net(), [0, 1], 0.5)  # ranks average, halves are exact
-    other = trained(Net(), [1, 0], 0.5)
+def test_two_ranks_end_in_the_bits_of_one(run, recipe, tmp_path):
+    mp.spawn(run, args=(str(tmp_path), recipe), nprocs=2)
+    wanted = trained(Net(), [0, 1], 0.5, recipe)  # ranks average, halves are exact
+    other = trained(Net(), [1, 0], 0.5, recipe)
+    unlike = trained(Net(), [0, 1], 0.5, PULLED if recipe is STOCHASTIC else STOCHASTIC)
+    assert not all(torch.equal(one, two) for one, two in zip(unlike, wanted, strict=True))
     for rank in (0, 1):
         found = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
         assert all(torch.equal(one, two) for one, two in zip(found, wanted, strict=True))

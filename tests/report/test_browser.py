@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from hwsim.report import write_report
+from hwsim.report.page import put
 
 WIDTHS = (1280, 1920, 390)
 
@@ -184,3 +186,45 @@ def test_nothing_stands_in_the_way_of_a_screen_reader_or_a_keyboard(page, axe):
             "axe.run(document).then(r => r.violations.map(v => [v.id, v.nodes.map(n => n.html).slice(0, 4)]))"
         )
         assert found == [], json.dumps(found, indent=1)
+
+
+def _patiently(browser, script):
+    """The value of a script in a page that may just be reading itself again."""
+    end = time.monotonic() + 60
+    while True:
+        try:
+            return browser.run(script)
+        except AssertionError:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+
+
+def test_a_page_that_follows_a_study_reads_itself_again_until_it_is_worked_on(browser, study, tmp_path):
+    path = put(study, tmp_path, 1.0)
+    browser.open(path, 1280)
+    _patiently(browser, "window.mark = 1")
+    end = time.monotonic() + 60
+    while _patiently(browser, "window.mark ?? 0"):  # until the page is another one
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    said = "document.getElementById('follow').textContent"
+    press = "dispatchEvent(new PointerEvent('pointerdown', {bubbles: true}))"
+    worked = f"(() => {{ document.getElementById('table').{press}; window.mark = 2; return {said}; }})()"
+    assert _patiently(browser, worked) == "Paused: follow the study"
+    time.sleep(2.5)
+    assert browser.run("window.mark") == 2
+    assert browser.complaints == []
+    assert {url.partition(":")[0] for url in browser.requests} == {"file"}
+    on = f"(() => {{ document.getElementById('follow').click(); return {said}; }})()"
+    assert browser.run(on) == "Following the study: pause"
+    while _patiently(browser, "window.mark ?? 0"):
+        assert time.monotonic() < end + 60
+        time.sleep(0.1)
+
+
+def test_a_page_that_follows_is_as_open_to_everybody(browser, study, tmp_path, axe):
+    browser.open(put(study, tmp_path, 600.0), 390)
+    assert browser.run("document.documentElement.scrollWidth <= innerWidth")
+    browser.run(axe + "\n;0")
+    found = browser.run("axe.run(document).then(r => r.violations.map(v => v.id))")
+    assert found == []

@@ -91,10 +91,11 @@ def test_a_section_without_anything_to_show_is_left_out(study):
         for point in study.points
     ]
     page = render(dataclasses.replace(study, points=tuple(bare)))
-    for absent in ("anatomy", "breakdown", "precision", "gates"):
+    absent_ones = ("anatomy", "breakdown", "links", "precision", "gates")
+    for absent in absent_ones:
         assert f'id="{absent}"' not in page
     for section in SECTIONS:
-        assert (f'id="{section.id}"' in page) == (section.id not in ("anatomy", "breakdown", "precision", "gates"))
+        assert (f'id="{section.id}"' in page) == (section.id not in absent_ones)
 
 
 def test_designs_off_the_front_are_thinned_and_the_front_is_not(study, monkeypatch):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import time
 
 import pytest
 
 import hwsim
 from hwsim.errors import ArgumentError, MissingExtra
 from hwsim.search import space_from_dict
-from hwsim.search.workers import open_pool
+from hwsim.search.workers import Workers, open_pool
 
 MODEL = """
 import torch
@@ -90,3 +91,21 @@ def test_without_dask_the_message_says_what_to_install(monkeypatch):
 def test_there_is_at_least_one_worker():
     with pytest.raises(ArgumentError, match="workers must be at least 1 and at most 1024, got 0"), open_pool(0):
         pass
+
+
+def test_nothing_of_a_closed_pool_still_closes_pipes(monkeypatch):
+    """Python writes to the pipe of a pool at its end, and prints a traceback where a thread closes it just then."""
+    from concurrent.futures.process import _ThreadWakeup
+
+    close = _ThreadWakeup.close
+
+    def slowly(self):
+        time.sleep(0.5)
+        close(self)
+
+    pool = Workers(1)
+    assert pool.submit(len, "two").result() == 3
+    manager = pool._executor._executor_manager_thread
+    monkeypatch.setattr(_ThreadWakeup, "close", slowly)
+    pool.close()
+    assert not manager.is_alive()

@@ -430,6 +430,13 @@ if ($("inside")) { for (const n of [...DATA.picks.map(p => p[1]), ...DATA.front]
 $("unfold").addEventListener("click", () => { const open = $("unfold").getAttribute("aria-expanded") !== "true"; document.querySelectorAll("#assumed details").forEach(d => { d.open = open; }); $("unfold").setAttribute("aria-expanded", String(open)); $("unfold").textContent = open ? "Fold all" : "Unfold all"; });
 const themes = ["system", "light", "dark"];
 $("theme").addEventListener("click", () => { const next = themes[(themes.indexOf(document.documentElement.dataset.theme || "system") + 1) % 3]; if (next === "system") delete document.documentElement.dataset.theme; else document.documentElement.dataset.theme = next; $("theme").textContent = `Theme: ${next}`; });
+if ($("follow")) {  // the study runs: the file is read again, but not under the hands of who works on the page
+  let on = true;
+  const follow = now => { on = now; $("follow").textContent = on ? "Following the study: pause" : "Paused: follow the study"; };
+  for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, event => { if (event.target !== $("follow")) follow(false); });
+  $("follow").addEventListener("click", () => follow(!on));
+  setInterval(() => { if (on && !document.hidden) location.reload(); }, 1000 * $("follow").dataset.everyS);
+}
 document.querySelectorAll("table.sortable tr:last-child > th").forEach(head => {
   const button = el("button", { type: "button" }, head.textContent); head.replaceChildren(button);
   button.addEventListener("click", () => {

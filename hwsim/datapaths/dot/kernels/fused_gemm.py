@@ -3,14 +3,18 @@
 A group of L products and c is cut at ``2^(emax - F)``, so emax of every element comes first. Per row, group and tile:
 
 1. The largest exponent sum in 16-bit lanes. A zero operand carries an exponent so low that its product never decides.
-2. Products in float32, exact as significands have at most 11 bits each, times ``2^(F - emax)``: exact, or below one.
-   Conversion to int32 truncates, which is the unit's cut. At most 16 products below 2^27 each (32 below 2^15 where F
-   is 13) share an int32; such sums and c are added in float64, exact below 2^53.
-3. Scaling back by a power of two, and truncation as a mask of float64's low bits, or rounding to float16's 11 bits.
+2. Products in float32, exact as two significands have at most 24 bits, times ``2^(F - emax)``: exact, or below one.
+   Conversion to int32 truncates, which is the unit's cut. At most 16 products below 2^27 each, or 4 below 2^29, share
+   an int32 (all of them where 13 fraction bits remain and 24 bits hold their sum); such sums and c are added in
+   float64, exact below 2^53.
+3. Scaling back by a power of two, and truncation as a mask of low bits, or rounding to nearest in float16 or float32.
 
-Elements with special operands or scales, a special c, an emax that float32 cannot scale by, or a result that is
-subnormal or overflows go through `general.fused`, one by one. Groups are padded with zeros, see
-`fused_layout.padded`.
+A group of zeros is passed over where it leaves c as it is, which needs as many fraction bits as results have.
+
+A product below float32's normal numbers may be off, but is below the cut, as emax is at least -100 and F at most 25.
+
+Groups with special operands, a special c, an emax that float32 cannot scale by, or a result that is subnormal or
+overflows go through `general.fused`, one by one. Groups are padded with zeros, see `fused_layout.padded`.
 """
 
 from __future__ import annotations
@@ -20,10 +24,10 @@ from typing import Any
 import numpy as np
 
 from hwsim.datapaths.dot.kernels import general, words
-from hwsim.datapaths.dot.kernels.fused_layout import EMPTY, PLAIN, SPECIAL
+from hwsim.datapaths.dot.kernels.fused_layout import EMPTY, SPECIAL_GROUP
 from hwsim.datapaths.dot.kernels.fused_steps import (
     align,
-    align_scaled,
+    cut_4,
     cut_8,
     cut_16,
     exponent_of,
@@ -31,31 +35,37 @@ from hwsim.datapaths.dot.kernels.fused_steps import (
     largest_16,
     needs_care,
 )
-from hwsim.datapaths.dot.kernels.tiles import ROWS, J, give, leave, nearest_half, take
-from hwsim.datapaths.dot.kernels.words import Int
+from hwsim.datapaths.dot.kernels.tiles import ROWS, J, give, leave, nearest_half, take, wide
+from hwsim.datapaths.dot.kernels.words import Bool, Int
 from hwsim.jit import njit
 
 CARED = -20000
 """In place of an exponent sum: the column has gone through `general.fused`."""
 
 
+MOST = 25
+"""Fraction bits that float32 can scale by from every emax, and whose results are normal."""
+
+SIXTEEN, FOUR = 27, 29
+"""Bits of an aligned product of which an int32 holds the sum of 16, and of 4."""
+
+
+@njit
+def narrow_fits(rounding: Int, group: Int, term: Int) -> Bool:
+    """Whether float32 holds the sum of a group and c, which 13 fraction bits will remain of."""
+    return rounding == words.RZ_E8M13 and group << term <= 1 << 24
+
+
 @njit
 def redo(
     i: Int,
-    g: Int,
     first: Int,
     count: Int,
-    scale_a: Int,
-    scale_b: Any,
-    scaled: bool,
+    k: Int,
     a_sig: Any,
     a_exp: Any,
     b_sig: Any,
     b_exp: Any,
-    sa_sig: Any,
-    sa_exp: Any,
-    sb_sig: Any,
-    sb_exp: Any,
     group: Int,
     fraction: Int,
     point: Int,
@@ -65,20 +75,17 @@ def redo(
     top: Any,
     redone: Any,
 ) -> None:
-    """`general.fused` of the columns that need it, marked as `CARED` in `top`."""
+    """`general.fused` of the columns that need it, marked as `CARED` in `top`; k: the group's first element."""
     half = rounding == words.RNE_FP16
     for j in range(count):
         magnitude = c_bits[j] & np.int32(0x7FFFFFFF)
-        blocks = np.int32(scale_a) + scale_b[j]
-        e = max(exponent_of(magnitude, half, e_zero), np.int32(top[j]) + blocks)
-        if needs_care(e, magnitude, top[j]):
+        if needs_care(max(exponent_of(magnitude, half, e_zero), np.int32(top[j])), magnitude, top[j]):
             word = np.int64(c_bits[j]) & 0xFFFFFFFF
             if half:
                 word = words.half_of(word)
             word = general.fused(
-                a_sig, a_exp, i, b_sig, b_exp, first + j, g * group, (g + 1) * group, sa_sig, sa_exp, sb_sig, sb_exp,
-                group if scaled else 0, word, fraction, point, e_zero, rounding,
-            )  # fmt: skip
+                a_sig, a_exp, i, b_sig, b_exp, first + j, k, k + group, word, fraction, point, e_zero, rounding
+            )
             redone[j] = words.word_float(words.float_of_half(word) if half else word)
             top[j] = CARED
 
@@ -89,22 +96,18 @@ def matmul(
     stop: Int,
     a: Any,
     a_exponents: Any,
-    a_scale: Any,
+    a_kind: Any,
     b: Any,
     b_exponents: Any,
-    b_scale: Any,
     b_kind: Any,
     a_sig: Any,
     a_exp: Any,
     b_sig: Any,
     b_exp: Any,
-    sa_sig: Any,
-    sa_exp: Any,
-    sb_sig: Any,
-    sb_exp: Any,
     group: Int,
     width: Int,
     fraction: Int,
+    term: Int,
     point: Int,
     e_zero: Int,
     rounding: Int,
@@ -114,11 +117,13 @@ def matmul(
     """Rows start..stop of out, float32 ``[M, N]`` (float16's numbers for RNE_FP16): holds c, receives the result.
 
     With `outside` > 0 a chain starts from zero every `outside` groups and its end is added to out, rounded to nearest
-    even. a, b and their exponents are flat, as laid out by `fused_layout`.
+    even. a, b and their exponents are flat, as laid out by `fused_layout`; `term`: bits of an aligned product.
     """
-    rows, columns, groups = a_sig.shape[0], b_sig.shape[0], b_scale.shape[1]
-    half, narrow = rounding == words.RNE_FP16, rounding == words.RZ_E8M13
-    scaled = sa_exp.shape[1] == groups and sa_exp.shape[0] == rows
+    wide()
+    rows, columns, groups = a_sig.shape[0], b_sig.shape[0], b_kind.shape[1]
+    half, narrow, few = rounding == words.RNE_FP16, narrow_fits(rounding, group, term), term > SIXTEEN
+    kept = np.int64(-(1 << (39 if rounding == words.RZ_E8M13 else 29)))
+    stays = fraction >= (13 if rounding == words.RZ_E8M13 else 10 if half else 23)  # a c that has passed the unit
     top = np.empty(J, np.int16)
     scale = np.empty(J, np.float32)
     back = np.empty(J, np.float32)
@@ -129,53 +134,51 @@ def matmul(
     held_bits = held.view(np.int32)
     for r0 in range(start, stop, ROWS):
         r1 = min(r0 + ROWS, stop)
-        for t in range(b_scale.shape[0]):
+        for t in range(b_kind.shape[0]):
             first = t * J
             count = min(J, columns - first)
             take(out, r0, r1, first, count, outside, held)
             for g in range(groups):
                 panel = (t * groups + g) * width * J
-                kind = b_kind[t, g]
+                special = b_kind[t, g] == SPECIAL_GROUP
                 fresh = g % outside == 0 if outside else g == 0
                 for i in range(r0, r1):
-                    if a_scale[g, i] == EMPTY and kind != SPECIAL and not fresh:
-                        continue  # nothing to add to a c that has passed the unit
+                    if stays and a_kind[g, i] == EMPTY and not special and not fresh:
+                        continue
                     c_bits = held_bits[i - r0]
                     k = (g * rows + i) * width
                     if width == 8:
                         largest_8(a_exponents, k, b_exponents, panel, True, top)
                     for w in range(0, width - 8, 16):
                         largest_16(a_exponents, k + w, b_exponents, panel + w * J, w == 0, top)
-                    if kind == PLAIN and a_scale[g, i] == 0:
-                        marked = align(top, c_bits, fraction, half, e_zero, scale, back, c_cut)
-                    else:
-                        marked = align_scaled(
-                            top, a_scale[g, i], b_scale[t, g], c_bits, fraction, half, e_zero, scale, back, c_cut
-                        )
+                    marked = align(top, c_bits, fraction, half, e_zero, scale, back, c_cut)
                     if marked:
                         redo(
-                            i, g, first, count, a_scale[g, i], b_scale[t, g], scaled, a_sig, a_exp, b_sig, b_exp,
-                            sa_sig, sa_exp, sb_sig, sb_exp, group, fraction, point, e_zero, rounding, c_bits, top,
-                            redone,
+                            i, first, count, g * group, a_sig, a_exp, b_sig, b_exp, group, fraction, point, e_zero,
+                            rounding, c_bits, top, redone,
                         )  # fmt: skip
                     if not narrow:
                         for j in range(J):
                             totals[j] = np.float64(c_cut[j])
                             c_cut[j] = 0
-                    if width == 8:
-                        cut_8(a, k, b, panel, scale, c_cut)
-                    for w in range(0, width - 8, 16):
-                        cut_16(a, k + w, b, panel + w * J, scale, c_cut)
-                        if not narrow:
+                    if few:
+                        for w in range(0, width, 4):
+                            cut_4(a, k + w, b, panel + w * J, scale, totals)
+                    else:
+                        if width == 8:
+                            cut_8(a, k, b, panel, scale, c_cut)
+                        for w in range(0, width - 8, 16):
+                            cut_16(a, k + w, b, panel + w * J, scale, c_cut)
+                            if not narrow:
+                                for j in range(J):
+                                    totals[j] += np.float64(c_cut[j])
+                                    c_cut[j] = 0
+                        if not narrow and width == 8:
                             for j in range(J):
                                 totals[j] += np.float64(c_cut[j])
-                                c_cut[j] = 0
-                    if not narrow and width == 8:
-                        for j in range(J):
-                            totals[j] += np.float64(c_cut[j])
                     if narrow:
                         for j in range(J):
-                            # Below 2^21, so exact in float32; its low 10 bits are beyond 13 fraction bits.
+                            # Below 2^24, so exact in float32; its low 10 bits are beyond 13 fraction bits.
                             bits = np.float32(c_cut[j]).view(np.int32) & np.int32(-1024)
                             value = np.int32(bits).view(np.float32) * back[j]
                             c_bits[j] = np.float32(value).view(np.int32)
@@ -183,10 +186,14 @@ def matmul(
                         for j in range(J):
                             value = np.float32(nearest_half(totals[j] * np.float64(back[j])))
                             c_bits[j] = np.float32(value).view(np.int32)
+                    elif rounding == words.RNE_FP32:
+                        for j in range(J):
+                            value = np.float32(totals[j]) * back[j]
+                            c_bits[j] = np.float32(value).view(np.int32)
                     else:
                         for j in range(J):
-                            kept = np.float64(totals[j]).view(np.int64) & np.int64(-(1 << 29))
-                            value = np.float32(np.int64(kept).view(np.float64)) * back[j]
+                            bits = np.float64(totals[j]).view(np.int64) & kept
+                            value = np.float32(np.int64(bits).view(np.float64)) * back[j]
                             c_bits[j] = np.float32(value).view(np.int32)
                     if marked:
                         for j in range(count):

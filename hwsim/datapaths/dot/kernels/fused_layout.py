@@ -1,7 +1,8 @@
 """How operands of the units that cut every product lie in memory for `fused_gemm`.
 
-Values and exponents stand apart, groups outermost, and the columns of b innermost by tiles, so that every loop over
-columns runs along memory. Special elements count as zeros here; the scale exponent of their group marks them.
+Elements have taken their scales in, so that no product has any. Values and exponents stand apart, groups outermost,
+and the columns of b innermost by tiles, so that every loop over columns runs along memory. A group with a special
+element has exponents that mark it.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from hwsim.jit import njit
 NONE = -8192
 """Exponent of a zero operand."""
 
-EMPTY = -8192
-"""In place of a scale's exponent: the group of a row holds only zeros, and neither its elements nor its scale are
-special."""
+SPECIAL = 12000
+"""Exponent of every element of a group whose dot products `general.fused` computes: above all others, whatever it
+meets."""
 
-PLAIN, SCALED, SPECIAL = range(3)
-"""A tile's group of b: all scale exponents 0; others, and nothing special; some column special."""
+EMPTY, PLAIN, SPECIAL_GROUP = range(3)
+"""A group of a row: all zeros; numbers; `SPECIAL`."""
 
 
 def padded(group: int) -> int:
@@ -46,42 +47,58 @@ def look_up(
 
 
 @njit
-def prepare(
+def take_in(
     start: Int,
     stop: Int,
     sig: Any,
     exp: Any,
-    group: Int,
-    mantissa: Int,
+    scale_sig: Any,
     scale_exp: Any,
-    values: Any,
-    exponents: Any,
-    scales: Any,
+    block: Int,
+    scaled_sig: Any,
+    scaled_exp: Any,
 ) -> None:
-    """Rows start..stop of an operand as ``[groups, R, W]`` float32 values and exponents, and ``[groups, R]`` scales.
+    """Rows start..stop of an operand whose elements have taken their block's scale in: significands multiplied,
+    exponents added. NaN of a scale is that of all its elements; an infinity stays one, unless its scale is zero."""
+    for r in range(start, stop):
+        for k in range(sig.shape[1]):
+            s, x, shared = k // block, np.int64(exp[r, k]), np.int64(scale_exp[r, k // block])
+            scaled_sig[r, k] = np.int64(sig[r, k]) * np.int64(scale_sig[r, s])
+            scaled_exp[r, k] = shared if shared >= words.INF_E else x if x >= words.INF_E else x + shared
 
-    Padding and special elements count as zeros here; the scale of a group with specials is an exponent that no sum
-    reaches (words.INF_E), as is that of NaN; that of a group of zeros is `EMPTY`. Without block scales
-    (`scale_exp` of another shape) the rest are 0.
+
+@njit
+def prepare(
+    start: Int, stop: Int, sig: Any, exp: Any, group: Int, mantissa: Int, values: Any, exponents: Any, kinds: Any
+) -> None:
+    """Rows start..stop of an operand as ``[groups, R, W]`` float32 values and exponents, and ``[groups, R]`` kinds.
+
+    A group is `SPECIAL_GROUP` if it holds a special, or a number that is not one of float32; its values then are
+    zeros, as padding is.
     """
-    groups, rows, width = values.shape
-    scaled = scale_exp.shape[0] == rows and scale_exp.shape[1] == groups
+    groups, _, width = values.shape
     for r in range(start, stop):
         for g in range(groups):
-            scale = np.int64(scale_exp[r, g]) if scaled else np.int64(0)
-            empty: Bool = scale < words.INF_E
+            empty: Bool = True
+            special: Bool = False
             for w in range(width):
                 value = np.float32(0)
                 e: Int = NONE
                 if w < group:
                     s, x = np.int64(sig[r, g * group + w]), np.int64(exp[r, g * group + w])
                     if x >= words.INF_E:
-                        scale, empty = np.int64(words.INF_E), False
+                        special = True
                     elif s != 0:
-                        value, e, empty = np.float32(np.float64(s) * power_64(x - mantissa)), x, False
+                        exact = np.float64(s) * power_64(x - mantissa)
+                        value, e, empty = np.float32(exact), x, False
+                        special |= np.float64(value) != exact
                 values[g, r, w] = value
                 exponents[g, r, w] = e
-            scales[g, r] = EMPTY if empty else scale
+            kinds[g, r] = SPECIAL_GROUP if special else EMPTY if empty else PLAIN
+            if special:
+                for w in range(width):
+                    values[g, r, w] = np.float32(0)
+                    exponents[g, r, w] = SPECIAL
 
 
 @njit
@@ -90,27 +107,25 @@ def panels(
     stop: Int,
     values: Any,
     exponents: Any,
-    scales: Any,
+    kinds: Any,
     out_values: Any,
     out_exponents: Any,
-    out_scales: Any,
-    out_kind: Any,
+    out_kinds: Any,
 ) -> None:
     """Tiles start..stop of b, columns innermost: ``[tiles, groups, W, J]``; zeros beyond the last column.
 
-    Their exponents are 0, so that they do not look like columns that need care. out_kind ``[tiles, groups]``.
+    Their exponents are 0, so that they do not look like columns that need care. out_kinds ``[tiles, groups]`` is the
+    greatest of the columns.
     """
     groups, rows, width = values.shape
     for t in range(start, stop):
         first = t * J
         count = min(J, rows - first)
         for g in range(groups):
-            kind = PLAIN
-            for j in range(J):
-                scale = scales[g, first + j] if j < count and scales[g, first + j] != EMPTY else 0
-                kind = max(kind, PLAIN if scale == 0 else SCALED if scale < words.INF_E // 2 else SPECIAL)
-                out_scales[t, g, j] = scale
-            out_kind[t, g] = kind
+            kind = EMPTY
+            for j in range(count):
+                kind = max(kind, np.int64(kinds[g, first + j]))
+            out_kinds[t, g] = kind
             for w in range(width):
                 for j in range(count):
                     out_values[t, g, w, j] = values[g, first + j, w]

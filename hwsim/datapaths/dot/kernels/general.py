@@ -36,13 +36,8 @@ def chain_fused(
     a_exp: Any,
     b_sig: Any,
     b_exp: Any,
-    sa_sig: Any,
-    sa_exp: Any,
-    sb_sig: Any,
-    sb_exp: Any,
     c: Any,
     group: Int,
-    block: Int,
     fraction: Int,
     point: Int,
     e_zero: Int,
@@ -64,10 +59,7 @@ def chain_fused(
             word = np.int64(0) if outside else total
             for first in range(0, length, group):
                 last = first + group
-                word = fused(
-                    a_sig, a_exp, i, b_sig, b_exp, j, first, last, sa_sig, sa_exp, sb_sig, sb_exp, block, word,
-                    fraction, point, e_zero, rounding,
-                )  # fmt: skip
+                word = fused(a_sig, a_exp, i, b_sig, b_exp, j, first, last, word, fraction, point, e_zero, rounding)
                 if outside and (last % outside == 0 or last == length):
                     total, word = added(total, word, rounding), np.int64(0)
             out[i, column] = total if outside else word
@@ -126,31 +118,22 @@ def fused(
     j: Int,
     first: Int,
     last: Int,
-    sa_sig: Any,
-    sa_exp: Any,
-    sb_sig: Any,
-    sb_exp: Any,
-    block: Int,
     c: Int,
     fraction: Int,
     point: Int,
     e_zero: Int,
     rounding: Int,
 ) -> Int:
-    """T-FDPA and ST-FDPA; `block`: elements that share scales, 0 without; `point`: fraction bits of a product with
-    its scales."""
+    """T-FDPA, and ST-FDPA of elements that have taken their scales in (`fused_layout.take_in`).
+
+    `point`: fraction bits of a product, with those of its scales.
+    """
     c_sig, c_e = split_word(c, rounding)
     positive, negative, nan = c_e == INF_E and c_sig > 0, c_e == INF_E and c_sig < 0, c_e == NAN_E
     emax = c_e if c_sig else e_zero
     for k in range(first, last):
         product = np.int64(a_sig[i, k]) * np.int64(b_sig[j, k])
         ea, eb = np.int64(a_exp[i, k]), np.int64(b_exp[j, k])
-        e = ea + eb
-        if block:
-            s = k // block
-            product *= np.int64(sa_sig[i, s]) * np.int64(sb_sig[j, s])
-            e += np.int64(sa_exp[i, s]) + np.int64(sb_exp[j, s])
-            nan |= sa_exp[i, s] == NAN_E or sb_exp[j, s] == NAN_E
         if ea >= INF_E or eb >= INF_E:
             if ea == NAN_E or eb == NAN_E or product == 0:
                 nan = True
@@ -159,19 +142,15 @@ def fused(
             else:
                 negative = True
         elif product:
-            emax = max(emax, e)
+            emax = max(emax, ea + eb)
     if positive or negative or nan:
         return special_word(positive, negative, nan, rounding)
     emax = max(emax, e_zero)
     total = toward_zero(c_sig, c_e - (10 if rounding == RNE_FP16 else 23) - emax + fraction)
     for k in range(first, last):
         product = np.int64(a_sig[i, k]) * np.int64(b_sig[j, k])
-        e = np.int64(a_exp[i, k]) + np.int64(b_exp[j, k])
-        if block:
-            s = k // block
-            product *= np.int64(sa_sig[i, s]) * np.int64(sb_sig[j, s])
-            e += np.int64(sa_exp[i, s]) + np.int64(sb_exp[j, s])
         if product:
+            e = np.int64(a_exp[i, k]) + np.int64(b_exp[j, k])
             total += toward_zero(product, e - point - emax + fraction)
     return rounded(total, emax - fraction, rounding)
 

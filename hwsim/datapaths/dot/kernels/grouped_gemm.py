@@ -25,7 +25,7 @@ import numpy as np
 
 from hwsim.datapaths.dot.kernels import general, words
 from hwsim.datapaths.dot.kernels.grouped_layout import NONE
-from hwsim.datapaths.dot.kernels.tiles import ROWS, J, give, leave, power_32, power_64, take
+from hwsim.datapaths.dot.kernels.tiles import ROWS, J, give, leave, power_32, power_64, take, wide
 from hwsim.datapaths.dot.kernels.words import Bool, Int
 from hwsim.jit import njit
 
@@ -165,6 +165,7 @@ def matmul(
     With `promote` > 0 a chain starts from zero every `promote` blocks of 64, and its end is added to out in float32,
     rounded to nearest. a and b are flat; the other arrays are those of `prepare` and `panels`.
     """
+    wide()
     columns, blocks, rows = b_fixed.shape[0], len(a_bounds), a_fixed.shape[0]
     unit_exponent = -2 - 2 * scale_point  # of an integer P * S
     p = np.empty((4, J), np.float32)

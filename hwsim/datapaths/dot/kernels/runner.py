@@ -99,6 +99,21 @@ class Operands:
             return ONE, NONE, ONE, NONE
         return *parts(form, self.scales[0]), *parts(form, self.scales[1])
 
+    @cached_property
+    def scaled(self) -> tuple[NDArray[Any], NDArray[np.int16], NDArray[Any], NDArray[np.int16]]:
+        """`split` of elements that have taken their scales in, with `Rule.scale_point` fraction bits more."""
+        if self.scales is None:
+            return self.split
+        sides: list[NDArray[Any]] = []
+        for form, at in zip(self.forms, (0, 2), strict=True):
+            sig, exp, scale_sig, scale_exp = *self.split[at : at + 2], *self.scale_split[at : at + 2]
+            wide = form.mantissa_bits + self.unit.scale_point + 2 > 15
+            held = np.empty(sig.shape, np.int32 if wide else np.int16), np.empty(exp.shape, np.int16)
+            block = self.unit.block
+            parallel_rows(fused_layout.take_in, len(sig), sig, exp, scale_sig, scale_exp, block, *held, grain=16)
+            sides += held
+        return sides[0], sides[1], sides[2], sides[3]
+
     @property
     def outside(self) -> int:
         """Elements after which the sum leaves the unit; 0 for never."""
@@ -128,8 +143,8 @@ def _run(operands: Operands, c: NDArray[Any], paired: bool) -> NDArray[Any]:
     steps: tuple[Any, ...]
     if unit.align == "fused":
         kernel = general.chain_fused
-        steps = unit.group, block, fraction, unit.point, unit.e_zero, rounding, operands.outside
-        arguments = *operands.split, *scales, c_words, *steps
+        steps = unit.group, fraction, unit.point, unit.e_zero, rounding, operands.outside
+        arguments = *operands.scaled, c_words, *steps
     elif unit.align == "grouped":
         kernel = general.chain_grouped
         place = unit.fixed_unit - 2 * unit.scale_point
@@ -170,13 +185,9 @@ def grouped_fits(unit: Rule) -> bool:
 
 
 def fused_fits(unit: Rule) -> bool:
-    """Whether `fused_gemm` computes the unit: terms of at most 27 bits, sums of 16 of which an int32 holds (all of
-    them in float32 where 13 fraction bits remain), scales that are powers of two of whole groups."""
-    if unit.align != "fused" or unit.fraction_bits > 25 or unit.rule == "rne_fp32":
-        return False
-    if unit.rule == "rz_e8m13" and unit.group << (unit.fraction_bits + 2) > 1 << 24:
-        return False
-    return unit.block is None or (unit.block == unit.group and unit.scale_point == 0)
+    """Whether `fused_gemm` computes the unit: products that float32 holds, and of which an int32 adds 4."""
+    term, most = unit.fraction_bits + unit.integer_bits, fused_gemm.MOST
+    return unit.align == "fused" and unit.term_bits <= 24 and unit.fraction_bits <= most and term <= fused_gemm.FOUR
 
 
 def _grouped(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
@@ -231,17 +242,16 @@ def _prepared(
 
 
 def _fused(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
-    unit, (form_a, form_b) = operands.unit, operands.forms
-    a_sig, a_exp, b_sig, b_exp = operands.split
-    _, sa_exp, _, sb_exp = operands.scale_split
-    a = _laid_out(a_sig, a_exp, unit.group, form_a.mantissa_bits, sa_exp)
-    b = _laid_out(b_sig, b_exp, unit.group, form_b.mantissa_bits, sb_exp)
+    unit = operands.unit
+    a_sig, a_exp, b_sig, b_exp = operands.scaled
+    point_a, point_b = (form.mantissa_bits + unit.scale_point for form in operands.forms)
+    a = _laid_out(a_sig, a_exp, unit.group, point_a)
+    b = _laid_out(b_sig, b_exp, unit.group, point_b)
     groups, _, width = a[0].shape
     tiles = -(-len(b_sig) // J)
     panels = (
         aligned((tiles, groups, width, J), np.float32),
         aligned((tiles, groups, width, J), np.int16),
-        aligned((tiles, groups, J), np.int32),
         np.empty((tiles, groups), np.int8),
     )
     parallel_rows(fused_layout.panels, tiles, *b, *panels)
@@ -254,12 +264,12 @@ def _fused(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
         a[2],
         panels[0].reshape(-1),
         panels[1].reshape(-1),
-        *panels[2:],
-        *operands.split,
-        *operands.scale_split,
+        panels[2],
+        *operands.scaled,
         unit.group,
         width,
         unit.fraction_bits,
+        unit.fraction_bits + unit.integer_bits,
         unit.point,
         unit.e_zero,
         ROUNDINGS[unit.rule],
@@ -275,20 +285,14 @@ def _fused(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
 
 
 def _laid_out(
-    significands: NDArray[np.int16],
-    exponents: NDArray[np.int16],
-    group: int,
-    mantissa: int,
-    scale_exp: NDArray[np.int16],
+    significands: NDArray[Any], exponents: NDArray[np.int16], group: int, mantissa: int
 ) -> tuple[NDArray[Any], ...]:
     rows, groups = len(significands), significands.shape[1] // group
     width = fused_layout.padded(group)
     laid_out = (
         np.empty((groups, rows, width), np.float32),
         np.empty((groups, rows, width), np.int16),
-        np.empty((groups, rows), np.int32),
+        np.empty((groups, rows), np.int8),
     )
-    parallel_rows(
-        fused_layout.prepare, rows, significands, exponents, group, mantissa, scale_exp, *laid_out, grain=16
-    )
+    parallel_rows(fused_layout.prepare, rows, significands, exponents, group, mantissa, *laid_out, grain=16)
     return laid_out

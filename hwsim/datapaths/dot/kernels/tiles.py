@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from hwsim.datapaths.dot.kernels import words
 from hwsim.datapaths.dot.kernels.words import Int
-from hwsim.jit import njit
+from hwsim.jit import intrinsic, njit, types
 
 J = 128
 """Columns of a tile."""
@@ -36,6 +36,20 @@ def aligned(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     memory = np.empty(size + LINE, np.uint8)
     first = -memory.ctypes.data % LINE
     return memory[first : first + size].view(kind).reshape(shape)
+
+
+def _wide(context: Any) -> Any:
+    """In a kernel: have its loops use the longest vectors of the processor. LLVM prefers half of AVX-512's, as the
+    clock of the first processors that had them fell; results of lanes do not depend on how many there are."""
+
+    def generate(compiler: Any, build: Any, signature: Any, args: Any) -> Any:
+        set.add(build.function.attributes, '"prefer-vector-width"="512"')  # llvmlite knows no attribute with a value
+        return compiler.get_dummy_value()
+
+    return types.void(), generate
+
+
+wide: Any = intrinsic(_wide)
 
 
 @njit(inline="always")
