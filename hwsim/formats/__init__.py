@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from hwsim.errors import UnknownName
 from hwsim.formats.catalog import CATALOG
-from hwsim.formats.format import ROUNDINGS, Format, Rounding
+from hwsim.formats.facts import ROUNDINGS, Rounding
+from hwsim.formats.format import Format
 
 __all__ = ["ROUNDINGS", "Format", "Rounding", "get", "names"]
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwsim.errors import ArgumentError
-from hwsim.formats.format import ROUNDINGS, Format
+from hwsim.formats.facts import ROUNDINGS, Facts
 from hwsim.formats.inputs import singles_or_doubles
 
 PIECE = 1 << 14
@@ -33,7 +33,7 @@ _NAN = 0x7FC00000
 _INF = 0x7F800000
 
 
-def decode(form: Format, codes: ArrayLike) -> NDArray[np.float32]:
+def decode(form: Facts, codes: ArrayLike) -> NDArray[np.float32]:
     """See `Format.decode`."""
     words = np.asarray(codes)
     if words.dtype.kind not in "iu":
@@ -42,11 +42,19 @@ def decode(form: Format, codes: ArrayLike) -> NDArray[np.float32]:
         wrong = words.ravel()[np.argmax((words.ravel() < 0) | (words.ravel() >= form.code_count))]
         raise ArgumentError(f"codes must lie in 0..{form.code_count - 1}", got=int(wrong), where=form.name)
     if form.code_count <= 1 << 16:
-        return np.asarray(form.values[words], dtype=np.float32)
+        return np.asarray(values(form)[words], dtype=np.float32)
     return decode_words(form, words.astype(np.int64))
 
 
-def decode_words(form: Format, words: NDArray[np.int64]) -> NDArray[np.float32]:
+@cache
+def values(form: Facts) -> NDArray[np.float32]:
+    """See `Format.values`."""
+    table = decode_words(form, np.arange(form.code_count, dtype=np.int64))
+    table.flags.writeable = False
+    return table
+
+
+def decode_words(form: Facts, words: NDArray[np.int64]) -> NDArray[np.float32]:
     """`decode` without a table and without checks."""
     if form.is_integer:
         sign = 1 << form.mantissa_bits
@@ -79,7 +87,7 @@ def decode_words(form: Format, words: NDArray[np.int64]) -> NDArray[np.float32]:
 
 
 def encode(
-    form: Format,
+    form: Facts,
     values: ArrayLike,
     rounding: str,
     random_bits: NDArray[np.uint32] | None,
@@ -121,7 +129,7 @@ def encode(
     return codes.reshape(given.shape)
 
 
-def _is_narrow(form: Format) -> bool:
+def _is_narrow(form: Facts) -> bool:
     # an integer of eight bits has seven before the point, the first of them implicit, and one behind it that rounds
     return form.bits <= 8 if form.is_integer else form.bits <= 8 and form.mantissa_bits <= 6
 
@@ -134,13 +142,13 @@ def _halves(bits: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 
 @cache
-def _table(form: Format, rounding: str, saturate: bool) -> NDArray[Any]:
+def _table(form: Facts, rounding: str, saturate: bool) -> NDArray[Any]:
     index = np.arange(1 << 17, dtype=np.int64)
     return _encode_words(form, (index >> 1 << 16) | (index & 1), rounding, None, saturate, 32).astype(form.code_dtype)
 
 
 def _encode_words(
-    form: Format,
+    form: Facts,
     words: NDArray[np.int64],
     rounding: str,
     random: NDArray[np.int64] | None,
@@ -200,7 +208,7 @@ def _rounded(
 
 
 def _integer(
-    form: Format,
+    form: Facts,
     kept: NDArray[np.int64],
     exponent: NDArray[np.int64],
     negative: NDArray[np.int64],
@@ -214,7 +222,7 @@ def _integer(
 
 
 def _finished(
-    form: Format,
+    form: Facts,
     result: NDArray[np.int64],
     special: NDArray[np.int64],
     negative: NDArray[np.int64],

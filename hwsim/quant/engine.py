@@ -1,4 +1,4 @@
-"""quantize, dequantize and fake_quantize of whole tensors: layout, maxima, scales, elements.
+"""quantize and fake_quantize of whole tensors: layout, maxima, scales, elements.
 
 Every bit is that of `hwsim.quant.reference`, whatever the number of threads. `fake_quantize` is fused where an
 element's value is its rounding times one factor; elsewhere it is, literally, quantize and dequantize.
@@ -6,7 +6,6 @@ element's value is its rounding times one factor; elsewhere it is, literally, qu
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,13 @@ from hwsim.quant import choice_kernels, element_kernels, fake_kernels, reference
 from hwsim.quant.bits import INF
 from hwsim.quant.catalog import get
 from hwsim.quant.element_kernels import ElementConstants
-from hwsim.quant.layout import Layout, flat_scales, float32_array, layout, scale_array
+from hwsim.quant.layout import Layout, float32_array, grain, layout, scale_array, split_evenly
 from hwsim.quant.quantized import Quantized
 from hwsim.quant.random_bits import random_words, stream_key
 from hwsim.quant.reference_scales import (
     NAN_IGNORING_RULES,
     absolute_mean,
     addition_steps,
-    decode_factors,
-    decode_scale,
     tensor_scale,
 )
 from hwsim.quant.scale_kernels import ScaleConstants
@@ -35,8 +32,6 @@ from hwsim.quant.scheme import Scheme
 F = np.float32
 Floats = NDArray[np.float32]
 Noise = NDArray[np.uint8] | NDArray[np.uint32]
-GRAIN = 1 << 14
-"""Elements worth a thread."""
 
 _UNFUSED = ("fp4atw", "vllm_ref", "flashinfer_fast", "none")
 _NO_NOISE = np.empty((0, 0), np.uint8)
@@ -77,7 +72,7 @@ def quantize(
         return reference.quantize(
             array, scheme, axis, given, None if noise is None else noise_integers(noise, scheme)
         )
-    split = _split(where)
+    split = split_evenly(where)
     rows = where.to_rows(array).reshape(split.rows, split.length)
     maxima = _maxima(rows, scheme, split)
     largest = _largest(maxima) if given is None else given
@@ -101,12 +96,12 @@ def _codes(
     if scale.rule == scale_kernels.FOUR_OVER_SIX:
         parallel_rows(
             choice_kernels.choose_rows, where.rows, rows, where.block, scale.floats, scale.words, elements.words,
-            elements.floats, maxima, scale_codes, scales, multiplier, grain=_grain(where.length),
+            elements.floats, maxima, scale_codes, scales, multiplier, grain=grain(where.length),
         )  # fmt: skip
     else:
         parallel_rows(
             scale_kernels.scale_rows, maxima.shape[0], scale.rule, scale.factor, scale.floats, scale.words, maxima,
-            scale_codes, scales, multiplier, factors, grain=_grain(maxima.shape[1]),
+            scale_codes, scales, multiplier, factors, grain=grain(maxima.shape[1]),
         )  # fmt: skip
     prescale = scale.floats[1] if scheme.scale_rule == "fp4atw" else scale.floats[0]
     random = _NO_NOISE if noise is None else noise.reshape(rows.shape)
@@ -114,34 +109,9 @@ def _codes(
     parallel_rows(
         element_kernels.code_rows, where.rows, rows, where.block, where.height, where.plane, multiplier,
         elements.mode, prescale, elements.words, random, shift, F(2.0**-scheme.sr_bits), codes,
-        grain=_grain(where.length),
+        grain=grain(where.length),
     )  # fmt: skip
     return codes, scales if scheme.scale_format == "fp32" else scale_codes
-
-
-def dequantize(q: Quantized) -> NDArray[np.float32]:
-    """See `Quantized.dequantize`."""
-    scheme = q.scheme
-    if scheme.scale_rule == "none" or q.codes.size == 0:
-        return reference.dequantize(q)
-    where = layout(q.codes.shape, scheme, q.axis)
-    split = _split(where)
-    codes = where.to_rows(q.codes).reshape(split.rows, split.length)
-    order = element_kernels.PLAIN
-    if scheme.decode == "fp4atw":
-        order = element_kernels.INVERTED
-    elif scheme.decode == "code_first" and scheme.tensor_scale:
-        order = element_kernels.CODE_FIRST
-    scales = flat_scales(q.scales, where, scheme)
-    factors = decode_factors(scales, q.amax, scheme).reshape(-1, split.blocks)
-    out = np.empty(codes.shape, F)
-    with np.errstate(all="ignore"):
-        P = decode_scale(F(q.amax), scheme)
-    parallel_rows(
-        element_kernels.value_rows, split.rows, codes, split.block, split.height, split.plane, factors, order,
-        F(q.amax), F(scheme.product_max), P, _table(scheme), out, grain=_grain(split.length),
-    )  # fmt: skip
-    return where.from_rows(out.reshape(where.rows, where.length), q.codes.shape)
 
 
 def fake_quantize(
@@ -202,7 +172,7 @@ def _fake(
     out: Floats,
     found: NDArray[np.uint32] | None,
 ) -> None:
-    split = _split(where)
+    split = split_evenly(where)
     rows, out = rows.reshape(split.rows, split.length), out.reshape(split.rows, split.length)
     maxima, largest = _NO_MAXIMA, F(1) if given is None else given
     key = _noise_key(scheme, seed)
@@ -211,7 +181,10 @@ def _fake(
         maxima = _maxima(rows, scheme, split) if found is None else found.reshape(split.rows, split.blocks)
         largest = _largest(maxima) if given is None else given
     scale, elements = ScaleConstants(scheme, largest), _element_constants(scheme)
-    scales = ceiling(scheme), maxima, scale.rule, scale.factor, scale.floats, scale.words
+    blocks = fake_kernels.Blocks(
+        split.block, split.height, split.plane, ceiling(scheme), maxima, scale.rule, scale.factor, scale.floats,
+        scale.words,
+    )  # fmt: skip
     divide: tuple[bool, ...] = (elements.mode == element_kernels.DIVIDE,)
     noise: tuple[Any, ...] = ()
     if key is not None:
@@ -222,28 +195,9 @@ def _fake(
     else:
         kernel = fake_kernels.fake_rows
     parallel_rows(
-        kernel, split.rows, rows, rows.view(np.uint32), split.block, split.height, split.plane, *scales, *divide,
-        elements.words, elements.floats, *noise, out, grain=_grain(split.length),
+        kernel, split.rows, rows, rows.view(np.uint32), blocks, *divide, elements.words, elements.floats, *noise, out,
+        grain=grain(split.length),
     )  # fmt: skip
-
-
-def _split(where: Layout) -> Layout:
-    """The same blocks in more, shorter rows, where there are too few rows to share among threads; in longer ones
-    where short rows cost more than their elements."""
-    rows, length, block = where.rows, where.length, where.block
-    whole = where.height == where.rows and where.plane == where.rows and block == length
-    if whole:  # one scale a tensor: any shape does
-        while rows < 64 and length % 2 == 0 and length > 1 << 12:
-            rows, length = rows * 2, length // 2
-        return replace(where, rows=rows, length=length, block=length, height=rows, plane=rows)
-    if where.height == 1 and block < length and length % block == 0:
-        blocks = length // block
-        while rows < 64 and blocks % 2 == 0 and blocks * block > 1 << 12:
-            rows, blocks = rows * 2, blocks // 2
-        while rows >= 128 and rows % 2 == 0 and blocks * block < 1 << 10:
-            rows, blocks = rows // 2, blocks * 2
-        return replace(where, rows=rows, length=blocks * block, plane=max(rows, 1))
-    return where
 
 
 def _maxima(rows: NDArray[np.float32], scheme: Scheme, where: Layout) -> NDArray[np.uint32]:
@@ -255,7 +209,7 @@ def _maxima(rows: NDArray[np.float32], scheme: Scheme, where: Layout) -> NDArray
     found = np.empty((where.rows, where.blocks), np.uint32)
     parallel_rows(
         scale_kernels.maxima_rows, where.rows, rows.view(np.uint32), where.block, ceiling(scheme), found,
-        grain=_grain(where.length),
+        grain=grain(where.length),
     )  # fmt: skip
     if where.height == 1:
         return found
@@ -278,10 +232,6 @@ def _element_constants(scheme: Scheme) -> ElementConstants:
     if scheme.scale_rule == "torchao":
         return ElementConstants(scheme, reference.torchao_nan_code(scheme))
     return ElementConstants(scheme, int(scheme.element_format.encode(F(np.nan))))
-
-
-def _table(scheme: Scheme) -> NDArray[np.float32]:
-    return scheme.element_format.values * F(scheme.element_unit)
 
 
 def _given(amax: float | None, scheme: Scheme) -> np.float32 | None:
@@ -316,8 +266,3 @@ def _noise_key(scheme: Scheme, seed: int | None) -> NDArray[np.uint64] | None:
 def noise_integers(noise: Noise, scheme: Scheme) -> Floats:
     """The top bits of random words or bytes as integers below 2^sr_bits, float32."""
     return (noise >> noise.dtype.type(8 * noise.dtype.itemsize - scheme.sr_bits)).astype(F)
-
-
-def _grain(length: int) -> int:
-    """Rows of `length` elements that are worth a thread."""
-    return max(1, GRAIN // max(1, length))

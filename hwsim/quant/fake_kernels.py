@@ -13,9 +13,10 @@ processor's prefetching follows addresses upwards, and the pass took twice as lo
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwsim.jit import njit
 from hwsim.quant.bits import MAGNITUDE, U, bits_of, float_of
@@ -31,53 +32,64 @@ PIECE = 1024
 """Elements whose random words are made at a time."""
 
 
+class Blocks(NamedTuple):
+    """Which elements share a scale, and how it is made.
+
+    Args:
+        size, height, plane: elements along a row, rows, and rows between which no block reaches (`Layout`).
+        ceiling: uint32, bits above which a magnitude is no number.
+        maxima: uint32 [scale rows, blocks], or, but for four-over-six, without rows: then every row has scales of its
+            own, made where it is read.
+        rule, factor, floats, words: `scale_kernels.ScaleConstants`.
+    """
+
+    size: int
+    height: int
+    plane: int
+    ceiling: np.uint32
+    maxima: NDArray[np.uint32]
+    rule: int
+    factor: int
+    floats: NDArray[np.float32]
+    words: NDArray[np.uint32]
+
+
+@njit(inline="always")
+def _ready(
+    row: int, bits: Any, b: Any, tall: int, made: int, own: Any, codes: Any, scales: Any, multiplier: Any, decode: Any
+) -> Any:
+    """Have scales, multipliers and decode factors of a row's blocks, [blocks] each; `made`: the row of scales that
+    they are of, which is returned as it is now."""
+    if b.maxima.shape[0] == 0:
+        maxima_row(bits[row], b.size, b.ceiling, own)
+        scale_row(b.rule, b.factor, b.floats, b.words, own, codes, scales, multiplier, decode)
+    else:
+        shared = (row // b.plane) * tall + (row % b.plane) // b.height
+        if shared != made:
+            scale_row(b.rule, b.factor, b.floats, b.words, b.maxima[shared], codes, scales, multiplier, decode)
+            made = shared
+    return made
+
+
 @njit(error_model="numpy")
 def fake_rows(
-    start: int,
-    stop: int,
-    x: Any,
-    bits: Any,
-    block: int,
-    height: int,
-    plane: int,
-    ceiling: Any,
-    maxima: Any,
-    rule: int,
-    factor: int,
-    scale_floats: Any,
-    scale_words: Any,
-    divide: bool,
-    words: Any,
-    floats: Any,
-    out: Any,
+    start: int, stop: int, x: Any, bits: Any, b: Blocks, divide: bool, words: Any, floats: Any, out: Any
 ) -> None:
-    """Quantize and dequantize rows [rows, length], to nearest.
-
-    `maxima` is uint32 [scale rows, blocks], or, but for four-over-six, has no rows: then every row has scales of its
-    own, made here.
-    """
-    length = x.shape[1]
+    """Quantize and dequantize rows [rows, length], to nearest."""
+    length, block = x.shape[1], b.size
     blocks = (length + block - 1) // block
     own, codes = np.empty(blocks, np.uint32), np.empty(blocks, np.uint8)
     scales, multiplier, decode = np.empty(blocks, F), np.empty(blocks, F), np.empty(blocks, F)
     top, low, offset, zero, nan = words[0], words[1], words[2], floats[0], floats[1]
-    tall = (plane + height - 1) // height
+    tall = (b.plane + b.height - 1) // b.height
     made = -1
     for row in range(start, stop):
         source, target = x[row], out[row]
-        if maxima.shape[0] == 0:
-            maxima_row(bits[row], block, ceiling, own)
-            scale_row(rule, factor, scale_floats, scale_words, own, codes, scales, multiplier, decode)
-        elif rule == FOUR_OVER_SIX:  # blocks of one row: no other granularity has it
-            choose_row(
-                source, block, scale_floats, scale_words, words, floats, maxima[row], codes, scales, multiplier
-            )
-            decode_row(factor, scale_floats, scales, decode)
+        if b.rule == FOUR_OVER_SIX:  # blocks of one row, maxima known: no other granularity has it
+            choose_row(source, block, b.floats, b.words, words, floats, b.maxima[row], codes, scales, multiplier)
+            decode_row(b.factor, b.floats, scales, decode)
         else:
-            shared = (row // plane) * tall + (row % plane) // height
-            if shared != made:
-                made = shared
-                scale_row(rule, factor, scale_floats, scale_words, maxima[shared], codes, scales, multiplier, decode)
+            made = _ready(row, bits, b, tall, made, own, codes, scales, multiplier, decode)
         for at in range(blocks):
             m, d = multiplier[at], decode[at]
             first = at * block
@@ -101,15 +113,7 @@ def fake_noisy_rows(
     stop: int,
     x: Any,
     bits: Any,
-    block: int,
-    height: int,
-    plane: int,
-    ceiling: Any,
-    maxima: Any,
-    rule: int,
-    factor: int,
-    scale_floats: Any,
-    scale_words: Any,
+    b: Blocks,
     divide: bool,
     words: Any,
     floats: Any,
@@ -124,7 +128,7 @@ def fake_noisy_rows(
     `kind`, an array without elements, is of the dtype of these numbers: bytes, or whole words. `key`: see
     `random_bits.stream_key`.
     """
-    length = x.shape[1]
+    length, block = x.shape[1], b.size
     blocks = (length + block - 1) // block
     own, codes = np.empty(blocks, np.uint32), np.empty(blocks, np.uint8)
     scales, multiplier, decode = np.empty(blocks, F), np.empty(blocks, F), np.empty(blocks, F)
@@ -133,18 +137,11 @@ def fake_noisy_rows(
     numbers = 16 // kind.itemsize  # of four words
     random = np.empty(PIECE + 8 * LANES, np.uint32)
     noise = random.view(kind.dtype)
-    tall = (plane + height - 1) // height
+    tall = (b.plane + b.height - 1) // b.height
     made = -1
     for row in range(start, stop):
         source, target = x[row], out[row]
-        if maxima.shape[0] == 0:
-            maxima_row(bits[row], block, ceiling, own)
-            scale_row(rule, factor, scale_floats, scale_words, own, codes, scales, multiplier, decode)
-        else:
-            shared = (row // plane) * tall + (row % plane) // height
-            if shared != made:
-                made = shared
-                scale_row(rule, factor, scale_floats, scale_words, maxima[shared], codes, scales, multiplier, decode)
+        made = _ready(row, bits, b, tall, made, own, codes, scales, multiplier, decode)
         for begin in range(0, length, PIECE):
             end = min(begin + PIECE, length)
             counter = (row * length + begin) // numbers
@@ -180,44 +177,22 @@ def fake_noisy_rows(
 
 @njit(error_model="numpy")
 def fake_quotient_rows(
-    start: int,
-    stop: int,
-    x: Any,
-    bits: Any,
-    block: int,
-    height: int,
-    plane: int,
-    ceiling: Any,
-    maxima: Any,
-    rule: int,
-    factor: int,
-    scale_floats: Any,
-    scale_words: Any,
-    words: Any,
-    floats: Any,
-    out: Any,
+    start: int, stop: int, x: Any, bits: Any, b: Blocks, words: Any, floats: Any, out: Any
 ) -> None:
     """`fake_rows` of the quotients ``x * S / s``, each rounded once."""
-    length = x.shape[1]
+    length, block = x.shape[1], b.size
     blocks = (length + block - 1) // block
     own, codes = np.empty(blocks, np.uint32), np.empty(blocks, np.uint8)
     scales, multiplier, decode = np.empty(blocks, F), np.empty(blocks, F), np.empty(blocks, F)
     top, low, shift, zero, nan = words[0], words[1], words[3], floats[0], floats[1]
-    S = scale_floats[0]
+    S = b.floats[0]
     largest, smallest = np.float64(float_of(top)), np.float64(float_of(low))
     offset = (np.uint64(U(29) + shift) << np.uint64(52)) + np.uint64(1 << 51)
-    tall = (plane + height - 1) // height
+    tall = (b.plane + b.height - 1) // b.height
     made = -1
     for row in range(start, stop):
         source, target = x[row], out[row]
-        if maxima.shape[0] == 0:
-            maxima_row(bits[row], block, ceiling, own)
-            scale_row(rule, factor, scale_floats, scale_words, own, codes, scales, multiplier, decode)
-        else:
-            shared = (row // plane) * tall + (row % plane) // height
-            if shared != made:
-                made = shared
-                scale_row(rule, factor, scale_floats, scale_words, maxima[shared], codes, scales, multiplier, decode)
+        made = _ready(row, bits, b, tall, made, own, codes, scales, multiplier, decode)
         for at in range(blocks):
             s, d = scales[at], decode[at]
             place = at * block

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from hwsim.errors import ArgumentError
 from hwsim.formats.inputs import real_array
 from hwsim.quant.scheme import Scheme
+
+GRAIN = 1 << 14
+"""Elements worth a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +111,27 @@ def flat_scales(scales: NDArray, where: Layout, scheme: Scheme) -> NDArray:
     if scheme.granularity in ("tensor", "block2d"):
         return scales.reshape(-1)
     return np.ascontiguousarray(np.moveaxis(scales, where.axis, -1)).reshape(-1)
+
+
+def split_evenly(where: Layout) -> Layout:
+    """The same blocks in more, shorter rows, where there are too few rows to share among threads; in longer ones
+    where short rows cost more than their elements."""
+    rows, length, block = where.rows, where.length, where.block
+    whole = where.height == where.rows and where.plane == where.rows and block == length
+    if whole:  # one scale a tensor: any shape does
+        while rows < 64 and length % 2 == 0 and length > 1 << 12:
+            rows, length = rows * 2, length // 2
+        return replace(where, rows=rows, length=length, block=length, height=rows, plane=rows)
+    if where.height == 1 and block < length and length % block == 0:
+        blocks = length // block
+        while rows < 64 and blocks % 2 == 0 and blocks * block > 1 << 12:
+            rows, blocks = rows * 2, blocks // 2
+        while rows >= 128 and rows % 2 == 0 and blocks * block < 1 << 10:
+            rows, blocks = rows // 2, blocks * 2
+        return replace(where, rows=rows, length=blocks * block, plane=max(rows, 1))
+    return where
+
+
+def grain(length: int) -> int:
+    """Rows of `length` elements that are worth a thread."""
+    return max(1, GRAIN // max(1, length))

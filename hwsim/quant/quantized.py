@@ -46,6 +46,6 @@ class Quantized:
 
     def dequantize(self) -> NDArray[np.float32]:
         """The values, float32, in the scheme's decode order."""
-        from hwsim.quant.engine import dequantize
+        from hwsim.quant.decoding import dequantize  # compiled kernels
 
-        return dequantize(self)
+        return dequantize(self.codes, self.scales, self.amax, self.scheme, self.axis)

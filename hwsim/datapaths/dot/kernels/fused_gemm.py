@@ -36,7 +36,7 @@ from hwsim.datapaths.dot.kernels.fused_steps import (
     needs_care,
 )
 from hwsim.datapaths.dot.kernels.tiles import ROWS, J, give, leave, nearest_half, take, wide
-from hwsim.datapaths.dot.kernels.words import Bool, Int
+from hwsim.datapaths.dot.kernels.words import Bool, Cut, Int, Split
 from hwsim.jit import njit
 
 CARED = -20000
@@ -58,34 +58,17 @@ def narrow_fits(rounding: Int, group: Int, term: Int) -> Bool:
 
 @njit
 def redo(
-    i: Int,
-    first: Int,
-    count: Int,
-    k: Int,
-    a_sig: Any,
-    a_exp: Any,
-    b_sig: Any,
-    b_exp: Any,
-    group: Int,
-    fraction: Int,
-    point: Int,
-    e_zero: Int,
-    rounding: Int,
-    c_bits: Any,
-    top: Any,
-    redone: Any,
+    operands: Split, i: Int, first: Int, count: Int, k: Int, c_bits: Any, cut: Cut, top: Any, redone: Any
 ) -> None:
     """`general.fused` of the columns that need it, marked as `CARED` in `top`; k: the group's first element."""
-    half = rounding == words.RNE_FP16
+    half = cut.rounding == words.RNE_FP16
     for j in range(count):
         magnitude = c_bits[j] & np.int32(0x7FFFFFFF)
-        if needs_care(max(exponent_of(magnitude, half, e_zero), np.int32(top[j])), magnitude, top[j]):
+        if needs_care(max(exponent_of(magnitude, half, cut.e_zero), np.int32(top[j])), magnitude, top[j]):
             word = np.int64(c_bits[j]) & 0xFFFFFFFF
             if half:
                 word = words.half_of(word)
-            word = general.fused(
-                a_sig, a_exp, i, b_sig, b_exp, first + j, k, k + group, word, fraction, point, e_zero, rounding
-            )
+            word = general.fused(operands, i, first + j, k, word, cut)
             redone[j] = words.word_float(words.float_of_half(word) if half else word)
             top[j] = CARED
 
@@ -100,27 +83,19 @@ def matmul(
     b: Any,
     b_exponents: Any,
     b_kind: Any,
-    a_sig: Any,
-    a_exp: Any,
-    b_sig: Any,
-    b_exp: Any,
-    group: Int,
-    width: Int,
-    fraction: Int,
-    term: Int,
-    point: Int,
-    e_zero: Int,
-    rounding: Int,
-    outside: Int,
+    operands: Split,
+    cut: Cut,
     out: Any,
 ) -> None:
     """Rows start..stop of out, float32 ``[M, N]`` (float16's numbers for RNE_FP16): holds c, receives the result.
 
-    With `outside` > 0 a chain starts from zero every `outside` groups and its end is added to out, rounded to nearest
-    even. a, b and their exponents are flat, as laid out by `fused_layout`; `term`: bits of an aligned product.
+    With ``cut.outside`` > 0 a chain starts from zero every so many elements and its end is added to out, rounded to
+    nearest even. a, b and their exponents are flat, as laid out by `fused_layout`.
     """
     wide()
-    rows, columns, groups = a_sig.shape[0], b_sig.shape[0], b_kind.shape[1]
+    group, width, fraction, e_zero, rounding = cut.group, cut.width, cut.fraction, cut.e_zero, cut.rounding
+    outside, term = cut.outside // cut.group, cut.term
+    rows, columns, groups = operands.a_sig.shape[0], operands.b_sig.shape[0], b_kind.shape[1]
     half, narrow, few = rounding == words.RNE_FP16, narrow_fits(rounding, group, term), term > SIXTEEN
     kept = np.int64(-(1 << (39 if rounding == words.RZ_E8M13 else 29)))
     stays = fraction >= (13 if rounding == words.RZ_E8M13 else 10 if half else 23)  # a c that has passed the unit
@@ -153,10 +128,7 @@ def matmul(
                         largest_16(a_exponents, k + w, b_exponents, panel + w * J, w == 0, top)
                     marked = align(top, c_bits, fraction, half, e_zero, scale, back, c_cut)
                     if marked:
-                        redo(
-                            i, first, count, g * group, a_sig, a_exp, b_sig, b_exp, group, fraction, point, e_zero,
-                            rounding, c_bits, top, redone,
-                        )  # fmt: skip
+                        redo(operands, i, first, count, g * group, c_bits, cut, top, redone)
                     if not narrow:
                         for j in range(J):
                             totals[j] = np.float64(c_cut[j])
@@ -192,8 +164,8 @@ def matmul(
                             c_bits[j] = np.float32(value).view(np.int32)
                     else:
                         for j in range(J):
-                            bits = np.float64(totals[j]).view(np.int64) & kept
-                            value = np.float32(np.int64(bits).view(np.float64)) * back[j]
+                            cropped = np.float64(totals[j]).view(np.int64) & kept
+                            value = np.float32(np.int64(cropped).view(np.float64)) * back[j]
                             c_bits[j] = np.float32(value).view(np.int32)
                     if marked:
                         for j in range(count):

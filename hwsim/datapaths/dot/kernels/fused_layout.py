@@ -122,7 +122,7 @@ def panels(
         first = t * J
         count = min(J, rows - first)
         for g in range(groups):
-            kind = EMPTY
+            kind: Int = EMPTY
             for j in range(count):
                 kind = max(kind, np.int64(kinds[g, first + j]))
             out_kinds[t, g] = kind

@@ -16,7 +16,9 @@ from hwsim.datapaths.dot.kernels.words import (
     NAN_E,
     RNE_FP16,
     Bool,
+    Cut,
     Int,
+    Split,
     added,
     rounded,
     special_word,
@@ -28,40 +30,25 @@ from hwsim.jit import njit
 
 @njit
 def chain_fused(
-    start: Int,
-    stop: Int,
-    columns: Int,
-    paired: Bool,
-    a_sig: Any,
-    a_exp: Any,
-    b_sig: Any,
-    b_exp: Any,
-    c: Any,
-    group: Int,
-    fraction: Int,
-    point: Int,
-    e_zero: Int,
-    rounding: Int,
-    outside: Int,
-    out: Any,
+    start: Int, stop: Int, columns: Int, paired: Bool, operands: Split, c: Any, cut: Cut, out: Any
 ) -> None:
     """Words out ``[R, columns]`` of c ``[R, columns]`` plus the dot products of rows start..stop, T- and ST-FDPA.
 
     Row r meets row r of b where `paired` (columns = 1), else every row of b. Groups are chained through c, k
-    ascending. With `outside` > 0 a chain starts from zero every `outside` elements and its end is added outside the
-    unit.
+    ascending. With ``cut.outside`` > 0 a chain starts from zero every so many elements and its end is added outside
+    the unit.
     """
-    length = a_sig.shape[1]
+    length, outside = operands.a_sig.shape[1], cut.outside
     for i in range(start, stop):
         for column in range(columns):
             j = i if paired else column
             total = np.int64(c[i, column])
             word = np.int64(0) if outside else total
-            for first in range(0, length, group):
-                last = first + group
-                word = fused(a_sig, a_exp, i, b_sig, b_exp, j, first, last, word, fraction, point, e_zero, rounding)
+            for first in range(0, length, cut.group):
+                last = first + cut.group
+                word = fused(operands, i, j, first, word, cut)
                 if outside and (last % outside == 0 or last == length):
-                    total, word = added(total, word, rounding), np.int64(0)
+                    total, word = added(total, word, cut.rounding), np.int64(0)
             out[i, column] = total if outside else word
 
 
@@ -109,29 +96,17 @@ def chain_grouped(
 
 
 @njit
-def fused(
-    a_sig: Any,
-    a_exp: Any,
-    i: Int,
-    b_sig: Any,
-    b_exp: Any,
-    j: Int,
-    first: Int,
-    last: Int,
-    c: Int,
-    fraction: Int,
-    point: Int,
-    e_zero: Int,
-    rounding: Int,
-) -> Int:
-    """T-FDPA, and ST-FDPA of elements that have taken their scales in (`fused_layout.take_in`).
+def fused(operands: Split, i: Int, j: Int, first: Int, c: Int, cut: Cut) -> Int:
+    """The word of c plus the group that begins at `first`, of row i of a and row j of b.
 
-    `point`: fraction bits of a product, with those of its scales.
+    T-FDPA, and ST-FDPA of elements that have taken their scales in (`fused_layout.take_in`).
     """
+    a_sig, a_exp, b_sig, b_exp = operands
+    fraction, rounding = cut.fraction, cut.rounding
     c_sig, c_e = split_word(c, rounding)
     positive, negative, nan = c_e == INF_E and c_sig > 0, c_e == INF_E and c_sig < 0, c_e == NAN_E
-    emax = c_e if c_sig else e_zero
-    for k in range(first, last):
+    emax = c_e if c_sig else cut.e_zero
+    for k in range(first, first + cut.group):
         product = np.int64(a_sig[i, k]) * np.int64(b_sig[j, k])
         ea, eb = np.int64(a_exp[i, k]), np.int64(b_exp[j, k])
         if ea >= INF_E or eb >= INF_E:
@@ -145,13 +120,13 @@ def fused(
             emax = max(emax, ea + eb)
     if positive or negative or nan:
         return special_word(positive, negative, nan, rounding)
-    emax = max(emax, e_zero)
+    emax = max(emax, cut.e_zero)
     total = toward_zero(c_sig, c_e - (10 if rounding == RNE_FP16 else 23) - emax + fraction)
-    for k in range(first, last):
+    for k in range(first, first + cut.group):
         product = np.int64(a_sig[i, k]) * np.int64(b_sig[j, k])
         if product:
             e = np.int64(a_exp[i, k]) + np.int64(b_exp[j, k])
-            total += toward_zero(product, e - point - emax + fraction)
+            total += toward_zero(product, e - cut.point - emax + fraction)
     return rounded(total, emax - fraction, rounding)
 
 

@@ -100,10 +100,10 @@ class Operands:
         return *parts(form, self.scales[0]), *parts(form, self.scales[1])
 
     @cached_property
-    def scaled(self) -> tuple[NDArray[Any], NDArray[np.int16], NDArray[Any], NDArray[np.int16]]:
+    def scaled(self) -> words.Split:
         """`split` of elements that have taken their scales in, with `Rule.scale_point` fraction bits more."""
         if self.scales is None:
-            return self.split
+            return words.Split(*self.split)
         sides: list[NDArray[Any]] = []
         for form, at in zip(self.forms, (0, 2), strict=True):
             sig, exp, scale_sig, scale_exp = *self.split[at : at + 2], *self.scale_split[at : at + 2]
@@ -112,7 +112,22 @@ class Operands:
             block = self.unit.block
             parallel_rows(fused_layout.take_in, len(sig), sig, exp, scale_sig, scale_exp, block, *held, grain=16)
             sides += held
-        return sides[0], sides[1], sides[2], sides[3]
+        return words.Split(*sides)
+
+    @property
+    def cut(self) -> words.Cut:
+        """What a fused unit does to a group."""
+        unit = self.unit
+        return words.Cut(
+            unit.group,
+            fused_layout.padded(unit.group),
+            unit.fraction_bits,
+            unit.fraction_bits + unit.integer_bits,
+            unit.point,
+            int(unit.e_zero or 0),
+            ROUNDINGS[unit.rule],
+            self.outside,
+        )
 
     @property
     def outside(self) -> int:
@@ -143,8 +158,7 @@ def _run(operands: Operands, c: NDArray[Any], paired: bool) -> NDArray[Any]:
     steps: tuple[Any, ...]
     if unit.align == "fused":
         kernel = general.chain_fused
-        steps = unit.group, fraction, unit.point, unit.e_zero, rounding, operands.outside
-        arguments = *operands.scaled, c_words, *steps
+        arguments = operands.scaled, c_words, operands.cut
     elif unit.align == "grouped":
         kernel = general.chain_grouped
         place = unit.fixed_unit - 2 * unit.scale_point
@@ -242,13 +256,12 @@ def _prepared(
 
 
 def _fused(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
-    unit = operands.unit
-    a_sig, a_exp, b_sig, b_exp = operands.scaled
+    unit, split = operands.unit, operands.scaled
     point_a, point_b = (form.mantissa_bits + unit.scale_point for form in operands.forms)
-    a = _laid_out(a_sig, a_exp, unit.group, point_a)
-    b = _laid_out(b_sig, b_exp, unit.group, point_b)
+    a = _laid_out(split.a_sig, split.a_exp, unit.group, point_a)
+    b = _laid_out(split.b_sig, split.b_exp, unit.group, point_b)
     groups, _, width = a[0].shape
-    tiles = -(-len(b_sig) // J)
+    tiles = -(-len(split.b_sig) // J)
     panels = (
         aligned((tiles, groups, width, J), np.float32),
         aligned((tiles, groups, width, J), np.int16),
@@ -256,26 +269,8 @@ def _fused(operands: Operands, c: NDArray[Any]) -> NDArray[Any]:
     )
     parallel_rows(fused_layout.panels, tiles, *b, *panels)
     out = c.astype(np.float32, copy=False)
-    parallel_rows(
-        fused_gemm.matmul,
-        len(a_sig),
-        a[0].reshape(-1),
-        a[1].reshape(-1),
-        a[2],
-        panels[0].reshape(-1),
-        panels[1].reshape(-1),
-        panels[2],
-        *operands.scaled,
-        unit.group,
-        width,
-        unit.fraction_bits,
-        unit.fraction_bits + unit.integer_bits,
-        unit.point,
-        unit.e_zero,
-        ROUNDINGS[unit.rule],
-        operands.outside // unit.group,
-        out,
-    )
+    laid_out = [one.reshape(-1) if one.dtype != np.int8 else one for one in (*a, *panels)]
+    parallel_rows(fused_gemm.matmul, len(split.a_sig), *laid_out, split, operands.cut, out)
     if unit.out == "fp32":
         return out
     with np.errstate(invalid="ignore"):

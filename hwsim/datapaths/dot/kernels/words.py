@@ -5,7 +5,7 @@ The same steps as `reference`, on int64. Shifts right are clamped to 63, so that
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -17,6 +17,39 @@ Bool: TypeAlias = Any
 
 INF_E, NAN_E = 20000, 30000  # elements.INF and elements.NAN, as literals of the machine code
 RZ_FP32, RZ_E8M13, RNE_FP16, RNE_FP32 = range(4)
+
+
+class Split(NamedTuple):
+    """Significands and exponents ``[rows, K]`` of a and of b, as kernels take them."""
+
+    a_sig: Any
+    a_exp: Any
+    b_sig: Any
+    b_exp: Any
+
+
+class Cut(NamedTuple):
+    """What a unit does to a group of products and c.
+
+    Args:
+        group: products that are added together.
+        width: elements that a group takes in memory (`fused_layout.padded`).
+        fraction: bits kept below the largest exponent.
+        term: bits of an aligned product.
+        point: fraction bits of a product.
+        e_zero: exponent of a zero term.
+        rounding: `RZ_FP32` and its kin.
+        outside: elements after which a sum leaves the unit, a multiple of the group; 0 for never.
+    """
+
+    group: int
+    width: int
+    fraction: int
+    term: int
+    point: int
+    e_zero: int
+    rounding: int
+    outside: int
 
 
 @njit
