@@ -137,7 +137,7 @@ def _design(name: str, trace: Trace | None) -> Point:
 
 
 def _measured(row: Measured) -> tuple[str, ...]:
-    from hwsim.report import significant
+    from hwsim.notebook import significant
 
     ratio = "–" if row.ratio is None else f"×{row.ratio:.3g}"
     sure = "" if row.chance is None else f"{row.chance:.0%}"

@@ -65,7 +65,7 @@ def explain(
 
 def _show(table: Table) -> None:
     """The columns of a table that a terminal has room for, the first rows."""
-    from hwsim.report import significant
+    from hwsim.notebook import significant
 
     shown = SHORT.get(table.name.split(" by ")[0], ())
     if not shown:

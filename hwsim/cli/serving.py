@@ -81,7 +81,7 @@ def evaluate_model(
 
 def show_phase(found: Phased) -> None:
     """Values of a phase, and the time and energy of its parts."""
-    from hwsim.report import significant
+    from hwsim.notebook import significant
 
     parts = [{"part": one.workload, "times": count, "values": one.values()} for one, count in found.parts]
     degrees = {one.name: getattr(found.parallel, one.name) for one in fields(found.parallel)}
@@ -136,7 +136,7 @@ def serve(
 ) -> None:
     """Serve requests by continuous batching; percentiles, and the part that keeps both limits."""
     from hwsim.errors import ArgumentError
-    from hwsim.report import significant
+    from hwsim.notebook import significant
     from hwsim.timing.clusters.collectives import link as link_of
     from hwsim.timing.roofline import STEPS, device, devices
     from hwsim.timing.serving import Engine, Requests

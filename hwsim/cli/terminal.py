@@ -123,7 +123,7 @@ def _pace(seconds: float, made: int, left: int) -> str:
 
 def show_evaluation(result: Evaluation) -> None:
     """Values, and the parts of energy and area with their errors and sources."""
-    from hwsim.report import significant
+    from hwsim.notebook import significant
 
     values = result.values()
     for name, value in values.items():
@@ -147,7 +147,7 @@ def show_study(study: Study) -> None:
 
 def _front_table(study: Study, designs: Sequence[Point], more: tuple[str, Sequence[str]] | None = None) -> Table:
     """Designs with their arithmetic, array and objectives, and one more column behind."""
-    from hwsim.report import significant
+    from hwsim.notebook import significant
 
     rows = [
         [one.detail["numerics"], one.detail["array"], *(significant(one.values[name]) for name in study.objectives)]

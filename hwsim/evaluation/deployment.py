@@ -208,8 +208,9 @@ def _attained(one: Deployment, asked: Asked, machine: Accelerator, lender: Evalu
 
     engines = one.chips.data * one.chips.expert
     cost = _planned(one.model, machine, lender, replace(one.chips, data=1, microbatches=1), one.wire).cost
-    lengths = (np.array([tokens], np.int64) for tokens in (asked.prompt, asked.answer))
-    requests = Requests.poisson(-(-asked.count // engines), asked.rate / engines, *lengths, seed=asked.seed)
+    prompt, answer = (np.array([tokens], np.int64) for tokens in (asked.prompt, asked.answer))
+    count, rate = -(-asked.count // engines), asked.rate / engines
+    requests = Requests.poisson(count, rate, prompt, answer, asked.seed)
     outcome = serve(Engine(cost, sequences=one.batch // engines), requests)
     return outcome.attainment(asked.ttft_s, asked.tpot_s)
 

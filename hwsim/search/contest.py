@@ -106,8 +106,7 @@ def tried_by(
 
 
 def usual(name: str, seed: int) -> BaseSampler:
-    """A sampler as who sets nothing gets it: ``"random"``, ``"NSGA-II"``, ``"TPE"``, ``"Gaussian process"``, or the
-    market; TPE proposes knobs together, and the Gaussian process is told that costs have no noise."""
+    """A sampler as who sets nothing gets it: ``"random"``, ``"NSGA-II"``, ``"TPE"`` (knobs together), the market."""
     from optuna import samplers
 
     from hwsim.search.market import MarketSampler
@@ -116,8 +115,6 @@ def usual(name: str, seed: int) -> BaseSampler:
         return MarketSampler(seed=seed)
     if name == "TPE":
         return samplers.TPESampler(multivariate=True, seed=seed)
-    if name == "Gaussian process":
-        return samplers.GPSampler(seed=seed, deterministic_objective=True)
     return {"random": samplers.RandomSampler, "NSGA-II": samplers.NSGAIISampler}[name](seed=seed)
 
 

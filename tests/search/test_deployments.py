@@ -138,7 +138,7 @@ def test_every_knob_has_two_sides(name, held, trace):
 
 
 def test_a_sweep_is_written_and_goes_on(trace, tmp_path):
-    held = {"unit": "nvfp4", "rows": "16", "cols": "16", "supply": "high", "weight_kib": "128", "dataflow": "ws",
+    held = {"unit": "nvfp4", "cols": "16", "supply": "high", "weight_kib": "128", "dataflow": "ws",
             "port_bits": "1024"}  # fmt: skip
     grid = _grid(load_space("edge-decode"), 2, **held)
     assert grid.size == 4

@@ -152,3 +152,13 @@ def test_the_kernel_of_one_knob(ordered):
     alike = Knobs((3,), (ordered,)).alike(np.array([[0]]), np.array([[0], [1], [2]]), np.array([0.3]))
     near = 1.15 if ordered else 1.0
     np.testing.assert_allclose(alike, [[1.0, near / 1.3, 1.0 / 1.3]])
+
+
+def test_batches_smaller_than_a_knob_reach_every_design():
+    knobs = Knobs((7, 2), (True, True))
+    guide, tried = Guide(knobs, 0), []
+    while asked := guide.ask(2):
+        for places in asked:
+            guide.tell(places, [1.0 + places[0], 2.0 - places[1]])
+        tried += asked
+    assert sorted(tried) == list(itertools.product(range(7), range(2)))

@@ -58,11 +58,13 @@ def test_size_counts_what_draws_lists():
     assert len({space.canonical(draw) for draw in draws}) == len(draws) == space.size == 4 * 3 + 3
 
 
-SPACE_KEYS = "keys must be among name, title, models, objectives, machine, parameters, options, constraints, search"
+SPACE_KEYS = (
+    "keys must be among name, title, models, objectives, phase, machine, parameters, options, constraints, search"
+)
 KNOB_KEYS = "keys must be among choice, int, float, log, step, sets, when"
 LIMITS = (
     "keys must be among accuracy, energy_uj, area_mm2, latency_ms, power_mw, edp_uj_ms, dram_mbit, passes_s, "
-    "tokens_s, tops_w, tops_mm2"
+    "tokens_s, tops_w, tops_mm2, tokens_s_w, memory_gb, chip_gb, attainment"
 )
 # fmt: off
 WRONG = [
