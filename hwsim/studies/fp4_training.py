@@ -64,8 +64,10 @@ def cells(grid: Grid) -> list[Trial]:
 
 def study(grid: Grid, measured: Sequence[dict[str, Any]]) -> Study:
     """The page of what all `cells` measured."""
-    runs = [Run(**{key: tuple(value) if isinstance(value, list) else value for key, value in one.items()})
-            for one in measured]  # fmt: skip
+    listed: Iterator[dict[str, Any]] = (
+        {key: tuple(value) if isinstance(value, list) else value for key, value in one.items()} for one in measured
+    )
+    runs = [Run(**one) for one in listed]
     named = (FLOAT32, *grid.recipes)
     costs = _costs([run for run in runs if run.recipe in named])
     tables = [costs]
