@@ -84,7 +84,8 @@ class Book:
             if fprop is None:
                 continue
             key = f"{layer}|after step"
-            whole = weight.detach()
+            whole: Any = weight.detach()
+            shard = whole
             if sharded := hasattr(whole, "full_tensor"):  # of FSDP2: gathered on every rank
                 whole = whole.full_tensor()
             master: NDArray[np.float32] = whole.reshape(weight.shape[0], -1).cpu().float().numpy().copy()
@@ -95,7 +96,7 @@ class Book:
             if sharded:
                 from torch.distributed.tensor import distribute_tensor
 
-                made = distribute_tensor(made, weight.device_mesh, weight.placements)
+                made = distribute_tensor(made, shard.device_mesh, shard.placements)
             with torch.no_grad():
                 weight.copy_(made)
 
