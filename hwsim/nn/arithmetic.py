@@ -185,8 +185,8 @@ class ByRecipe:
         if self.watched and name != "fprop":
             self._watch(name, a, made_a, gemm, ticket)
         if looked is not None:
-            for side, exact, made, operand in (("a", a, made_a, gemm.a), ("b", b, made_b, gemm.b)):
-                if (operand.scheme is not None or operand.mask is not None) and not (ready and side == "b"):
+            for side, exact, made, how in (("a", a, made_a, gemm.a), ("b", b, made_b, gemm.b)):
+                if (how.scheme is not None or how.mask is not None) and not (ready and side == "b"):
                     looked.add((ticket.layer, name, side), *self._pair(name, side, exact, made, gemm, ticket))
         if numerics is not None:
             pairs = zip(made_a.quantized, made_b.quantized, strict=True)

@@ -84,10 +84,10 @@ class Book:
             if fprop is None:
                 continue
             key = f"{layer}|after step"
-            whole = weight.detach()
-            if sharded := hasattr(whole, "full_tensor"):  # of FSDP2: gathered on every rank
-                whole = whole.full_tensor()
-            master: NDArray[np.float32] = whole.reshape(weight.shape[0], -1).cpu().float().numpy().copy()
+            whole: Any = weight.detach()
+            sharded = hasattr(whole, "full_tensor")  # of FSDP2: gathered on every rank
+            full = whole.full_tensor() if sharded else whole
+            master: NDArray[np.float32] = full.reshape(weight.shape[0], -1).cpu().float().numpy().copy()
             memory = self.seeds.memory.recall(key, step)
             memory = self.recipe.after_step.apply(layer, master, fprop.b, step, self.steps or 0, memory)
             self.seeds.memory.remember(key, step, memory)
@@ -95,7 +95,7 @@ class Book:
             if sharded:
                 from torch.distributed.tensor import distribute_tensor
 
-                made = distribute_tensor(made, weight.device_mesh, weight.placements)
+                made = distribute_tensor(made, whole.device_mesh, whole.placements)
             with torch.no_grad():
                 weight.copy_(made)
 

@@ -115,7 +115,7 @@ def usual(name: str, seed: int) -> BaseSampler:
         return MarketSampler(seed=seed)
     if name == "TPE":
         return samplers.TPESampler(multivariate=True, seed=seed)
-    return {"random": samplers.RandomSampler, "NSGA-II": samplers.NSGAIISampler}[name](seed=seed)
+    return samplers.RandomSampler(seed=seed) if name == "random" else samplers.NSGAIISampler(seed=seed)
 
 
 def _costs_of(row: NDArray[np.float64]) -> list[float] | None:

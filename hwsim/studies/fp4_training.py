@@ -64,8 +64,7 @@ def cells(grid: Grid) -> list[Trial]:
 
 def study(grid: Grid, measured: Sequence[dict[str, Any]]) -> Study:
     """The page of what all `cells` measured."""
-    runs = [Run(**{key: tuple(value) if isinstance(value, list) else value for key, value in one.items()})
-            for one in measured]  # fmt: skip
+    runs = [_run(one) for one in measured]
     named = (FLOAT32, *grid.recipes)
     costs = _costs([run for run in runs if run.recipe in named])
     tables = [costs]
@@ -91,6 +90,12 @@ def study(grid: Grid, measured: Sequence[dict[str, Any]]) -> Study:
         },
         tuple(tables),
     )
+
+
+def _run(one: dict[str, Any]) -> Run:
+    """A run as its cell measured it."""
+    fields: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in one.items()}
+    return Run(**fields)
 
 
 def _of(runs: Sequence[Run], model: str, recipe: str) -> list[Run]:
