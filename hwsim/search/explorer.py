@@ -1,17 +1,17 @@
-"""The search: a guide proposes designs, the evaluator prices them, the log keeps them.
+"""The search: an Optuna study proposes designs, the evaluator prices them, the log keeps them.
 
-The guide (`hwsim.search.guided`) asks for one batch at a time. Its state is never stored: a resumed study starts it
-again from the seed and answers from the log as long as the log knows the design, so that it goes the same way as a
-run that was never interrupted, whatever the number of workers. Rejected: Optuna's storages, which cost 5 to 40 ms a
-trial, and a pickled guide, which a killed process leaves one batch behind.
+Its sampler (`hwsim.search.guided_sampler`) is asked for a batch at a time. Its state is never stored: a resumed
+study starts it again from the seed and answers from the log as long as the log knows the design, so that it goes the
+same way as a run that was never interrupted, whatever the number of workers. Rejected: Optuna's storages, which cost
+5 to 40 ms a trial, and a pickled sampler, which a killed process leaves one batch behind.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import math
 import platform
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,6 @@ from hwsim.evaluation.objectives import measure
 from hwsim.jit import environment
 from hwsim.notebook import with_bar
 from hwsim.search.confirmation import confirm_front
-from hwsim.search.guided import Guide, canonical, knobs_of
 from hwsim.search.parts import whole_parts
 from hwsim.search.points import Point, PointLog
 from hwsim.search.polish import Key, polish
@@ -149,27 +148,42 @@ class Explorer:
 
 
 def search(explorer: Explorer, trials: int, seed: int, progress: Progress) -> dict[Key, Point]:
-    """Price `trials` different designs, batch by batch as a `Guide` asks for them; the points by their design."""
-    space = explorer.space
-    signs = {name: -1.0 if goal == "max" else 1.0 for name, goal in explorer.goals.items()}
-    guide = Guide(knobs_of(space), seed, functools.partial(canonical, space))
+    """Price `trials` different designs as an Optuna study with a `GuidedSampler` asks for them, batch by batch; the
+    points by their design."""
+    with warnings.catch_warnings():  # in a notebook its tqdm misses ipywidgets, for bars that nobody asks it for
+        warnings.filterwarnings("ignore", message="IProgress not found")
+        import optuna
+
+        from hwsim.search.guided_sampler import GuidedSampler
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space, goals = explorer.space, explorer.goals
+    sampler = GuidedSampler(space, seed, space.population)
+    study = optuna.create_study(
+        sampler=sampler, directions=["maximize" if goal == "max" else "minimize" for goal in goals.values()]
+    )
     drawn: dict[Key, Point] = {}
-    while len(drawn) < trials:
-        # a whole batch is asked for, so that a longer search begins as this one does
-        asked = guide.ask(space.population)[: trials - len(drawn)]
-        if not asked:
-            break
-        numbers = range(len(drawn), len(drawn) + len(asked))
+    while len(drawn) < trials and (ready := sampler.ready()):  # whole batches, so that a longer search begins as this
+        numbers = range(len(drawn), min(len(drawn) + ready, trials))
+        asked = [study.ask() for _ in numbers]
         draws = [
-            {knob.name: knob.values[place] for knob, place in zip(space.parameters, places, strict=True)}
-            for places in asked
+            {knob.name: _drawn(trial.suggest_categorical(knob.name, knob.values)) for knob in space.parameters}
+            for trial in asked
         ]
-        for places, point in zip(asked, explorer.generation(numbers, draws, progress, trials), strict=True):
+        for trial, point in zip(asked, explorer.generation(numbers, draws, progress, trials), strict=True):
             drawn[point.point] = point
-            guide.tell(
-                places, [sign * point.values[name] for name, sign in signs.items()] if point.feasible else None
-            )
+            if point.reason is not None:
+                study.tell(trial, state=optuna.trial.TrialState.FAIL)
+                continue
+            for name, value in point.violations.items():
+                trial.set_constraint(name, value)
+            study.tell(trial, [point.values[name] for name in goals])
     return drawn
+
+
+def _drawn(value: Value | None) -> Value:
+    assert value is not None  # no choice of a space is None
+    return value
 
 
 @with_bar("exploring")
