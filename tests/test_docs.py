@@ -110,7 +110,7 @@ def test_the_first_page_tells_what_the_committed_search_found():
     )
     assert len(rows) == 5
     known = []
-    for point in [one for one in study.pareto if one.number in study.confirmed]:
+    for point in [one for one in study.front if one.number in study.confirmed]:
         knobs, gates = dict(point.point), study.confirmed[point.number]
         known.append((
             f"{knobs['rows']}×{knobs['cols']}", f"{point.values['bits_per_byte']:.3f}", f"{gates.trace_pj / 1e6:.0f}",
@@ -120,7 +120,7 @@ def test_the_first_page_tells_what_the_committed_search_found():
     for row in rows:
         assert row in known, row
     least: dict[str, float] = {}
-    for point in study.pareto:
+    for point in study.front:
         unit = str(dict(point.point)["unit"])
         least[unit] = min(least.get(unit, math.inf), point.values["energy_uj"])
     line = page.partition("The order of the formats turned: ")[2].partition("µJ")[0]

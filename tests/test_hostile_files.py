@@ -257,7 +257,7 @@ def files(tiny_trace, tmp_path_factory):
     study = hwsim.explore(space_from_dict(SPACE, "small.toml"), tiny_trace, trials=6, out=folder / "study")
     hwsim.write_report(study, folder / "study")
     one = Confirmation("small-0", 3.0, 2.5, 2.0, 1.5, 9.0, 8.0, 4.0, 3.0, "zero", "")
-    write_confirmed({point.number: one for point in study.pareto}, folder / "study")
+    write_confirmed({point.number: one for point in study.front}, folder / "study")
     assert run("report", folder / "study") == 0
     return Files(folder, tiny_trace.path, folder / "study")
 

@@ -129,7 +129,7 @@ def explore(
     page = hwsim.write_report(study, out)
     give(_found(study, page))
     show_study(study)
-    typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {page}")
+    typer.echo(f"{len(study.points)} designs, {len(study.front)} on the front: {page}")
     typer.echo(sentence(study.certificate))
 
 
@@ -260,11 +260,11 @@ def report(
 
         for path in write_figures(study, figures):
             typer.echo(str(path))
-    typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front: {page}")
+    typer.echo(f"{len(study.points)} designs, {len(study.front)} on the front: {page}")
 
 
 def _tell_written(study: Study, page: Path) -> None:
-    typer.echo(f"{len(study.points)} designs, {len(study.pareto)} on the front so far: {page}", err=True)
+    typer.echo(f"{len(study.points)} designs, {len(study.front)} on the front so far: {page}", err=True)
 
 
 @app.command()
@@ -291,7 +291,7 @@ def _found(study: Study, written: Path) -> dict[str, Any]:
     """What a search answers as JSON: how many designs, the front, what is certain of it, and where it lies."""
     return {
         "designs": len(study.points),
-        "front": [{"number": one.number, "knobs": dict(one.point), "values": one.values} for one in study.pareto],
+        "front": [{"number": one.number, "knobs": dict(one.point), "values": one.values} for one in study.front],
         "certificate": study.certificate,
         "written": written,
     }

@@ -89,7 +89,7 @@ def _rate(a_second: float | None) -> str:
 
 
 def _front_so_far(study: Study) -> Table:
-    front = study.pareto
+    front = study.front
     table = _front_table(study, front[:: max(1, -(-len(front) // SHOWN_LIVE))])
     table.title, table.title_justify = f"the front so far, {len(front)} designs", "left"
     return table

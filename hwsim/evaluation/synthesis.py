@@ -38,8 +38,8 @@ class Synthesis:
         from hwsim.rtl.tools import end_all
 
         if kind is not None:
-            end_all()  # an interrupted user does not wait for circuits
-        self._pool.shutdown(wait=kind is None, cancel_futures=True)
+            end_all(self._jobs.values())  # an interrupted user does not wait for circuits
+        self._pool.shutdown(cancel_futures=True)
 
     def add(self, design: Accelerator) -> None:
         """Synthesise the units of a design that are new."""

@@ -61,17 +61,15 @@ def synth_all(
     missing = [(text, top) for text, top in dict.fromkeys(modules) if _load(_key(text, top, path)) is None]
     missing.sort(key=lambda module: -len(module[0]))  # the long ones first, so that no core waits for one at the end
     pool = ThreadPoolExecutor(thread_count())
+    jobs = [pool.submit(_result, text, top, path) for text, top in missing]
     try:
-        jobs = pool.map(
-            lambda module: _result(module[0], module[1], path), sorted(missing, key=lambda module: -len(module[0]))
-        )
-        for done, result in enumerate(jobs, 1):
-            progress(done, len(missing), result.top)
+        for done, job in enumerate(jobs, 1):
+            progress(done, len(jobs), job.result().top)
     except BaseException:
-        end_all()  # nobody waits for circuits after an interruption or a refusal
+        end_all(jobs)  # nobody waits for circuits after an interruption or a refusal
         raise
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.shutdown()
 
 
 def module_area_um2(verilog: str, top: str, liberty: str | Path = DEFAULT_LIBERTY) -> float:

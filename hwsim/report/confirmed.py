@@ -23,7 +23,7 @@ def section(study: Study, names: Mapping[int, str]) -> dict[str, Any] | None:
     Keys: ``rows`` (one a design: name and record), ``errors`` (of logic and of machines, by quantity: median and 95th
     percentile), ``figure``, ``reasons`` (why designs have no gates, with their number), ``delay``.
     """
-    points = [point for point in study.pareto if point.number in study.confirmed]
+    points = [point for point in study.front if point.number in study.confirmed]
     if not points:
         return None
     found = [point for point in points if not study.confirmed[point.number].reason]

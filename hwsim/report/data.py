@@ -38,7 +38,7 @@ def page_data(study: Study, picks: Sequence[tuple[str, Point]]) -> dict[str, Any
         study: with at least one feasible design.
         picks: designs that the page answers with, each with what it is best in.
     """
-    front = study.pareto
+    front = study.front
     shown = shown_designs(study)
     columns = columns_of(study)
     units = families(study)
@@ -85,16 +85,16 @@ def page_data(study: Study, picks: Sequence[tuple[str, Point]]) -> dict[str, Any
 
 def columns_of(study: Study) -> list[str]:
     """Objectives, then every other measure."""
-    return list(dict.fromkeys([*study.objectives, *study.pareto[0].values]))
+    return list(dict.fromkeys([*study.objectives, *study.front[0].values]))
 
 
 def shown_designs(study: Study) -> list[Point]:
     """The front, then feasible designs off it, thinned evenly to `MOST_DESIGNS`, by number."""
-    front = {point.number for point in study.pareto}
+    front = {point.number for point in study.front}
     others = [point for point in study.points if point.feasible and point.number not in front]
     if len(others) > MOST_DESIGNS:
         others = [others[place] for place in np.linspace(0, len(others) - 1, MOST_DESIGNS).round().astype(int)]
-    return [*study.pareto, *sorted(others, key=lambda point: point.number)]
+    return [*study.front, *sorted(others, key=lambda point: point.number)]
 
 
 def parts_of(point: Point) -> dict[str, dict[str, float]]:

@@ -29,7 +29,7 @@ def family(point: Point) -> str:
 
 def families(study: Study) -> list[str]:
     """All families of a study, the ones with most designs on the front first."""
-    front = [family(point) for point in study.pareto]
+    front = [family(point) for point in study.front]
     every = {family(point) for point in study.points if point.reason is None}
     return sorted(every, key=lambda name: (-front.count(name), name))
 
@@ -55,7 +55,7 @@ def draw_view(axes: Any, study: Study, x: str, y: str) -> None:
     """Every feasible design in two measures, the front of both, baselines; labels and scales of the axes."""
     shade = colours(families(study))
     shown = [point for point in study.points if point.feasible]
-    on_front = {point.number for point in study.pareto}
+    on_front = {point.number for point in study.front}
     for name, colour in shade.items():
         for marks in (False, True):
             group = [point for point in shown if family(point) == name and (point.number in on_front) == marks]

@@ -50,7 +50,7 @@ def follow_report(folder: str | Path, told: Callable[[Study, Path], None] = lamb
         runs = is_held(folder)  # before the study is read: what is written in between is read
         if (stamp := _stamp(folder)) != seen or not runs:
             study, seen = load_study(folder), stamp
-            if study.pareto or not runs:
+            if study.front or not runs:
                 told(study, put(study, folder, EVERY_S if runs else None))
             if not runs:
                 return study

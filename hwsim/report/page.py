@@ -61,7 +61,7 @@ def put(study: Study, folder: Path, every_s: float | None = None) -> Path:
 
 
 def _check_front(study: Study) -> None:
-    if not study.pareto:
+    if not study.front:
         from hwsim.search.limits import why_no_front
 
         raise ArgumentError(

@@ -43,12 +43,12 @@ def plot_pareto(study: Study, x: str = "", y: str = "", axes: Axes | None = None
     Raises:
         UnknownName: no such column. ArgumentError: the study has no feasible design.
     """
-    if not study.pareto:
+    if not study.front:
         raise ArgumentError("a figure needs at least one feasible design", where=f"study {study.manifest['space']}")
     y, x = y or study.objectives[0], x or study.objectives[-1 if len(study.objectives) < 2 else 1]
     for name in (x, y):
-        if name not in study.pareto[0].values:
-            raise UnknownName("measure of the study", name, study.pareto[0].values)
+        if name not in study.front[0].values:
+            raise UnknownName("measure of the study", name, study.front[0].values)
     with settings():
         target = _axes(axes)
         draw_view(target, study, x, y)
@@ -134,7 +134,7 @@ def write_figures(study: Study, folder: str | Path, kinds: tuple[str, ...] = ("s
     drawn: dict[str, Callable[[Axes], object]] = {
         f"front-{x}": functools.partial(plot_pareto, study, x, first) for x in rest or [first]
     }
-    least = min(study.pareto, key=lambda point: point.values.get("energy_uj", 0.0))
+    least = min(study.front, key=lambda point: point.values.get("energy_uj", 0.0))
     if least.detail.get("energy_pj"):
         drawn["energy-component"] = functools.partial(plot_breakdown, least, "component")
     if least.detail.get("by_layer_pj"):

@@ -85,14 +85,14 @@ def _answer(study: Study) -> Mapping[str, Any]:
 def _knee(study: Study) -> Point:
     from hwsim.search.pareto import knee
 
-    costs = np.array([study.cost(point) for point in study.pareto])
+    costs = np.array([study.cost(point) for point in study.front])
     shifted = costs - costs.min(axis=0) + 1e-9 if (costs <= 0).any() else costs
-    return study.pareto[knee(shifted)]
+    return study.front[knee(shifted)]
 
 
 def _pareto(study: Study) -> Mapping[str, Any]:
     feasible = sum(point.feasible for point in study.points)
-    return {"held_back": feasible - len(shown_designs(study)), "compared": len(study.pareto[:MOST_COMPARED])}
+    return {"held_back": feasible - len(shown_designs(study)), "compared": len(study.front[:MOST_COMPARED])}
 
 
 def _always(study: Study) -> Mapping[str, Any]:
@@ -100,22 +100,22 @@ def _always(study: Study) -> Mapping[str, Any]:
 
 
 def _where_it_goes(study: Study) -> Mapping[str, Any] | None:
-    return {"pass_": study.manifest["traces"]} if any(parts_of(point) for point in study.pareto) else None
+    return {"pass_": study.manifest["traces"]} if any(parts_of(point) for point in study.front) else None
 
 
 def _anatomy(study: Study) -> Mapping[str, Any] | None:
-    return {} if any(point.detail.get("traffic_bits") for point in study.pareto) else None
+    return {} if any(point.detail.get("traffic_bits") for point in study.front) else None
 
 
 def _links(study: Study) -> Mapping[str, Any] | None:
     """What chips of the first designs of the front send each other in a step: name, times, seconds each, bits."""
-    sharing = [point for point in study.pareto if point.detail.get("links")][:MOST_COMPARED]
+    sharing = [point for point in study.front if point.detail.get("links")][:MOST_COMPARED]
     rows = [(short_name(point), *exchange) for point in sharing for exchange in point.detail["links"]]
     return {"rows": rows} if rows else None
 
 
 def _gates(study: Study) -> Mapping[str, Any] | None:
-    names = {point.number: short_name(point) for point in study.pareto}
+    names = {point.number: short_name(point) for point in study.front}
     found = confirmed.section(study, names)
     return None if found is None else {"gates": found}
 
@@ -157,7 +157,7 @@ def _checks(study: Study) -> Mapping[str, Any]:
 def _assumed(study: Study) -> Mapping[str, Any]:
     """Every coefficient's source that the front's numbers rest on, once each, by quantity and part."""
     groups: dict[str, dict[str, dict[str, None]]] = {}
-    for point in study.pareto:
+    for point in study.front:
         for part, source in point.detail.get("sources", {}).items():
             quantity, _, name = part.rpartition(": ")
             head = name.split(".")[0].replace("_", " ")

@@ -126,16 +126,17 @@ class Study:
             raise TraceError("a study's manifest must hold its space", got=self.manifest.get("space"), where=MANIFEST)
         return space_from_dict(self.manifest["space_tables"], where=MANIFEST)
 
-    def evaluate(self, point: Mapping[str, Value]) -> Point:
+    def evaluate(self, point: Point | Mapping[str, Value]) -> Point:
         """Price any design of the space as the study prices its own, breakdowns and sources too; its number is -1.
 
         Args:
-            point: values by knob; inactive knobs may be left out.
+            point: a design of the study, or values by knob, of which inactive ones may be left out.
 
         Raises:
             TraceError: a trace of the study is not where it was, or not what it was.
         """
-        return self._explorer.evaluate(-1, self.space.design(point))
+        draw = dict(point.point) if isinstance(point, Point) else point
+        return self._explorer.evaluate(-1, self.space.design(draw))
 
     @functools.cached_property
     def _explorer(self) -> Explorer:
@@ -160,7 +161,7 @@ class Study:
         return [point.values[name] * (-1.0 if goals[name] == "max" else 1.0) for name in self.objectives]
 
     @property
-    def pareto(self) -> tuple[Point, ...]:
+    def front(self) -> tuple[Point, ...]:
         """Feasible points that no other one beats, by rising energy (by the first objective where energy is none)."""
         feasible = [point for point in self.points if point.feasible]
         if not feasible:
@@ -173,7 +174,7 @@ class Study:
     def chances(self) -> dict[int, float]:
         """For each design of the front but the last, by rising energy: how sure it is that it takes less energy than
         the next one. Near one half the model cannot tell them apart."""
-        members = [point for point in self.pareto if "causes" in point.detail]
+        members = [point for point in self.front if "causes" in point.detail]
         members.sort(key=lambda point: (point.values["energy_uj"], point.number))
         return {
             one.number: self.probability_less(one, other, "energy_pj") for one, other in itertools.pairwise(members)
@@ -188,7 +189,7 @@ class Study:
     @property
     def detailed(self) -> tuple[Point, ...]:
         """Designs of the front with breakdowns and sources: all of a drawn one, some of a swept one."""
-        return tuple(point for point in self.pareto if point.broken_down)
+        return tuple(point for point in self.front if point.broken_down)
 
     def thinned(self) -> tuple[Alike, ...]:
         """The front as few designs that the model cannot tell from the rest (`hwsim.search.thinning.thinned`)."""
@@ -198,8 +199,8 @@ class Study:
 
     def _repr_html_(self) -> str:
         """What a notebook shows: how it was found, and designs that stand for the front, at most `SHOWN`."""
-        made, stand = self.manifest, [one.design for one in self.thinned()][:SHOWN] if self.pareto else []
-        note = f"{len(self.points)} designs, {len(self.pareto)} on the front; {made.get('sampler', 'search')}"
+        made, stand = self.manifest, [one.design for one in self.thinned()][:SHOWN] if self.front else []
+        note = f"{len(self.points)} designs, {len(self.front)} on the front; {made.get('sampler', 'search')}"
         rows = [
             (
                 point.number,
@@ -216,7 +217,7 @@ class Study:
         """All points as a pandas DataFrame: one row a point, parameters, values, state."""
         import pandas as pd
 
-        on_front = {point.number for point in self.pareto}
+        on_front = {point.number for point in self.front}
         rows = [
             {
                 "number": point.number,
@@ -242,8 +243,8 @@ class Study:
                 write_whole(folder / "points.parquet", frame.to_parquet(index=False))
             else:
                 write_whole(folder / "points.csv", _plain(frame).to_csv(index=False))
-            if self.pareto:
-                pareto = frame.set_index("number", drop=False).loc[[point.number for point in self.pareto]]
+            if self.front:
+                pareto = frame.set_index("number", drop=False).loc[[point.number for point in self.front]]
                 chances = self.chances()
                 pareto["p_less_energy_than_next"] = [chances.get(number) for number in pareto["number"]]
                 if self.confirmed:

@@ -37,7 +37,7 @@ class Alike:
 
 
 def thinned(study: Study, within: float = EQUAL) -> tuple[Alike, ...]:
-    """The front as few designs that stand for all of it, in the order of `Study.pareto`.
+    """The front as few designs that stand for all of it, in the order of `Study.front`.
 
     Args:
         study: finished or not.
@@ -48,7 +48,7 @@ def thinned(study: Study, within: float = EQUAL) -> tuple[Alike, ...]:
     """
     if not within >= 0:
         raise ArgumentError("must be a part, 0 or more", got=within, where="thinned.within")
-    front = study.pareto
+    front = study.front
     if not front:
         return ()
     covers = stands_for(study, front, within)

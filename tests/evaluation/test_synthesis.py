@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import threading
 import time
 
 import pytest
@@ -45,17 +47,30 @@ def test_an_interruption_ends_the_tools(asleep):
     assert_gone(int(asleep.read_text()))
 
 
-def test_an_interrupted_catalogue_ends_the_tools(asleep, monkeypatch):
+@pytest.mark.parametrize("when", ["while it runs", "while it is started"])
+def test_an_interrupted_catalogue_ends_the_tools(asleep, monkeypatch, when):
+    started, begin = threading.Event(), subprocess.Popen
+
+    def late(*args, **options):
+        started.set()
+        time.sleep(0.3)
+        return begin(*args, **options)
+
     def interrupted(self, *_):
-        while not asleep.exists():
+        assert started.wait(30)
+        while when == "while it runs" and not asleep.exists():
             time.sleep(0.01)
         raise KeyboardInterrupt
+
+    tools.yosys_version()
+    monkeypatch.setattr("subprocess.Popen", late)
 
     monkeypatch.setattr("concurrent.futures.Future.result", interrupted)
     unit = multiplier(3, 3)
     with pytest.raises(KeyboardInterrupt):
         synthesis.synth_all([(unit.verilog, unit.top)])
-    assert_gone(int(asleep.read_text()))
+    if when == "while it runs" or asleep.exists():  # else it had no time to say who it was
+        assert_gone(int(asleep.read_text()))
 
 
 def assert_gone(pid):

@@ -153,7 +153,7 @@ AGAIN = """
 import json, sys
 from hwsim import load_study
 study = load_study("reports/edge-lm")
-print(json.dumps([study.evaluate(study.point(int(number)).point).values for number in sys.argv[1:]]))
+print(json.dumps([study.evaluate(study.point(int(number))).values for number in sys.argv[1:]]))
 """
 
 
@@ -162,7 +162,7 @@ print(json.dumps([study.evaluate(study.point(int(number)).point).values for numb
 def test_designs_of_the_committed_front_are_the_same_elsewhere(tmp_path, corner):
     """One design of each of five arithmetics, with the whole of the metric's text."""
     committed = hwsim.load_study(ROOT / "reports" / "edge-lm")
-    first = {point.point["unit"]: point for point in reversed(committed.pareto)}
+    first = {dict(point.point)["unit"]: point for point in reversed(committed.front)}
     chosen = [first[unit] for unit in sorted(first)][::2]
     assert len(chosen) >= 3
     outer = {name: value for name, value in os.environ.items() if name not in SETTINGS}

@@ -115,7 +115,7 @@ def test_a_page_follows_a_running_study_to_its_end(tmp_path):
         search.kill()
     study = load_study(run)
     assert 0 < first < second < len(study.points)
-    assert printed == f"{len(study.points)} designs, {len(study.pareto)} on the front: run/report.html\n"
+    assert printed == f"{len(study.points)} designs, {len(study.front)} on the front: run/report.html\n"
     assert page.read_text() == render(study)
     assert 'id="follow"' not in render(study)
     lines = told.splitlines()
@@ -170,7 +170,7 @@ def test_a_sweep_under_way_has_a_page_though_its_designs_have_no_details_yet(tin
     monkeypatch.setenv("HWSIM_CACHE_DIR", str(tmp_path / "cache"))
     seen = []
     hwsim.sweep(space_from_dict(samples.SPACE, "here"), tiny_trace, watch=seen.append)
-    assert seen[0].pareto != ()
+    assert seen[0].front != ()
     assert all("causes" not in point.detail for point in seen[0].points)
     text = render(seen[0], 3.0)
     assert "The study is not finished." in text

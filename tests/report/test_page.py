@@ -142,7 +142,7 @@ def test_a_study_without_a_feasible_design_has_no_page(study, tmp_path):
 def _confirmed(study, **changes):
     """The front in gates: logic of every design 10 % dearer, and 5 % larger, than the fit says."""
     records = {}
-    for point in study.pareto:
+    for point in study.front:
         energy, area = point.values["energy_uj"] * 1e6, point.values["area_mm2"] * 1e6
         logic, own = 0.5 * energy, 0.5 * area
         record = Confirmation(
@@ -158,10 +158,10 @@ def test_gates_stand_beside_the_fitted_numbers(study):
     section = _section(page, "gates")
     assert "<td>9.1%</td><td>9.1%</td>" in section  # 1 - 1 / 1.1
     assert "<td>4.8%</td><td>4.8%</td>" in section  # 1 - 1 / 1.05
-    point = study.pareto[0]
+    point = study.front[0]
     energy = point.values["energy_uj"]
     assert f"{significant(1.05 * energy)}</td>" in section  # half of it is logic, dearer by a tenth
-    assert section.count("-9.1 %</td>") == len(study.pareto)
+    assert section.count("-9.1 %</td>") == len(study.front)
 
 
 def test_designs_without_gates_say_why_and_others_are_not_asked(study):

@@ -53,7 +53,7 @@ def test_given_axes_are_drawn_into_and_a_wrong_name_suggests_one(study):
     with pytest.raises(UnknownName, match="energy_uj"):
         hwsim.plot_pareto(study, "energy_ju")
     with pytest.raises(UnknownName, match="component"):
-        hwsim.plot_breakdown(study.pareto[0], by="componnt")
+        hwsim.plot_breakdown(study.front[0], by="componnt")
 
 
 def test_bars_are_the_parts_and_add_up(evaluation):
@@ -75,8 +75,8 @@ def test_bars_are_the_parts_and_add_up(evaluation):
 
 
 def test_a_design_of_a_study_is_drawn_as_an_evaluation_is(study):
-    axes = hwsim.plot_breakdown(study.pareto[0], "level")
-    total = sum(study.pareto[0].detail["by_level_pj"].values()) * 1e-6
+    axes = hwsim.plot_breakdown(study.front[0], "level")
+    total = sum(study.front[0].detail["by_level_pj"].values()) * 1e-6
     assert sum(bar.get_width() for bar in axes.patches) == pytest.approx(total, rel=1e-12)
 
 
@@ -99,8 +99,8 @@ def test_vector_figures_are_vectors_and_repeat_bit_for_bit(study, tmp_path):
 def test_a_study_as_a_table(study):
     frame = study.to_pandas()
     assert len(frame) == len(study.points)
-    assert frame["pareto"].sum() == len(study.pareto)
-    best = study.pareto[0]
+    assert frame["pareto"].sum() == len(study.front)
+    best = study.front[0]
     assert frame.set_index("number").loc[best.number, "energy_uj"] == best.values["energy_uj"]
 
 

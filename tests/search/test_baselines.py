@@ -25,7 +25,7 @@ def test_a_machine_stands_beside_the_front(space, tiny_trace, tmp_path):  # noqa
     assert "Diamonds are machines" in page
     assert '"machines":[{"name":"edge-int8","v":[' in page  # which the page's script draws
     assert "Diamonds" not in render(study)
-    assert made.pareto == study.pareto
+    assert made.front == study.front
 
 
 def test_a_machine_that_is_none(space, tiny_trace):  # noqa: F811

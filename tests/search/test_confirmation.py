@@ -36,10 +36,10 @@ def test_every_design_of_the_front_is_priced_by_its_own_circuits(space, tiny_tra
     study = hwsim.explore(
         space, tiny_trace, trials=8, seed=1, out=out, gates=True, progress=lambda *state: seen.append(state)
     )
-    assert list(study.confirmed) == [point.number for point in study.pareto]
-    assert seen[-1] == (len(study.pareto), len(study.pareto), "done")
+    assert list(study.confirmed) == [point.number for point in study.front]
+    assert seen[-1] == (len(study.front), len(study.front), "done")
     exact = Evaluator(tiny_trace, energy="gates")
-    for point in study.pareto:
+    for point in study.front:
         one = study.confirmed[point.number]
         truth = exact(space.design(dict(point.point)).accelerator)
         assert (one.gates_pj, one.synthesized_um2) == (truth.energy_pj, truth.area_um2)
@@ -59,7 +59,7 @@ def test_without_yosys_every_design_says_what_to_install(space, tiny_trace, tmp_
     monkeypatch.setattr("shutil.which", lambda name: None)
     tools.yosys_version.cache_clear()
     study = hwsim.explore(space, tiny_trace, trials=6, out=tmp_path / "run", gates=True)
-    assert study.pareto
+    assert study.front
     for one in load_study(tmp_path / "run").confirmed.values():
         assert "apt install yosys" in one.reason
         assert math.isnan(one.gates_pj)

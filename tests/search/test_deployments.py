@@ -133,7 +133,7 @@ def test_every_knob_has_two_sides(name, held, trace):
     study = sweep(grid, trace)
     assert len(study.points) == grid.size
     assert study.manifest["certificate"]["exhaustive"]
-    sides = {one.name: {dict(point.point)[one.name] for point in study.pareto} for one in grid.parameters}
+    sides = {one.name: {dict(point.point)[one.name] for point in study.front} for one in grid.parameters}
     assert sides == {one.name: set(one.values) for one in grid.parameters}
 
 

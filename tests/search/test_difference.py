@@ -61,7 +61,7 @@ def test_two_machine_files_differ_in_their_arithmetic_alone(tiny_trace):
 
 def test_the_command_shows_studies_and_machines(capsys):
     study = hwsim.load_study(EDGE)
-    one, other = study.pareto[:2]
+    one, other = study.front[:2]
     assert cli.run(["diff", f"{EDGE}:{one.number}", f"{EDGE}:{other.number}", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["measures"]["energy_uj"]["values"] == [one.values["energy_uj"], other.values["energy_uj"]]

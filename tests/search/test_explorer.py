@@ -74,7 +74,7 @@ def test_every_draw_is_evaluated_once_and_the_tables_agree(space, tiny_trace, tm
     assert seen == [(number, 24) for number in range(1, 25)]
     assert len({point.point for point in study.points}) == len(study.points)
     assert len(pd.read_parquet(tmp_path / "run" / "points.parquet")) == len(study.points)
-    assert study.pareto
+    assert study.front
     assert load_study(tmp_path / "run").manifest["finished"] is True
 
 
@@ -86,7 +86,7 @@ def test_a_design_that_breaks_a_rule_is_recorded_with_the_rule(space, tiny_trace
     assert {point.reason for point in failed} == {
         "space small.memory.weight_kib: must be above 0 and at most 1.07374e+09, got 0.0"
     }
-    assert not any(dict(point.point)["weight_kib"] == 0 for point in study.pareto)
+    assert not any(dict(point.point)["weight_kib"] == 0 for point in study.front)
 
 
 def test_the_seed_decides(space, tiny_trace, tmp_path):
@@ -153,7 +153,7 @@ def test_a_finished_study_may_be_made_longer(space, tiny_trace, tmp_path):
 
 def test_constraints_keep_designs_off_the_front(space, tiny_trace, tmp_path):
     study = _explore(space, tiny_trace, tmp_path / "run", trials=48)
-    assert all(point.values["area_mm2"] <= 3.0 for point in study.pareto)
+    assert all(point.values["area_mm2"] <= 3.0 for point in study.front)
     for point in study.points:
         if point.reason is None:
             assert point.violations["area_mm2"] == pytest.approx(point.values["area_mm2"] / 3.0 - 1)

@@ -45,7 +45,7 @@ def test_optuna_opens_what_was_written(explored, tmp_path):
         assert trial.constraints == point.violations
         assert trial.user_attrs["power_mw"] == point.values["power_mw"]
     front = {trial.user_attrs["number"] for trial in read.best_trials}
-    assert front == {point.number for point in explored.pareto}
+    assert front == {point.number for point in explored.front}
 
 
 def test_a_journal_takes_the_place_of_an_earlier_one_and_of_nothing_else(explored, tmp_path):

@@ -41,7 +41,7 @@ def every(space, tiny_trace, tmp_path):  # noqa: F811
 def test_a_polished_front_holds_against_every_neighbour(every, space, tiny_trace, tmp_path):  # noqa: F811
     loaded, points = every
     study = _explore(space, tiny_trace, tmp_path / "run", budget=1000)
-    members = study.pareto
+    members = study.front
     assert study.certificate["one_knob"] == study.certificate["designs"] == len(members)
     for member in members:
         mine = np.array(study.cost(member))
@@ -63,7 +63,7 @@ def test_draws_alone_leave_a_front_that_a_neighbour_beats(every, space, tiny_tra
     feasible = [point for point in points.values() if point.feasible]
     costs = np.array([plain.cost(point) for point in feasible])
     true = {point.point for point, kept in zip(feasible, front(costs), strict=True) if kept}
-    found = [sum(point.point in true for point in study.pareto) for study in (plain, polished)]
+    found = [sum(point.point in true for point in study.front) for study in (plain, polished)]
     assert found[1] > found[0]
 
 
@@ -83,7 +83,7 @@ def test_the_certificate_counts_every_member_whose_neighbours_are_all_priced(bud
     loaded, priced = load_space(space), {point.point for point in study.points}
     proven = [
         all(loaded.canonical(draw) in priced for draw in loaded.neighbours(dict(member.point)))
-        for member in study.pareto
+        for member in study.front
     ]
     assert study.certificate["one_knob"] == sum(proven)
 

@@ -32,12 +32,12 @@ def study():
 
 
 def test_front_leaves_out_what_is_beaten_infeasible_or_failed(study):
-    assert [point.number for point in study.pareto] == [0, 1]
+    assert [point.number for point in study.front] == [0, 1]
 
 
 def test_a_goal_to_maximise_turns_the_comparison(study):
     flipped = Study(study.points, study.manifest | {"goals": GOALS | {"bits_per_byte": "max"}})
-    assert [point.number for point in flipped.pareto] == [2]
+    assert [point.number for point in flipped.front] == [2]
 
 
 def test_log_returns_what_was_appended_and_drops_a_torn_line(study, tmp_path):

@@ -129,7 +129,7 @@ def test_the_folder_is_a_study(swept):
     loaded = load_study(folder)
     assert [point.to_json() for point in loaded.points] == [point.to_json() for point in study.points]
     assert hwsim.write_report(loaded, folder).is_file()
-    assert [point.number for point in loaded.pareto] == [point.number for point in study.pareto]
+    assert [point.number for point in loaded.front] == [point.number for point in study.front]
 
 
 def test_a_spoilt_part_is_found(swept, tmp_path):

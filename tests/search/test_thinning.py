@@ -30,7 +30,7 @@ def test_energies_within_their_error_are_one_design():
     """100 and 110 µJ err by 0.1 each: ln 1.1 / 0.141 is 0.67 standard deviations; 200 to 110: 4.2. Each takes more
     energy and less time, so all three are on the front; the faster of the two that are alike stands for both."""
     made = study(own(0, 100.0, 3.0), own(1, 110.0, 2.0), own(2, 200.0, 1.0))
-    assert [one.number for one in made.pareto] == [0, 1, 2]
+    assert [one.number for one in made.front] == [0, 1, 2]
     assert numbers(thinned(made)) == [(1, [0]), (2, [])]
 
 
@@ -59,15 +59,15 @@ def test_the_committed_front_is_covered_once_by_designs_that_nothing_surely_beat
     made = hwsim.load_study(EDGE)
     sets = made.thinned()
     held = [one.number for group in sets for one in (group.design, *group.others)]
-    assert sorted(held) == sorted(one.number for one in made.pareto)
-    assert len(sets) < len(made.pareto)
+    assert sorted(held) == sorted(one.number for one in made.front)
+    assert len(sets) < len(made.front)
     for group in sets:
         for other in group.others:
             for what, column in (("energy_pj", "energy_uj"), ("area_um2", "area_mm2")):
                 assert made.probability_less(other, group.design, what) < 0.95 + 0.015, column
             for column in ("latency_ms", "bits_per_byte"):
                 assert group.design.values[column] <= other.values[column] * 1.01
-    matrix = stands_for(made, made.pareto, 0.01)
+    matrix = stands_for(made, made.front, 0.01)
     assert matrix.sum() > len(held)
 
 

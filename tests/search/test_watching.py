@@ -78,7 +78,7 @@ def test_the_front_so_far_of_a_sweep_is_that_of_the_designs_so_far(small, tiny_t
     assert [(point.number, point.values) for point in last.points] == [
         (point.number, point.values) for point in found.points
     ]
-    assert last.pareto != ()
+    assert last.front != ()
     assert all(point.detail["array"] for point in last.points)
     assert not (folder / SO_FAR).exists()
     assert load_study(folder).points == found.points

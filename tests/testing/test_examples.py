@@ -82,7 +82,7 @@ def test_an_explore_uses_them(file: str, tiny_trace: Any, tmp_path: Path, monkey
         | {"rows": {"choice": [4, 8], "sets": "array.rows"}},
     }
     study = hwsim.explore(space_from_dict(table, "mine"), tiny_trace, trials=4, seed=0, out=tmp_path / "run")
-    assert study.pareto, [point.reason for point in study.points]
+    assert study.front, [point.reason for point in study.points]
 
 
 def test_its_products_are_mitchells() -> None:

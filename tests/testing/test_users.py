@@ -171,4 +171,4 @@ def test_a_space_searches_its_fields(tiny_trace: Any, tmp_path: Path) -> None:
     study = hwsim.explore(
         space_from_dict(table, "truncated"), tiny_trace, trials=8, seed=0, out=tmp_path / "run"
     )  # fmt: skip
-    assert len(study.pareto) >= 2
+    assert len(study.front) >= 2

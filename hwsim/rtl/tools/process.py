@@ -12,13 +12,18 @@ import re
 import shutil
 import signal
 import subprocess
+from collections.abc import Iterable
+from concurrent.futures import Future, wait
 from pathlib import Path
+from typing import Any
 
 from hwsim.errors import HwsimError, MissingExtra
 from hwsim.guard import watched_group
 
 TIMEOUT_S = 300.0
 NICENESS = 10
+AGAIN_S = 0.05
+"""How soon tools are ended again that were being started."""
 
 _PACKAGES = {"yosys": "yosys", "yosys-abc": "yosys", "iverilog": "iverilog", "vvp": "iverilog"}
 NAMES = {"yosys": "Yosys", "yosys-abc": "Yosys' ABC", "iverilog": "Icarus Verilog", "vvp": "Icarus Verilog"}
@@ -84,10 +89,14 @@ def run(command: list[str], *, cwd: Path, timeout_s: float, stderr: int = subpro
     return stdout
 
 
-def end_all() -> None:
-    """End every tool that threads of this process wait for; their calls raise `ToolError`."""
-    for pid in list(_RUNNING):
-        _end(pid)
+def end_all(jobs: Iterable[Future[Any]]) -> None:
+    """End every tool that threads of this process wait for, whose calls raise `ToolError`, until all `jobs` are over:
+    those that wait are cancelled, and a tool that is just being started is ended as soon as it runs."""
+    held = [job for job in jobs if not job.cancel()]
+    while held:
+        for pid in list(_RUNNING):
+            _end(pid)
+        held = list(wait(held, timeout=AGAIN_S).not_done)
 
 
 def _end(pid: int) -> None:
