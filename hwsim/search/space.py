@@ -20,7 +20,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from hwsim import workbench
 from hwsim.arch import Accelerator
@@ -84,6 +84,14 @@ _PARAMETER = Record(
         "when": Table(Either((Rows(_VALUE), _VALUE))),
     },
 )
+
+
+class Drawn(Protocol):
+    """What knows the values of its active knobs, as a point of a study does."""
+
+    @property
+    def point(self) -> tuple[tuple[str, Value], ...]:
+        """By knob."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,17 +249,19 @@ class DesignSpace:
 
         yield from walk(0, {})
 
-    def neighbours(self, point: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
-        """Draws one knob away from `point`: every other value of every active knob, in the order of the file.
+    def neighbours(self, point: Drawn | Mapping[str, Value]) -> Iterator[dict[str, Value]]:
+        """Draws one knob away from `point`, a design of a study or values by knob: every other value of every active
+        knob, in the order of the file.
 
         A knob that becomes active by the change takes its first value.
         """
+        draw = point if isinstance(point, Mapping) else dict(point.point)
         for parameter in self.parameters:
-            if not parameter.active(point):
+            if not parameter.active(draw):
                 continue
             for value in parameter.values:
-                if value != point[parameter.name]:
-                    moved = {**point, parameter.name: value}
+                if value != draw[parameter.name]:
+                    moved = {**draw, parameter.name: value}
                     yield {knob.name: moved.get(knob.name, knob.values[0]) for knob in self.parameters}
 
     def held(self, values: Mapping[str, str]) -> DesignSpace:

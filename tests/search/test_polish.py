@@ -105,6 +105,8 @@ def test_neighbours_are_one_knob_away():
     found = list(loaded.neighbours(start))
     assert len(found) == 2 + 3 + 2 + 2  # other values of 3, 4, 3 and 3
     assert all(sum(one[name] != start[name] for name in start) == 1 for one in found)
+    design = Point(0, tuple(start.items()), None, {}, reason="of a study")
+    assert list(loaded.neighbours(design)) == found
 
 
 def test_a_budget_that_is_none_is_told():
