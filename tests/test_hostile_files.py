@@ -266,7 +266,9 @@ def files(tiny_trace, tmp_path_factory):
 def no_figures(monkeypatch):
     """A report without its figures: they are drawn from what was checked before."""
     monkeypatch.setattr("hwsim.report.figures.overview", lambda study: b"")
-    monkeypatch.setattr("hwsim.report.page.render", lambda study: repr((study.chances(), study.to_pandas().shape)))
+    monkeypatch.setattr(
+        "hwsim.report.page.render", lambda study, *_: repr((study.chances(), study.to_pandas().shape))
+    )
 
 
 def _spoil(files: Files, kind: str, count: int) -> None:

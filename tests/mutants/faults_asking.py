@@ -145,8 +145,8 @@ FAULTS: tuple[Fault, ...] = (
             "the page's components a thousand times too large",
         ),
         (
-            'goals = {one.column: one.goal for one in MEASURES} | dict(study.manifest["goals"])',
-            "goals = {one.column: one.goal for one in MEASURES}",
+            'goals = {one.column: one.goal for one in EVERY} | dict(study.manifest["goals"])',
+            "goals = {one.column: one.goal for one in EVERY}",
             "the page does not know what the metric is better as",
         ),
         ("np.rint(100 * matrix)", "np.rint(100 * matrix.T)", "chances turned round"),

@@ -105,13 +105,13 @@ FAULTS: tuple[Fault, ...] = (
     *of(
         "datapaths/dot/kernels/general",
         (
-            "emax = max(emax, e_zero)\n    total = toward_zero(c_sig, c_e - (10",
+            "emax = max(emax, cut.e_zero)\n    total = toward_zero(c_sig, c_e - (10",
             "total = toward_zero(c_sig, c_e - (10",
             "no least exponent",
         ),
         (
-            "nan |= sa_exp[i, s] == NAN_E or sb_exp[j, s] == NAN_E",
-            "nan |= sa_exp[i, s] == NAN_E",
+            "if sa_exp[i, s] == NAN_E or sb_exp[j, s] == NAN_E",
+            "if sa_exp[i, s] == NAN_E",
             "a NaN scale of weights unseen",
         ),
         ("exponents[g] = e if some and scale else e_zero", "exponents[g] = e", "zero groups raise the exponent"),
