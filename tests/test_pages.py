@@ -74,7 +74,7 @@ def test_figures_of_the_fidelity_page_are_those_of_the_reports():
     page = (ROOT / "docs" / "fidelity.md").read_text(encoding="utf-8")
     reports = ROOT / "reports"
     calibration = (reports / "calibration.md").read_text(encoding="utf-8")
-    rows = {"energy of a unit's logic, `trace`": "| all | 1464 |", "area of a unit": "| all families | "}
+    rows = {"energy of a unit's logic, `trace`": "| all | ", "area of a unit": "| all families | "}
     for what, head in rows.items():
         row = next(line for line in calibration.splitlines() if line.startswith(head))
         (told,) = [line for line in page.splitlines() if line.startswith(f"| {what}")]
