@@ -20,7 +20,7 @@ from hwsim.gates.liberty import read_liberty
 from hwsim.rtl.unit import Unit
 
 ALL = "all"
-"""The family of all units."""
+"""What an estimate says for its family when it comes from all units."""
 
 FEWEST = 5
 
@@ -49,21 +49,21 @@ class Rule:
 
 
 @cache
-def rule(family: str = ALL, stages: int = 1, column: Column = "depth_fo4") -> Rule:
-    """The rule of a family for a column of the table in `stages` stages (one of the table's numbers).
+def rule(family: str | None = None, stages: int = 1, column: Column = "depth_fo4") -> Rule:
+    """The rule of a family, or of all units, for a column of the table in `stages` stages, one of the table's.
 
     Raises:
         UnknownName: the table holds no unit of the family.
     """
     whole = [found[stages] for found in table().values()]
     families = {one.family for one in whole}
-    if family != ALL and family not in families:
+    if family is not None and family not in families:
         raise UnknownName("family of the table of depths", family, families)
-    chosen = [one for one in whole if family in (ALL, one.family) and getattr(one, column) > 0]
+    chosen = [one for one in whole if family in (None, one.family) and getattr(one, column) > 0]
     if len(chosen) < FEWEST:
         return _rule(tuple(one for one in whole if getattr(one, column) > 0), column)
     own = _rule(tuple(chosen), column)
-    every = own if family == ALL else rule(ALL, stages, column)
+    every = own if family is None else rule(None, stages, column)
     return min(own, every, key=lambda one: one.error_factor)
 
 
@@ -83,14 +83,14 @@ def estimate(unit: Unit, area_um2: float, stages: int = 1) -> Depth:
     if not STAGES[0] <= stages <= STAGES[-1]:
         raise ArgumentError(f"stages must be {STAGES[0]}..{STAGES[-1]}", got=stages, where=unit.name)
     cuts = max(count for count in STAGES if count <= stages)
-    family = group(unit)
+    family: str | None = group(unit)
     if family not in {found[1].family for found in table().values()}:
-        family = ALL
+        family = None
     area_ge = area_um2 / _nand2_um2()
     longest = rule(family, cuts)
     return Depth(
         unit.name,
-        family,
+        family or ALL,
         cuts,
         longest.value(area_ge),
         rule(family, cuts, "loop_fo4").value(area_ge) if unit.clocked else 0.0,
@@ -99,7 +99,7 @@ def estimate(unit: Unit, area_um2: float, stages: int = 1) -> Depth:
         rule(family, cuts, "area_um2").value(area_ge),
         area_um2,
         longest.error_factor * SIZED_ERROR,
-        f"rule of {longest.designs} designs of family {family}",
+        f"rule of {longest.designs} designs of family {family or ALL}",
     )
 
 
