@@ -1,4 +1,4 @@
-"""What several test files begin with: a space of four small INT4 machines, and a step that is remembered."""
+"""What several test files begin with: a space of four small INT4 machines, a model to train, a remembered step."""
 
 from __future__ import annotations
 
@@ -27,6 +27,24 @@ SPACE: dict[str, Any] = {
         "rows": {"choice": [4, 8], "sets": "array.rows"},
     },
 }  # fmt: skip
+
+
+TRAINED = """
+import torch
+from hwsim.nn import Training
+def build(checkpoint=True, seed=0):
+    torch.manual_seed(seed)
+    return torch.nn.Linear(8, 8)
+def batch(step, seed):
+    return torch.randn(4, 8, generator=torch.Generator().manual_seed(1000 * seed + step))
+def loss(model, x):
+    return (model(x) - x).square().mean()
+def training(model):
+    return Training(steps=STEPS, batch=batch, loss=loss, rate=lambda done: 1 - done,
+                  optimizers=[torch.optim.AdamW(model.parameters(), lr=0.05)],
+                  metric=lambda model: float(model.weight.detach().trace()))
+"""
+"""A model file; ``STEPS`` stands for a number."""
 
 
 @dataclass(frozen=True)

@@ -16,26 +16,13 @@ import pytest
 import hwsim
 from hwsim.rtl.tools import available
 
+from . import samples
 from .killing import SIGNALS, Scene, kill_rounds, tree
 from .test_processes import MODEL, SPACE
 
 ROOT = Path(hwsim.__file__).parent.parent
 
-TRAINED = """
-import torch
-from hwsim.nn import Training
-def build(checkpoint=True, seed=0):
-    torch.manual_seed(seed)
-    return torch.nn.Linear(8, 8)
-def batch(step, seed):
-    return torch.randn(4, 8, generator=torch.Generator().manual_seed(1000 * seed + step))
-def loss(model, x):
-    return (model(x) - x).square().mean()
-def training(model):
-    return Training(steps=900, batch=batch, loss=loss, rate=lambda done: 1 - done,
-                  optimizers=[torch.optim.AdamW(model.parameters(), lr=0.05)],
-                  metric=lambda model: float(model.weight.detach().trace()))
-"""
+TRAINED = samples.TRAINED.replace("STEPS", "900")
 SWEPT = (
     SPACE.replace("[parameters]", '[parameters]\nclock = { choice = [0.3, 0.4, 0.5], sets = "technology.clock_ghz" }')
     .replace('technology = { clock_ghz = 0.5, node_nm = 16 }', 'technology = { clock_ghz = 0.5, node_nm = 16 }\n'

@@ -13,22 +13,9 @@ import pytest
 
 import hwsim
 from hwsim import cli, notebook
+from tests import samples
 
-MODEL = """\
-import torch
-from hwsim.nn import Training
-def build(checkpoint=True, seed=0):
-    torch.manual_seed(seed)
-    return torch.nn.Linear(8, 8)
-def batch(step, seed):
-    return torch.randn(4, 8, generator=torch.Generator().manual_seed(1000 * seed + step))
-def loss(model, x):
-    return (model(x) - x).square().mean()
-def training(model):
-    return Training(steps=30, batch=batch, loss=loss, rate=lambda done: 1 - done,
-                  optimizers=[torch.optim.AdamW(model.parameters(), lr=0.05)],
-                  metric=lambda model: float(model.weight.detach().trace()))
-"""
+MODEL = samples.TRAINED.replace("STEPS", "30")
 CELLS = (
     "import hwsim\nfrom hwsim.nn import train",
     "trained = train('model.py:build', 'out.safetensors')",

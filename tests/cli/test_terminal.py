@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 import hwsim
 from hwsim import cli
 from hwsim.cli import terminal
+from tests.terminals import on_a_terminal
 
 COMMAND = (
     "explore", "mine_space.toml", "--trace", "gpt-small", "--trials", "6", "--polish", "0", "--no-gates", "--out",
@@ -48,32 +48,18 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def _on_a_terminal(folder):
+def _searched(folder):
     """What a search writes to a terminal of 150 columns, and what to its standard output."""
-    ours, theirs = pty.openpty()
     environment = os.environ | {
         "TERM": "xterm-256color", "COLUMNS": "150", "LINES": "40",
         "PYTHONPATH": str(Path(hwsim.__file__).parent.parent),
     }  # fmt: skip
     environment.pop("NO_COLOR", None)
-    with subprocess.Popen(
-        [sys.executable, "-m", "hwsim", *COMMAND], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=theirs
-    ) as child:
-        os.close(theirs)
-        shown = b""
-        try:
-            while part := os.read(ours, 4096):
-                shown += part
-        except OSError:  # the other end is closed
-            pass
-        printed = child.stdout.read().decode()
-        assert child.wait() == 0, shown.decode()
-    os.close(ours)
-    return shown.decode(), printed
+    return on_a_terminal([sys.executable, "-m", "hwsim", *COMMAND], environment, folder, printed=True)
 
 
 def test_a_terminal_sees_the_front_so_far_and_a_log_plain_lines(folder):
-    shown, printed = _on_a_terminal(folder)
+    shown, printed = _searched(folder)
     words = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
     assert re.search(r"the front so far, [1-9]\d* designs", words)
     assert "arithmetic" in words
