@@ -19,7 +19,7 @@ from hwsim.errors import ArgumentError, DesignError
 from hwsim.evaluation.ledger import Ledger
 from hwsim.evaluation.objectives import EVERY
 from hwsim.evaluation.phases import Phase, Phased, evaluate_phase
-from hwsim.evaluation.records import causes_of, source_of
+from hwsim.evaluation.records import broken_down, labels
 from hwsim.storage import OneOf, Real, Record, Text, Whole, checked
 from hwsim.timing.clusters.collectives import Link
 from hwsim.timing.clusters.collectives import link as link_of
@@ -148,24 +148,14 @@ class Deployed:
     def detail(self) -> dict[str, Any]:
         """Breakdowns, sources and labels, in JSON's types: of all chips."""
         one, phased = self.phased.parts[0][0], self.phased
-        machine = self.accelerator
-        whole, made = self.energy.breakdown(), _scaled(one.area, phased.chips).breakdown()
         degrees = [f"{name} {getattr(phased.parallel, name)}" for name in _DEGREES
                    if getattr(phased.parallel, name) > 1]  # fmt: skip
-        array = f"{machine.array.rows}×{machine.array.cols} {machine.array.dataflow.name}"
+        named = labels(self.accelerator)
         return {
-            "family": machine.policy.default.family,
-            "numerics": machine.policy.default.label,
-            "datapath": machine.policy.default.datapath.name,
-            "array": ", ".join((array, *degrees)),
+            **named,
+            "array": ", ".join((named["array"], *degrees)),
             "f_max_ghz": one.f_max_ghz,
-            "energy_pj": {name: part.value for name, part in whole.parts.items()},
-            "area_um2": {name: part.value for name, part in made.parts.items()},
-            "causes": {"energy_pj": causes_of(whole), "area_um2": causes_of(made)},
-            "energy_error": whole.total.error_factor,
-            "area_error": made.total.error_factor,
-            "sources": {f"energy: {name}": source_of(part) for name, part in whole.parts.items()}
-            | {f"area: {name}": source_of(part) for name, part in made.parts.items()},
+            **broken_down(self.energy.breakdown(), _scaled(one.area, phased.chips).breakdown()),
             "by_layer_pj": {name: part.value for name, part in self.energy.breakdown("layer").parts.items()},
             "by_level_pj": {name: part.value for name, part in self.energy.breakdown("level").parts.items()},
             "links": [[one.name, sum(one.counts), one.seconds, one.bits] for one in phased.exchanges],

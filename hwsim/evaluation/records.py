@@ -119,24 +119,14 @@ class Evaluation:
         bound: dict[str, int] = {}
         for step in self.plan.steps:
             bound[step.cycles.bound] = bound.get(step.cycles.bound, 0) + step.cycles.latency
-        energy, area = self.breakdown(), self.area.breakdown()
         updates = sum(product.updates for step in self.plan.steps for product in step.products)
         return {
-            "family": machine.policy.default.family,
-            "numerics": machine.policy.default.label,
-            "datapath": machine.policy.default.datapath.name,
-            "array": f"{machine.array.rows}×{machine.array.cols} {machine.array.dataflow.name}",
+            **labels(machine),
             "cycles": cycles,
             "utilization": updates / (machine.array.units * cycles) if cycles else 0.0,
             "bound": max(bound, key=lambda name: bound[name]) if bound else "compute",
             "f_max_ghz": self.f_max_ghz,
-            "energy_pj": {name: part.value for name, part in energy.parts.items()},
-            "area_um2": {name: part.value for name, part in area.parts.items()},
-            "causes": {"energy_pj": causes_of(energy), "area_um2": causes_of(area)},
-            "energy_error": energy.total.error_factor,
-            "area_error": area.total.error_factor,
-            "sources": {f"energy: {name}": source_of(part) for name, part in energy.parts.items()}
-            | {f"area: {name}": source_of(part) for name, part in area.parts.items()},
+            **broken_down(self.breakdown(), self.area.breakdown()),
             "by_layer_pj": self._energies("layer"),
             "by_level_pj": self._energies("level"),
             "traffic_bits": self._moved(),
@@ -176,6 +166,28 @@ def tensor_class(name: str) -> str:
     if ":" in name:
         return "activations"
     return "inputs" if name.split(".")[0] == "input" else "weights"
+
+
+def labels(machine: Accelerator) -> dict[str, Any]:
+    """What a design is called by: its arithmetic and its array."""
+    default, array = machine.policy.default, machine.array
+    return {
+        "family": default.family, "numerics": default.label, "datapath": default.datapath.name,
+        "array": f"{array.rows}×{array.cols} {array.dataflow.name}",
+    }  # fmt: skip
+
+
+def broken_down(energy: Breakdown, area: Breakdown) -> dict[str, Any]:
+    """Both breakdowns in JSON's types, pJ and µm²: values, causes of their errors, error factors and sources."""
+    return {
+        "energy_pj": {name: part.value for name, part in energy.parts.items()},
+        "area_um2": {name: part.value for name, part in area.parts.items()},
+        "causes": {"energy_pj": causes_of(energy), "area_um2": causes_of(area)},
+        "energy_error": energy.total.error_factor,
+        "area_error": area.total.error_factor,
+        "sources": {f"energy: {name}": source_of(part) for name, part in energy.parts.items()}
+        | {f"area: {name}": source_of(part) for name, part in area.parts.items()},
+    }
 
 
 def causes_of(made: Breakdown) -> dict[str, dict[str, float]]:

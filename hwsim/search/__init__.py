@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from hwsim.search.points import Point
     from hwsim.search.questions import Answer, query
     from hwsim.search.shards import merge, work
-    from hwsim.search.space import Design, DesignSpace, Parameter, load_space, space_from_dict
+    from hwsim.search.space import Design, DesignSpace, Parameter
+    from hwsim.search.space_file import load_space, space_from_dict
     from hwsim.search.study import Study, clear_study, load_study
     from hwsim.search.sweeping import sweep
     from hwsim.search.thinning import Alike, thinned
@@ -45,12 +46,12 @@ _HOME = {
     "explore": "explorer",
     "freeze": "freezing",
     "front": "pareto",
-    "load_space": "space",
+    "load_space": "space_file",
     "load_study": "study",
     "merge": "shards",
     "query": "questions",
     "sentence": "certificate",
-    "space_from_dict": "space",
+    "space_from_dict": "space_file",
     "sweep": "sweeping",
     "thinned": "thinning",
     "with_baselines": "baselines",

@@ -28,7 +28,8 @@ from hwsim.search.confirmation import confirm_front
 from hwsim.search.parts import whole_parts
 from hwsim.search.points import Point, PointLog
 from hwsim.search.polish import Key, polish
-from hwsim.search.space import Design, DesignSpace, Value, load_space
+from hwsim.search.space import Design, DesignSpace, Value
+from hwsim.search.space_file import load_space
 from hwsim.search.study import MANIFEST, Study, clear_study, read_manifest, write_manifest
 from hwsim.search.watching import Progress, Watch, watched
 from hwsim.search.workers import Pool, open_pool, sources

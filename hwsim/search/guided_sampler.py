@@ -16,6 +16,7 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from hwsim.errors import ArgumentError
 from hwsim.search.guided import Guide, canonical, knobs_of
 from hwsim.search.samplers import costs_of
 
@@ -48,7 +49,7 @@ class GuidedSampler(BaseSampler):
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Give the trial its design."""
         if not self.ready():
-            raise StopIteration("every design of the space was proposed")
+            raise ArgumentError("every design of the space was proposed, see ready()", got=trial.number)
         self._given[trial.number] = self._waiting.popleft()
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hwsim.evaluation.objectives import EVERY
-from hwsim.search.space import OBJECTIVES
+from hwsim.search.space_file import OBJECTIVES
 
 _NUMBER = {"type": "number"}
 _VALUE = {"type": ["string", "number", "boolean"]}

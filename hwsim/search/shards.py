@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from hwsim.errors import ArgumentError, TraceError
 from hwsim.search.explorer import begun, prepare
 from hwsim.search.parts import PARTS, PartWriter, columns_of, read_parts
-from hwsim.search.space import DesignSpace, space_from_dict
+from hwsim.search.space import DesignSpace
+from hwsim.search.space_file import space_from_dict
 from hwsim.search.study import MANIFEST, Study, clear_study, read_manifest, write_manifest
 from hwsim.search.sweeper import REFUSED, Sweeper
 from hwsim.search.sweeping import begin_sweep, finish, open_table

@@ -26,7 +26,8 @@ from hwsim.search.confirmation import GATES, read_confirmed, to_confirm, write_c
 from hwsim.search.pareto import front
 from hwsim.search.parts import clear_parts
 from hwsim.search.points import LOG, PACKED, Point, PointLog
-from hwsim.search.space import DesignSpace, Value, space_from_dict
+from hwsim.search.space import DesignSpace, Value
+from hwsim.search.space_file import space_from_dict
 from hwsim.search.watching import SO_FAR
 from hwsim.storage import (
     Either,

@@ -25,13 +25,15 @@ from hwsim.evaluation.columns import Checked, ColumnPricer
 from hwsim.evaluation.machine_columns import CLOCK, MEMORY, OK, PLAN, Columns
 from hwsim.evaluation.measures import decide_elsewhere
 from hwsim.evaluation.pricing import additions_by_place, decided, judge, plan_key
+from hwsim.evaluation.records import labels
 from hwsim.search.explorer import Explorer, open_evaluators
 from hwsim.search.halves import Block, Half, Part, trials
 from hwsim.search.judging import Judge
 from hwsim.search.parts import PartWriter
 from hwsim.search.points import Point
 from hwsim.search.running import RunningFront
-from hwsim.search.space import DesignSpace, space_from_dict
+from hwsim.search.space import DesignSpace
+from hwsim.search.space_file import space_from_dict
 from hwsim.search.watching import Progress
 from hwsim.search.workers import Pool
 from hwsim.timing.planning import Decision, carry_out
@@ -239,11 +241,8 @@ class Sweeper:
         point = trial.half.point(number - trial.first)
         made = dict(point)
         array = self.space.machine(made)["array"]
-        detail = {
-            "family": base.policy.default.family,
-            "numerics": base.policy.default.label,
-            "datapath": base.policy.default.datapath.name,
-            "array": f"{array['rows']}×{array['cols']} {array.get('dataflow', base.array.dataflow.name)}",
+        detail = labels(base) | {
+            "array": f"{array['rows']}×{array['cols']} {array.get('dataflow', base.array.dataflow.name)}"
         }
         return Point(
             number, point, trial.half.model, self._values[number], self.judge.over(self._values[number]), detail

@@ -28,7 +28,8 @@ from hwsim.search.explorer import Explorer, begun, listed, manifest_of, open_eva
 from hwsim.search.parts import PartWriter, read_parts
 from hwsim.search.points import Point, PointLog
 from hwsim.search.running import beaten
-from hwsim.search.space import DesignSpace, load_space
+from hwsim.search.space import DesignSpace
+from hwsim.search.space_file import load_space
 from hwsim.search.study import Study
 from hwsim.search.sweeper import STATUS, Sweeper
 from hwsim.search.watching import SO_FAR, Progress, Watch, left_in, watched

@@ -21,7 +21,8 @@ from hwsim import workbench
 from hwsim.errors import HwsimError
 from hwsim.evaluation import Evaluator
 from hwsim.evaluation.objectives import measure
-from hwsim.search.space import DesignSpace, Value, space_from_dict
+from hwsim.search.space import DesignSpace, Value
+from hwsim.search.space_file import space_from_dict
 from hwsim.search.volume import box_of, hypervolume
 from hwsim.trace import Trace, TraceWriter, load_trace
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from hwsim.search.guided import canonical
 from hwsim.search.parts import INACTIVE, columns_of, read_parts
-from hwsim.search.space import DesignSpace, Value, load_space, space_from_dict
+from hwsim.search.space import DesignSpace, Value
+from hwsim.search.space_file import load_space, space_from_dict
 from hwsim.search.sweeping import sweep
 from hwsim.search.thinning import thinned
 from hwsim.search.volume import box_of, hypervolume

@@ -9,7 +9,7 @@ import pytest
 import hwsim
 from hwsim.arch import Accelerator, load_accelerator
 from hwsim.evaluation import Evaluator, Memo
-from hwsim.search.space import space_from_dict
+from hwsim.search.space_file import space_from_dict
 
 
 def machine(scheme: str) -> Accelerator:

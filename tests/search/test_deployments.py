@@ -18,7 +18,7 @@ from hwsim.evaluation.serving import planned
 from hwsim.search import sweep
 from hwsim.search.baselines import with_baselines
 from hwsim.search.shards import work
-from hwsim.search.space import load_space, space_from_dict
+from hwsim.search.space_file import load_space, space_from_dict
 from hwsim.timing.clusters.collectives import link
 from hwsim.timing.serving import Engine, Requests, serve
 from hwsim.workloads import Parallel, load_model

@@ -10,7 +10,7 @@ import pytest
 
 from hwsim.search.guided import OPENING, Guide, canonical, knobs_of
 from hwsim.search.pareto import front
-from hwsim.search.space import space_from_dict
+from hwsim.search.space_file import space_from_dict
 from hwsim.search.surrogate import Knobs, Surrogate
 from tests import samples
 

@@ -7,9 +7,10 @@ import functools
 import optuna
 import pytest
 
+from hwsim.errors import ArgumentError
 from hwsim.search.guided import Guide, canonical, knobs_of
 from hwsim.search.guided_sampler import GuidedSampler
-from hwsim.search.space import load_space, space_from_dict
+from hwsim.search.space_file import load_space, space_from_dict
 from tests import samples
 
 SPACE = load_space("edge-lm")
@@ -60,5 +61,5 @@ def test_a_space_that_was_proposed_whole_has_nothing_left():
         seen.append(trial.suggest_categorical("rows", space.parameters[0].values))
         study.tell(trial, float(seen[-1]))
     assert sorted(seen) == [4, 8, 16]
-    with pytest.raises(StopIteration, match="every design"):
+    with pytest.raises(ArgumentError, match="every design"):
         study.ask()

@@ -10,7 +10,7 @@ import pytest
 
 from hwsim.evaluation.pricing import judge
 from hwsim.search.halves import Half, part_of, trials
-from hwsim.search.space import space_from_dict
+from hwsim.search.space_file import space_from_dict
 
 from .conftest import SPACE
 

@@ -11,7 +11,7 @@ import hwsim
 from hwsim import quant
 from hwsim.datapaths import dot
 from hwsim.quant.catalog import block_scheme
-from hwsim.search.space import load_space
+from hwsim.search.space_file import load_space
 from hwsim.testing import missing_views
 
 

@@ -12,7 +12,7 @@ from hwsim.search import load_space
 from hwsim.search.explorer import Explorer
 from hwsim.search.pareto import front
 from hwsim.search.points import LOG, Point
-from hwsim.search.space import space_from_dict
+from hwsim.search.space_file import space_from_dict
 from hwsim.search.study import Study
 
 from .test_explorer import SPACE, space  # noqa: F401 - a fixture

@@ -39,11 +39,11 @@ def test_every_space_names_its_schema_and_is_valid(path):
 
 
 def test_the_schema_has_the_keys_of_the_loader():
-    from hwsim.search import space
+    from hwsim.search import space_file as told
 
-    assert set(SCHEMA["properties"]) == set(space._SPACE_KEYS)
-    assert set(SCHEMA["properties"]["search"]["properties"]) == set(space._SEARCH_KEYS)
-    assert set(SCHEMA["properties"]["parameters"]["additionalProperties"]["properties"]) == set(space._PARAMETER_KEYS)
+    assert set(SCHEMA["properties"]) == set(told._SPACE_KEYS)
+    assert set(SCHEMA["properties"]["search"]["properties"]) == set(told._SEARCH_KEYS)
+    assert set(SCHEMA["properties"]["parameters"]["additionalProperties"]["properties"]) == set(told._PARAMETER_KEYS)
 
 
 WRONG = [

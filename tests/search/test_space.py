@@ -8,7 +8,7 @@ import tomllib
 import pytest
 
 from hwsim.errors import DesignError
-from hwsim.search.space import load_space, space_from_dict
+from hwsim.search.space_file import load_space, space_from_dict
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 from hwsim.report.studies import draw
-from hwsim.search.space import load_space
+from hwsim.search.space_file import load_space
 from hwsim.studies import run, seeds
 from hwsim.studies.seeds import common, play
 from hwsim.studies.seeds_spaces import SPACES, Table, restricted

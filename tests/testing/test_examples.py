@@ -17,7 +17,7 @@ from hwsim.datapaths.base import Datapath
 from hwsim.errors import ArgumentError
 from hwsim.gates.synth_report import gate_mismatches
 from hwsim.gates.synthesis import synth
-from hwsim.search.space import space_from_dict
+from hwsim.search.space_file import space_from_dict
 from hwsim.testing import check_datapath, missing_views
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

@@ -21,7 +21,7 @@ from hwsim.evaluation.calibration.samples import statistics
 from hwsim.evaluation.counting import count_by_dataflow
 from hwsim.evaluation.simulation import gate_energy
 from hwsim.rtl import tools
-from hwsim.search.space import space_from_dict
+from hwsim.search.space_file import space_from_dict
 from hwsim.testing import check_datapath, missing_views
 
 FILE = Path(__file__).resolve().parents[2] / "docs" / "truncated.py"
