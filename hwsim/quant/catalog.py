@@ -69,12 +69,12 @@ _SCHEMES = [
     ),
     replace(_NVFP4, name="nvfp4.exact", scale_rule="exact", source=EXACT),
     *(
-        Scheme(f"{name}.{rule}", element, "block", 32, "e8m0", rule, source=_MX_SOURCES[rule])  # type: ignore[arg-type]
+        Scheme(f"{name}.{rule}", element, "block", 32, "e8m0", rule, source=_MX_SOURCES[rule])
         for name, element in _MX_ELEMENTS.items()
         for rule in E8M0_RULES
     ),
     *(
-        Scheme(f"mxint8.{rule}", "int8", "block", 32, "e8m0", rule, element_unit=1 / 64, source=_MX_SOURCES[rule])  # type: ignore[arg-type]
+        Scheme(f"mxint8.{rule}", "int8", "block", 32, "e8m0", rule, element_unit=1 / 64, source=_MX_SOURCES[rule])
         for rule in E8M0_RULES
     ),
     *(

@@ -22,7 +22,7 @@ Granularity = Literal["tensor", "channel", "block", "block2d"]
 """What shares a scale: the tensor; a slice along the axis; `block` neighbours along it; a square of the last two
 axes."""
 
-ScaleRule = Literal[
+MinifloatRule = Literal[
     "te",
     "te_4over6",
     "te_fast",
@@ -33,16 +33,10 @@ ScaleRule = Literal[
     "modelopt",
     "fp4atw",
     "exact",
-    "floor",
-    "ceil",
-    "even",
-    "rceil",
-    "rceil_te",
-    "absmax",
-    "absmean",
-    "additions",
-    "none",
 ]
+PowerRule = Literal["floor", "ceil", "even", "rceil", "rceil_te"]
+FloatRule = Literal["absmax", "absmean", "additions"]
+ScaleRule = Literal[MinifloatRule, PowerRule, FloatRule, "none"]
 """How scales are found; each is defined, operation by operation, in `hwsim.quant.reference`."""
 
 Decode = Literal["te", "torchao", "vllm", "code_first", "fp4atw", "scale"]
@@ -52,20 +46,9 @@ Decode = Literal["te", "torchao", "vllm", "code_first", "fp4atw", "scale"]
 
 Rounding = Literal["rne", "sr"]
 
-E8M0_RULES = ("floor", "ceil", "even", "rceil", "rceil_te")
-MINIFLOAT_RULES = (
-    "te",
-    "te_4over6",
-    "te_fast",
-    "flashinfer_exact",
-    "flashinfer_fast",
-    "vllm_ref",
-    "torchao",
-    "modelopt",
-    "fp4atw",
-    "exact",
-)
-FLOAT_RULES = ("absmax", "absmean", "additions")
+E8M0_RULES = get_args(PowerRule)
+MINIFLOAT_RULES = get_args(MinifloatRule)
+FLOAT_RULES = get_args(FloatRule)
 
 RECIPROCALS_NEEDED = (
     "flashinfer_fast must have a table of float32 [8388608]: it uses rcp.approx.ftz.f32, whose bits only a GPU knows"
