@@ -29,6 +29,19 @@ SPACE: dict[str, Any] = {
 }  # fmt: skip
 
 
+LINEAR = """
+import torch
+def build():
+    model = torch.nn.Linear(32, 8, bias=False)
+    with torch.no_grad():
+        model.weight.copy_(torch.linspace(-1, 1, 256).reshape(8, 32).sin())
+    return model
+def batches():
+    yield torch.linspace(-3, 3, 512).reshape(16, 32).cos()
+"""
+"""A model file of one layer, less its ``metric()``."""
+
+
 TRAINED = """
 import torch
 from hwsim.nn import Training

@@ -19,19 +19,14 @@ from pathlib import Path
 import pytest
 
 import hwsim
+from tests import samples
 
-MODEL = """
+MODEL = (
+    samples.LINEAR
+    + """
 import multiprocessing, os, time
 from collections.abc import Iterator
 from pathlib import Path
-import torch
-def build():
-    model = torch.nn.Linear(32, 8, bias=False)
-    with torch.no_grad():
-        model.weight.copy_(torch.linspace(-1, 1, 256).reshape(8, 32).sin())
-    return model
-def batches():
-    yield torch.linspace(-3, 3, 512).reshape(16, 32).cos()
 def metric(model):
     if multiprocessing.parent_process() is not None:
         Path({folder!r}, f"worker.{{os.getpid()}}").write_text("")
@@ -39,6 +34,7 @@ def metric(model):
     with torch.no_grad():
         return float(model(next(batches())).square().mean())
 """
+)
 
 SPACE = """
 name = "tiny"

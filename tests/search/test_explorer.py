@@ -15,6 +15,7 @@ import hwsim
 from hwsim.errors import ArgumentError, DesignError, TraceError
 from hwsim.search import load_study
 from hwsim.search.points import LOG, Point
+from tests import samples
 
 SPACE = """
 name = "small"
@@ -171,18 +172,10 @@ def test_points_are_equal_after_a_round_trip():
     assert os.linesep not in point.to_json()
 
 
-MODEL = """
-import torch
-def build():
-    model = torch.nn.Linear(16, 8, bias=False)
-    with torch.no_grad():
-        model.weight.copy_(torch.linspace(-1, 1, 128).reshape(8, 16).sin())
-    return model
-def batches():
-    yield torch.linspace(-3, 3, 256).reshape(16, 16).cos()
+MODEL = f"""{samples.LINEAR}
 def metric(model):
     with torch.no_grad():
-        return {"loss": float(model(next(batches())).square().mean()), "lower_is_better": True}
+        return {{"loss": float(model(next(batches())).square().mean()), "lower_is_better": True}}
 """
 
 

@@ -11,16 +11,9 @@ import hwsim
 from hwsim.errors import ArgumentError, MissingExtra
 from hwsim.search import space_from_dict
 from hwsim.search.workers import Workers, open_pool
+from tests import samples
 
-MODEL = """
-import torch
-def build():
-    model = torch.nn.Linear(32, 8, bias=False)
-    with torch.no_grad():
-        model.weight.copy_(torch.linspace(-1, 1, 256).reshape(8, 32).sin())
-    return model
-def batches():
-    yield torch.linspace(-3, 3, 512).reshape(16, 32).cos()
+MODEL = f"""{samples.LINEAR}
 def metric(model):
     with torch.no_grad():
         return float(model(next(batches())).square().mean())
