@@ -28,10 +28,10 @@ from hwsim.cost.features import Features
 from hwsim.cost.fitted import area
 from hwsim.cost.gates import logic_area, logic_fj
 from hwsim.cost.words import adder, held_sums, without
-from hwsim.datapaths.base import Arithmetic, Calibration, Driven, Gates, Price, check_range
+from hwsim.datapaths.base import Arithmetic, Calibration, Driven, Gates, Price, check_range, driven_sum
 from hwsim.datapaths.operands import integer_start, integer_values, wrapped
 from hwsim.datapaths.pricing import packed
-from hwsim.datapaths.streams import driven_sum, masked
+from hwsim.datapaths.streams import masked
 from hwsim.datapaths.unscaled import Unscaled
 from hwsim.errors import ArgumentError
 from hwsim.gates.simulator import count

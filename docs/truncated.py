@@ -24,10 +24,10 @@ from hwsim.cost.designs import Design
 from hwsim.cost.features import Features
 from hwsim.cost.fitted import area
 from hwsim.cost.words import adder, flips, held_sums, without
-from hwsim.datapaths.base import Arithmetic, Calibration, Driven, Gates, Price, check_range
+from hwsim.datapaths.base import Arithmetic, Calibration, Driven, Gates, Price, check_range, driven_sum
 from hwsim.datapaths.exact import wrapping_matmul
 from hwsim.datapaths.operands import integer_start, integer_values, values_of, wrapped
-from hwsim.datapaths.streams import driven_sum, masked
+from hwsim.datapaths.streams import masked
 from hwsim.datapaths.unscaled import Unscaled
 from hwsim.gates.steps import Stream
 from hwsim.rtl.accumulator import accumulator, codes, drawn_runs

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from hwsim.arch import hierarchy
+from hwsim.arch import hierarchy, machine_tables
 from hwsim.arch.dataflow import Operand
 from hwsim.arch.fields import FUSED, OBJECTIVE, OUTPUT_BITS, TECHNOLOGY, check_record
 from hwsim.arch.memory import Memory
@@ -140,9 +140,7 @@ class Accelerator:
         Raises:
             DesignError: as `from_dict`; no table has the path.
         """
-        from hwsim.arch.loading import changed
-
-        return changed(self, fields)
+        return machine_tables.changed(self, fields)
 
     def with_hardware(self, tables: Mapping[str, Any]) -> Accelerator:
         """The machine that `tables` describe, with this one's policy in place of their numerics.
@@ -150,15 +148,11 @@ class Accelerator:
         Raises:
             DesignError: as `from_dict`.
         """
-        from hwsim.arch.loading import hardware
-
-        return hardware(tables, self.policy)
+        return machine_tables.hardware(type(self), tables, self.policy)
 
     def to_dict(self) -> dict[str, Any]:
         """The tables of a machine file; `from_dict` turns them into an equal machine."""
-        from hwsim.arch.loading import to_tables
-
-        return to_tables(self)
+        return machine_tables.to_tables(self)
 
     @classmethod
     def from_dict(cls, tables: Mapping[str, Any], where: str | None = None) -> Accelerator:
@@ -172,6 +166,4 @@ class Accelerator:
             DesignError: a key is unknown, absent or of another type, or a value breaks a rule.
             UnknownName: no such scheme or datapath.
         """
-        from hwsim.arch.loading import from_tables
-
-        return from_tables(tables, where)
+        return machine_tables.from_tables(cls, tables, where)

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim import content, formats
+from hwsim.datapaths.streams import ordered, running_sums, unsigned
 from hwsim.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -55,6 +56,12 @@ class Driven(NamedTuple):
 
     ports: Mapping[str, NDArray[Any]]
     states: Mapping[str, NDArray[Any]]
+
+
+def driven_sum(stream: Stream) -> Driven:
+    """A stream as vectors of a clocked circuit with ports a, b and clear, and the running sum in register acc."""
+    ports = {"a": stream.a, "b": stream.b, "clear": stream.first.astype(np.uint64)}
+    return Driven(ports, {"acc": stream.before})
 
 
 class Gates(ABC):
@@ -359,8 +366,6 @@ class Datapath(ABC):
             a, b: words of m and of n rows.
             scale_a, scale_b: scale bytes of the rows, where the unit has them.
         """
-        from hwsim.datapaths.streams import running_sums
-
         return running_sums(self, a, b, scale_a, scale_b)
 
     def stream(
@@ -379,8 +384,6 @@ class Datapath(ABC):
             budget: most steps.
             a, b, scale_a, scale_b: as in `running_sums`.
         """
-        from hwsim.datapaths.streams import ordered
-
         return ordered(self, dataflow, budget, a, b, scale_a, scale_b)
 
     def register_flips(self, stream: Stream) -> tuple[float, float] | None:
@@ -425,8 +428,3 @@ def check_choice(unit: Any, field: str, *known: str) -> None:
     if value not in known:
         *others, last = (repr(name) for name in known)
         raise ArgumentError(f"{field} must be {', '.join(others)} or {last}", got=value, where=unit.family)
-
-
-def unsigned(words: NDArray[Any]) -> NDArray[Any]:
-    """The same bits as unsigned integers of the same width."""
-    return words if words.dtype.kind == "u" else words.view(f"u{words.dtype.itemsize}")

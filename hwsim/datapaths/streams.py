@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.datapaths.base import Driven, unsigned
 from hwsim.gates.steps import ORDERS, Stream, by_steps, chosen_rows, places
 
 if TYPE_CHECKING:
@@ -119,12 +118,11 @@ def _rebuilt(by_step: Words, dataflow: str, most: int) -> Words:
     return by_step[m.reshape(-1), step.reshape(-1)][:most].reshape(-1, lanes)
 
 
+def unsigned(words: NDArray[Any]) -> NDArray[Any]:
+    """The same bits as unsigned integers of the same width."""
+    return words if words.dtype.kind == "u" else words.view(f"u{words.dtype.itemsize}")
+
+
 def masked(values: NDArray[np.int64], bits: int) -> Words:
     """The low `bits` bits of integers, two's complement where negative."""
     return np.ascontiguousarray(values).view(np.uint64) & np.uint64((1 << bits) - 1)
-
-
-def driven_sum(stream: Stream) -> Driven:
-    """A stream as vectors of a clocked circuit with ports a, b and clear, and the running sum in register acc."""
-    ports = {"a": stream.a, "b": stream.b, "clear": stream.first.astype(np.uint64)}
-    return Driven(ports, {"acc": stream.before})

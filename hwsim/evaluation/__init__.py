@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hwsim.evaluation.accuracy import Metric, mean_sqnr_db, replay, rerun
     from hwsim.evaluation.borrowing import evaluate_workload
-    from hwsim.evaluation.evaluator import Evaluator, evaluate
+    from hwsim.evaluation.evaluator import Evaluator
     from hwsim.evaluation.in_gates import Confirmation, confirm
     from hwsim.evaluation.memo import Memo
-    from hwsim.evaluation.phases import Phase, Phased, evaluate_phase
+    from hwsim.evaluation.phased import Phase, Phased
+    from hwsim.evaluation.phases import evaluate_phase
     from hwsim.evaluation.records import Evaluation
+    from hwsim.evaluation.single import evaluate
     from hwsim.evaluation.synthesis import Synthesis
 
 _HOME = {
@@ -24,11 +26,11 @@ _HOME = {
     "Evaluator": "evaluator",
     "Memo": "memo",
     "Metric": "accuracy",
-    "Phase": "phases",
-    "Phased": "phases",
+    "Phase": "phased",
+    "Phased": "phased",
     "Synthesis": "synthesis",
     "confirm": "in_gates",
-    "evaluate": "evaluator",
+    "evaluate": "single",
     "evaluate_phase": "phases",
     "evaluate_workload": "borrowing",
     "mean_sqnr_db": "accuracy",

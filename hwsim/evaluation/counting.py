@@ -30,7 +30,8 @@ from numpy.typing import NDArray
 from hwsim.arch import Numerics, Prepared
 from hwsim.arch.operands import Operands, unit_stream
 from hwsim.cost.toggles import Toggles
-from hwsim.datapaths.base import Datapath, MissingView, unsigned
+from hwsim.datapaths.base import Datapath, MissingView
+from hwsim.datapaths.streams import unsigned
 from hwsim.errors import ArgumentError
 from hwsim.gates.steps import Stream
 from hwsim.trace import Gemm

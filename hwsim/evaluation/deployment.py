@@ -18,7 +18,8 @@ import numpy as np
 from hwsim.errors import ArgumentError, DesignError
 from hwsim.evaluation.ledger import Ledger
 from hwsim.evaluation.objectives import EVERY
-from hwsim.evaluation.phases import Phase, Phased, evaluate_phase
+from hwsim.evaluation.phased import Phase, Phased
+from hwsim.evaluation.phases import evaluate_phase
 from hwsim.evaluation.records import broken_down, labels
 from hwsim.storage import OneOf, Real, Record, Text, Whole, checked
 from hwsim.timing.clusters.collectives import Link

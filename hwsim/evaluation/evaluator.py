@@ -22,7 +22,6 @@ from hwsim.evaluation.pricing import Priced, forward_work, price
 from hwsim.evaluation.records import Evaluation
 from hwsim.evaluation.steps import Step, operands_of
 from hwsim.evaluation.synthesis import areas
-from hwsim.trace import Workload
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator, Policy
@@ -250,30 +249,3 @@ class Evaluator:
     def _float32(self) -> Measured:
         """The metric and its value for the model as it is."""
         return self._get(self._rerun(None))
-
-
-def evaluate(
-    trace: Trace | Workload,
-    accelerator: Accelerator,
-    accuracy: AccuracyKind = "replay",
-    energy: EnergyKind = "trace",
-    seed: int = 0,
-) -> Evaluation:
-    """Price one design on one trace (see `Evaluator`), or on a workload, which has shapes but no operands.
-
-    Args:
-        trace: of the model, or its workload: energies of units then follow from the widths of their operands, as
-            nothing is known of the bits, and the accuracy is NaN; the result says so.
-        accelerator: the design.
-        accuracy: ``"replay"`` or ``"rerun"``.
-        energy: ``"pann"``, ``"trace"`` or ``"gates"``.
-        seed: of schemes that round stochastically.
-
-    Returns:
-        Accuracy, energy, area and latency with their breakdowns, each number with its source and error.
-    """
-    if not isinstance(trace, Workload):
-        return Evaluator(trace, accuracy, energy, seed=seed)(accelerator)
-    from hwsim.evaluation.borrowing import evaluate_workload
-
-    return evaluate_workload(trace, accelerator)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from hwsim.errors import ArgumentError
 from hwsim.evaluation.evaluator import Evaluator
 from hwsim.evaluation.exchanges import exchanges, passed
-from hwsim.evaluation.phases import Phased, attention_s, evaluate_phase
+from hwsim.evaluation.phased import Phased
+from hwsim.evaluation.phases import attention_s, evaluate_phase
 from hwsim.timing.clusters.collectives import Link
 from hwsim.timing.serving import StepCost
 from hwsim.workloads import Parallel, Step

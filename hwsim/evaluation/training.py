@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from hwsim.errors import ArgumentError
 from hwsim.evaluation.borrowing import evaluate_workload
 from hwsim.evaluation.exchanges import Exchange, charged, exchanges, needed, passed
-from hwsim.evaluation.phases import Phased, noted, stage_times, step_of
+from hwsim.evaluation.phased import Phased, noted, stage_times, step_of
 from hwsim.timing.clusters.collectives import SENT
 from hwsim.timing.clusters.parallel import gradients_s
 from hwsim.timing.clusters.pipelines import held as in_flight

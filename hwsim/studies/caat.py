@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import sqrt
 
-from hwsim.evaluation.phases import Phase
+from hwsim.evaluation.phased import Phase
 from hwsim.studies.page import Study, Table, Value, percent
 from hwsim.timing.clusters.collectives import LINKS
 

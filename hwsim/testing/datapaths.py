@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from hwsim.cost.coefficients import load_coefficients
 from hwsim.datapaths import from_spec
-from hwsim.datapaths.base import Datapath, MissingView, Side, unsigned
+from hwsim.datapaths.base import Datapath, MissingView, Side
+from hwsim.datapaths.streams import unsigned
 from hwsim.errors import ArgumentError, HwsimError
 from hwsim.gates.steps import ORDERS, Stream
 from hwsim.gates.synth_report import gate_mismatches

@@ -16,9 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from hwsim.datapaths.base import Driven, Gates
+from hwsim.datapaths.base import Driven, Gates, driven_sum
 from hwsim.datapaths.integer.bits import Integer
-from hwsim.datapaths.streams import driven_sum
 from hwsim.errors import ArgumentError
 from hwsim.gates.steps import Stream
 from hwsim.rtl.accumulator import accumulator, codes, drawn_runs

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.cost.words import flips
-from hwsim.datapaths.base import Calibration, Gates, Price, check_range, unsigned
+from hwsim.datapaths.base import Calibration, Gates, Price, check_range
 from hwsim.datapaths.exact import wrapping_matmul
 from hwsim.datapaths.operands import integer_name, integer_range, integer_start, integer_values, values_of, wrapped
-from hwsim.datapaths.streams import masked
+from hwsim.datapaths.streams import masked, unsigned
 from hwsim.datapaths.unscaled import Unscaled
 from hwsim.errors import ArgumentError
 from hwsim.gates.steps import Stream, chosen_rows, places

@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.datapaths.base import Driven, Gates, MissingView
+from hwsim.datapaths.base import Driven, Gates, MissingView, driven_sum
 from hwsim.datapaths.shift.bits import Shift
-from hwsim.datapaths.streams import driven_sum
 from hwsim.errors import ArgumentError, UnknownName
 from hwsim.gates.steps import Stream
 from hwsim.rtl.accumulator import accumulator, runs

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 from hwsim.arch.dataflow import OPERANDS, Dimension, Operand
 from hwsim.arch.units import storage_bits
 from hwsim.errors import ArgumentError, DesignError
-from hwsim.evaluation.evaluator import evaluate
 from hwsim.evaluation.prices import machine_prices
+from hwsim.evaluation.single import evaluate
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
