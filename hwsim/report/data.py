@@ -139,8 +139,7 @@ def _alike(study: Study) -> dict[int, list[int]]:
 
 def _chances(front: Sequence[Point]) -> dict[str, Any]:
     """By basis of an error, how likely (per cent) the row's design takes less than the column's."""
-    from hwsim.search.comparison import chance_matrix
-    from hwsim.search.study import breakdown
+    from hwsim.search.comparison import breakdown, chance_matrix
 
     found: dict[str, Any] = {"order": [point.number for point in front]}
     for what in ("energy_pj", "area_um2"):

@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from hwsim.search.comparison import Comparison, Flip, compare
     from hwsim.search.confirmation import confirm_front
     from hwsim.search.differences import Difference, as_point, difference
-    from hwsim.search.explorer import explore
+    from hwsim.search.exploring import explore
     from hwsim.search.freezing import freeze
+    from hwsim.search.manifest import clear_study
     from hwsim.search.optuna_journal import write_journal
     from hwsim.search.pareto import front
     from hwsim.search.points import Point
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from hwsim.search.shards import merge, work
     from hwsim.search.space import Design, DesignSpace, Parameter
     from hwsim.search.space_file import load_space, space_from_dict
-    from hwsim.search.study import Study, clear_study, load_study
+    from hwsim.search.study import Study, load_study
     from hwsim.search.sweeping import sweep
     from hwsim.search.thinning import Alike, thinned
 
@@ -39,11 +40,11 @@ _HOME = {
     "Point": "points",
     "Study": "study",
     "as_point": "differences",
-    "clear_study": "study",
+    "clear_study": "manifest",
     "compare": "comparison",
     "confirm_front": "confirmation",
     "difference": "differences",
-    "explore": "explorer",
+    "explore": "exploring",
     "freeze": "freezing",
     "front": "pareto",
     "load_space": "space_file",

@@ -29,6 +29,7 @@ class Certificate:
         two_knob: members of which `one_knob` holds for all designs two knobs away, too.
         grid: whether every design of a coarser grid was priced instead.
         fidelity: of each objective: what its values are, and by what kind of plan.
+        arithmetics: how many were tried, each on every machine; 0 where designs were priced one by one.
     """
 
     designs: int
@@ -38,6 +39,7 @@ class Certificate:
     two_knob: int = 0
     grid: bool = False
     fidelity: Mapping[str, str] = field(default_factory=dict)
+    arithmetics: int = 0
 
     @property
     def share(self) -> float:
@@ -52,6 +54,7 @@ class Certificate:
             "exhaustive": self.exhaustive, "polished": self.polished, "grid": self.grid,
             "hypervolume": 1.0 if self.exhaustive and self.one_knob == self.designs else None,
             "seeds": EXACT if self.exhaustive else DRAWN, "fidelity": dict(self.fidelity),
+            "arithmetics": self.arithmetics,
         }  # fmt: skip
 
 
@@ -86,6 +89,8 @@ def sentence(known: Mapping[str, Any]) -> str:
             f"{one} of {designs} on the front are proven against every other value of every knob, "
             f"{two} against those of every two"
         )
+        if tried := known.get("arithmetics"):
+            said += f", and all against every machine of {tried} arithmetics"
         if one < designs:
             said += "; the rest have neighbours that were not priced"
     about = ", ".join(f"{name} ({how})" for name, how in known.get("fidelity", {}).items())

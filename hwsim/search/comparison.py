@@ -17,7 +17,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,8 +118,6 @@ def uncertain(point: Point, column: str) -> Breakdown | None:
 
     None where the measure carries no error, or the study keeps none.
     """
-    from hwsim.search.study import breakdown
-
     basis = _BASIS.get(column)
     if basis is None or basis not in point.detail.get("causes", {}):
         return None
@@ -222,3 +220,13 @@ def _alone(
         if point.values and (key := frozenset(point.point)) in moved
     }
     return {knob: found[knob] for knob in between if knob in found}
+
+
+def breakdown(point: Point, what: Literal["energy_pj", "area_um2"]) -> Breakdown:
+    """Energy or area of a point by component, with causes, as its log holds them."""
+    unit = {"energy_pj": "pJ", "area_um2": "um2"}[what]
+    causes = point.detail["causes"][what]
+    parts = {
+        name: Quantity(value, unit, name, sigmas=causes[name].items()) for name, value in point.detail[what].items()
+    }
+    return Breakdown(parts, "study", unit)

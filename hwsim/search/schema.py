@@ -70,6 +70,10 @@ _SEARCH: Mapping[str, Any] = {
         "description": "a search of designs that take at most so many plans prices them all", "type": "integer",
         "minimum": 0, "default": 0,
     },
+    "arithmetics": {
+        "description": "a search chooses so many arithmetics, and prices each on every machine", "type": "integer",
+        "minimum": 0, "default": 0,
+    },
     "accuracy": {
         "description": "rerun: the model's own metric; replay: SQNR of the trace", "enum": ["rerun", "replay"],
         "default": "rerun",

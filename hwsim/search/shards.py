@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 
 from hwsim.errors import ArgumentError, TraceError
 from hwsim.search.explorer import begun, prepare
+from hwsim.search.manifest import MANIFEST, clear_study, read_manifest, write_manifest
 from hwsim.search.parts import PARTS, PartWriter, columns_of, read_parts
 from hwsim.search.space import DesignSpace
 from hwsim.search.space_file import space_from_dict
-from hwsim.search.study import MANIFEST, Study, clear_study, read_manifest, write_manifest
+from hwsim.search.study import Study
 from hwsim.search.sweeper import REFUSED, Sweeper
 from hwsim.search.sweeping import begin_sweep, finish, open_table
 from hwsim.search.watching import Progress

@@ -71,6 +71,8 @@ class DesignSpace:
     polish: int
     plans: int
     """A search of a space whose designs take at most so many plans sweeps it instead."""
+    arithmetics: int
+    """Else, where this is not 0, a search chooses so many arithmetics and prices the hardware half of each whole."""
     accuracy: Literal["replay", "rerun"]
     energy: Literal["pann", "trace"]
     tables: str
@@ -137,6 +139,7 @@ class DesignSpace:
             },
             "search": {
                 "population": self.population, "polish": self.polish, "plans": self.plans,
+                "arithmetics": self.arithmetics,
                 "accuracy": self.accuracy, "energy": self.energy, "metric": tables["metric"],
             }
             | ({"noise_seed": self.noise_seed} if self.noise_seed else {}),

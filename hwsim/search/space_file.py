@@ -32,7 +32,7 @@ _SPACE_KEYS = (
     "name", "title", "models", "objectives", "phase", "machine", "parameters", "options", "constraints", "search",
 )  # fmt: skip
 _PARAMETER_KEYS = ("choice", "int", "float", "log", "step", "sets", "when")
-_SEARCH_KEYS = ("population", "accuracy", "energy", "metric", "polish", "plans", "noise_seed")
+_SEARCH_KEYS = ("population", "accuracy", "energy", "metric", "polish", "plans", "arithmetics", "noise_seed")
 
 MOST_VALUES = 4096
 """Values that one parameter may take."""
@@ -154,6 +154,9 @@ def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
     machine = table["machine"] | ({"phase": table["phase"]} if "phase" in table else {})
     search = table.get("search", {})
     known_keys(search, _SEARCH_KEYS, f"{where}: search")
+    if "phase" in table and search.get("arithmetics"):
+        rule = "a space with the table phase, whose designs have plans of their own, is not searched by arithmetics"
+        raise DesignError(rule, got=search["arithmetics"], where=f"{where}: search.arithmetics")
     space = DesignSpace(
         name=table["name"],
         title=table.get("title", table["name"]),
@@ -164,6 +167,7 @@ def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
         population=int(search.get("population", 50)),
         polish=_budget(search.get("polish", 0), f"{where}: search.polish"),
         plans=_budget(search.get("plans", 0), f"{where}: search.plans"),
+        arithmetics=_budget(search.get("arithmetics", 0), f"{where}: search.arithmetics"),
         accuracy=search.get("accuracy", "rerun"),
         energy=search.get("energy", "trace"),
         tables=json.dumps(

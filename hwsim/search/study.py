@@ -18,34 +18,19 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hwsim.cost import Breakdown, Quantity, probability_less
+from hwsim.cost import probability_less
 from hwsim.errors import ArgumentError, StorageError, TraceError
 from hwsim.evaluation import Confirmation
 from hwsim.notebook import heading, table
+from hwsim.search.comparison import breakdown
 from hwsim.search.confirmation import GATES, read_confirmed, to_confirm, write_confirmed
+from hwsim.search.manifest import MANIFEST, read_manifest, write_manifest
 from hwsim.search.pareto import front
-from hwsim.search.parts import clear_parts
-from hwsim.search.points import LOG, PACKED, Point, PointLog
+from hwsim.search.points import LOG, Point, PointLog
 from hwsim.search.space import DesignSpace, Value
 from hwsim.search.space_file import space_from_dict
 from hwsim.search.watching import SO_FAR
-from hwsim.storage import (
-    Either,
-    Flag,
-    OneOf,
-    Real,
-    Record,
-    Rows,
-    Table,
-    Text,
-    Whole,
-    checked,
-    read_bytes,
-    seal,
-    unseal,
-    without_formulas,
-    write_whole,
-)
+from hwsim.storage import without_formulas, write_whole
 from hwsim.trace import load_trace
 
 if TYPE_CHECKING:
@@ -54,25 +39,8 @@ if TYPE_CHECKING:
     from hwsim.search.questions import Answer
     from hwsim.search.thinning import Alike
 
-MANIFEST = "manifest.json"
 SHOWN = 20
 """Designs that a notebook shows."""
-
-_VALUE = Either((Flag(), Whole(-(2**53)), Text(), Real()))
-_MANIFEST = Record(
-    {
-        "space": Text(), "objectives": Rows(Text(), 1), "goals": Table(OneOf(("min", "max"))),
-    },
-    {
-        "title": Text(), "space_digest": Text(64), "metric": Text(), "trials": Whole(), "seed": Whole(),
-        "finished": Flag(), "parameters": Table(Rows(_VALUE)), "constraints": Rows(Text()),
-        "left_out": Rows(Text()), "traces": Table(Record({}, open=True)), "certificate": Record({}, open=True),
-        "sources": Text(), "environment": Text(),
-        "baseline": Table(Either((OneOf((None,)), Real()))), "sampler": Text(), "accuracy": Text(), "energy": Text(),
-        "hwsim": Text(), "python": Text(), "space_size": Whole(0, 2**2000), "designs": Whole(),
-    },
-    open=True,
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -261,23 +229,6 @@ class Study:
             raise StorageError(f"the study's folder must be writable ({error.strerror})", where=str(folder)) from None
 
 
-def breakdown(point: Point, what: Literal["energy_pj", "area_um2"]) -> Breakdown:
-    """Energy or area of a point by component, with causes, as its log holds them."""
-    unit = {"energy_pj": "pJ", "area_um2": "um2"}[what]
-    causes = point.detail["causes"][what]
-    parts = {
-        name: Quantity(value, unit, name, sigmas=causes[name].items()) for name, value in point.detail[what].items()
-    }
-    return Breakdown(parts, "study", unit)
-
-
-def clear_study(folder: str | Path) -> None:
-    """Remove the log, the manifest and the parts of the study in `folder`, if there is one; other files stay."""
-    clear_parts(Path(folder))
-    for name in (MANIFEST, LOG, PACKED, GATES, SO_FAR):
-        (Path(folder) / name).unlink(missing_ok=True)
-
-
 def load_study(folder: str | Path) -> Study:
     """Read a study that `explore` or `sweep` left in `folder`, finished or not; of a sweep under way the front so
     far."""
@@ -297,21 +248,6 @@ def load_study(folder: str | Path) -> Study:
         rule, where = "designs of the front must be confirmed", str(folder / GATES)
         raise TraceError(rule, got=sorted(missing_gates), where=where)
     return study
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a study; `TraceError` names what is wrong with it."""
-    path = folder / MANIFEST
-    manifest = unseal(read_bytes(path, "manifest", TraceError, 1 << 26), "manifest", str(path), TraceError)
-    checked(manifest, _MANIFEST, "manifest of a study", str(path), TraceError)
-    if missing := [name for name in manifest["objectives"] if name not in manifest["goals"]]:
-        raise TraceError("every objective must have a goal", got=missing, where=str(path))
-    return manifest
-
-
-def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
-    """The whole file or none, closed by its checksum."""
-    write_whole(folder / MANIFEST, seal(manifest))
 
 
 def _plain(table: Any) -> Any:

@@ -12,8 +12,8 @@ import hwsim.search.parts
 from hwsim.cli import app
 from hwsim.errors import ArgumentError, TraceError
 from hwsim.search import load_study, merge, space_from_dict, sweep, work
+from hwsim.search.manifest import read_manifest, write_manifest
 from hwsim.search.parts import read_parts
-from hwsim.search.study import read_manifest, write_manifest
 
 from .conftest import SPACE
 

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from hwsim.errors import StorageError, TraceError
+from hwsim.search.manifest import clear_study
 from hwsim.search.points import LOG, Point, PointLog
-from hwsim.search.study import Study, clear_study, load_study
+from hwsim.search.study import Study, load_study
 
 GOALS = {"bits_per_byte": "min", "energy_uj": "min", "accuracy": "max"}
 

@@ -9,8 +9,9 @@ import pytest
 
 import hwsim
 from hwsim.search import load_study, space_from_dict, sweep
+from hwsim.search.manifest import MANIFEST, read_manifest, write_manifest
 from hwsim.search.points import LOG, PointLog
-from hwsim.search.study import MANIFEST, Study, read_manifest, write_manifest
+from hwsim.search.study import Study
 from hwsim.search.watching import SO_FAR, left_in, watched
 
 
