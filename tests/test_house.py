@@ -151,3 +151,52 @@ def test_nobody_outside_of_datapaths_asks_which_family_a_unit_is():
         for one in _switches(ast.parse(path.read_text(encoding="utf-8")))
     }
     assert outside == set()
+
+
+def _runtime_imports(path: Path, known: set[str]) -> set[str]:
+    """Modules of the package that a file imports, at its head or in a function, but for type checkers alone."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = [ast.Pass()]
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names} & known or {node.module or ""}
+    return found & known
+
+
+def _circles(graph: dict[str, set[str]]) -> list[set[str]]:
+    """Sets of modules each of which reaches every other one."""
+    reached: dict[str, set[str]] = {}
+    for start in graph:
+        seen, waiting = set[str](), list(graph[start])
+        while waiting:
+            one = waiting.pop()
+            if one not in seen:
+                seen.add(one)
+                waiting += graph[one]
+        reached[start] = seen
+    circles: list[set[str]] = []
+    for name in graph:
+        if name in reached[name] and not any(name in circle for circle in circles):
+            circles.append({other for other in reached[name] if name in reached[other]})
+    return circles
+
+
+def test_circles_of_a_graph():
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": {"e"}, "e": {"d"}, "f": {"a"}}
+    assert _circles(graph) == [{"b", "c"}, {"d", "e"}]
+
+
+def test_no_circle_of_imports_but_that_of_a_unit_and_its_views():
+    """Late imports count. A family's unit gives its views, and its views take the unit: one folder, one object."""
+    names = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in _modules()
+    }
+    circles = _circles({name: _runtime_imports(path, set(names)) for name, path in names.items()})
+    homes = [{tuple(name.split(".")[:3]) for name in circle} for circle in circles]
+    families = {"dot", "integer", "pann", "shift", "ternary"}
+    assert sorted(homes, key=str) == [{("hwsim", "datapaths", one)} for one in sorted(families)]
