@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from hwsim.search import load_space, load_study
+from hwsim.search import load_space, load_study, space_from_dict, sweep
 
 
 def _values(points):
@@ -35,3 +35,26 @@ def test_edge_lm_on_its_exact_front(committed):
     for one in load_space("edge-lm").parameters:
         if one.name in ends:  # also the least and the most of it
             assert {one.values[0], one.values[-1]} <= found[one.name]
+
+
+GRID = {
+    "element": ["e2m1", "e2m3"], "block": [8, 32], "scale": ["ue4m3", "e8m0"], "group": [8, 32],
+    "fraction_bits": [7, 13], "acc": ["fp32", "e8m13"], "rows": [4, 16], "cols": [4, 16], "dataflow": ["ws", "os"],
+    "stages": [1, 3],
+}  # fmt: skip
+
+
+def test_numerics_free_on_the_exact_front_of_a_coarse_grid(tiny_trace):
+    """Two values of each knob, every design of them priced, on two small products: each is on the front."""
+    table = load_space("numerics-free").to_dict()
+    assert set(GRID) == set(table["parameters"])
+    for name, values in GRID.items():
+        table["parameters"][name]["choice"] = values
+    table["options"] = {
+        name: {value: option for value, option in options.items() if value in map(str, GRID[name])}
+        for name, options in table["options"].items()
+    }
+    table["search"] |= {"accuracy": "replay", "metric": {}}
+    study = sweep(space_from_dict(table, "here"), tiny_trace)
+    assert study.certificate["exhaustive"]
+    assert _values(study.front) == {name: set(values) for name, values in GRID.items()}
