@@ -71,6 +71,7 @@ class _Trial:
     accuracy: float = math.nan
     additions: dict[int, float] = field(default_factory=dict)
     refused: bool = False
+    keys: dict[Accelerator, tuple[object, ...]] = field(default_factory=dict)
 
     def blocks(self) -> Iterator[tuple[int, Block]]:
         """Every design once, each block with its place in the order of the sweep."""
@@ -81,7 +82,9 @@ class _Trial:
 
     def key(self, judging: Accelerator) -> tuple[object, ...]:
         """What a decision of this trial depends on (`plan_key`), the model included."""
-        return self.evaluator.trace.digest, *plan_key(self.evaluator.work, judging, self.additions)
+        if judging not in self.keys:
+            self.keys[judging] = self.evaluator.trace.digest, *plan_key(self.evaluator.work, judging, self.additions)
+        return self.keys[judging]
 
 
 @dataclass(frozen=True, slots=True)

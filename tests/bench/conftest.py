@@ -2,8 +2,8 @@
 
 ``bench.compare`` calls its candidates round-robin, so that a busy machine slows all of them alike, each one twice in
 a row of which the second call counts (steady state), and writes medians, minima and the ratio to
-``reports/bench.json`` and ``reports/bench.md``, unless some were left out by name; where the processor is held to fewer
-instructions than it has, to files named after them (``make bench-avx2``).
+``reports/bench.json`` and ``reports/bench.md``, unless some were left out by name; of a processor held to less than
+it has, to files of another name (``make bench-avx2``).
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from llvmlite.binding import get_host_cpu_name
 from numba.core import config
 
