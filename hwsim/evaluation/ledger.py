@@ -27,10 +27,10 @@ class Charge(NamedTuple):
         component: what takes it: ``"products"``, ``"sram.weight"``, ``"dram"``, ``"leakage"``.
         level: where: the name of a memory, ``"array"``, ``"vector"`` or ``"chip"``.
         tensor: what moves, ``""`` where nothing does.
-        count: how many events.
+        events: how many.
         event: of which kind: ``"bit read"``, ``"update"``, ``"cycle"``.
         price: of one event.
-        amount: count times price, rounded to the ledger's quantum.
+        amount: events times price, rounded to the ledger's quantum.
         step: place of the plan's step that causes it, None for what no step does.
     """
 
@@ -38,7 +38,7 @@ class Charge(NamedTuple):
     component: str
     level: str
     tensor: str
-    count: float
+    events: float
     event: str
     price: Quantity
     amount: float
@@ -47,7 +47,7 @@ class Charge(NamedTuple):
     @property
     def formula(self) -> str:
         """``"1,572,864 bit read × 0.0411 pJ"``."""
-        return f"{self.count:,.6g} {self.event} × {self.price.value:.4g} {self.price.unit}"
+        return f"{self.events:,.6g} {self.event} × {self.price.value:.4g} {self.price.unit}"
 
 
 class Ledger:
@@ -110,7 +110,7 @@ class Ledger:
         return [
             {
                 "layer": charge.layer, "component": charge.component, "level": charge.level,
-                "tensor": charge.tensor, "count": charge.count, "event": charge.event,
+                "tensor": charge.tensor, "count": charge.events, "event": charge.event,
                 "price": charge.price.value, "amount": charge.amount, "unit": self.unit,
                 "source": charge.price.source,
             }

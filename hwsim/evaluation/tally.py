@@ -103,7 +103,7 @@ def tally(
     found: dict[str, list[tuple[float, float]]] = {}
     for step in plan.steps:
         for one in step_charges(step, numerics, opened, counted, kind):
-            found.setdefault(one.price.source, []).append((float(one.count), one.price.value))
+            found.setdefault(one.price.source, []).append((float(one.events), one.price.value))
     stages: dict[Datapath, list[tuple[float, float]]] = {}
     cuts: dict[str, list[tuple[float, float]]] = {}
     for step in plan.steps:
