@@ -13,8 +13,10 @@ and again in words of another machine and leave its half unseen.
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -42,11 +44,21 @@ Key = tuple[tuple[str, Any], ...]
 
 @dataclass
 class Arithmetics(Explorer):
-    """A search whose designs are trials: `space` has their knobs alone, `sweeper` prices their halves."""
+    """A search whose designs are trials: `space` has their knobs alone, `sweeper` prices their halves.
+
+    Attributes:
+        front: of every machine of every trial so far.
+        values: of its members, by number.
+        designs: machines that were priced.
+    """
 
     sweeper: Sweeper = field(kw_only=True)
     front: RunningFront = field(init=False)
-    designs: int = 0
+    values: dict[int, dict[str, float]] = field(init=False, default_factory=dict)
+    counts: Counter[int] = field(init=False, default_factory=Counter)
+    planned: set[str] = field(init=False, default_factory=set)
+    feasible: int = field(init=False, default=0)
+    designs: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self.front = RunningFront(len(self.goals))
@@ -86,20 +98,37 @@ class Arithmetics(Explorer):
 
     def _priced(self, number: int, key: Key) -> Point:
         place = self._places[key]
-        half = self.sweeper.halves[place]
-        self.sweeper.front = RunningFront(len(self.goals))
-        try:
-            own = self.sweeper.only([place])
-        finally:
-            self.sweeper.front = self.front
+        first, half = self.sweeper.firsts[place], self.sweeper.halves[place]
+        own = self.sweeper.span(first, first + half.size, tabled=False)
         self.designs += half.size
+        self.counts.update(own.counts)
+        self.planned |= own.plans
+        self.feasible += own.feasible
         if not len(own.numbers):
             return Point(number, key, half.model, {}, reason="no machine of this arithmetic keeps every limit")
         self.front.add(own.costs, own.numbers)
+        known = self.values | own.values
+        self.values = {member: known[member] for member in self.front.numbers.tolist()}
         best = own.costs.min(axis=0).tolist()
         signs = (-1.0 if goal == "max" else 1.0 for goal in self.goals.values())
         values = {name: cost * sign for name, cost, sign in zip(self.goals, best, signs, strict=True)}
         return Point(number, key, half.model, values)
+
+    def so_far(self) -> tuple[Point, ...]:
+        """The front at this moment by number, without details."""
+        points = []
+        for number, values in sorted(self.values.items()):
+            place = bisect.bisect_right(self.sweeper.firsts, number) - 1
+            half, over = self.sweeper.halves[place], self.sweeper.judge.over(values)
+            points.append(Point(number, half.point(number - self.sweeper.firsts[place]), half.model, values, over))
+        return tuple(points)
+
+    def finished(self, manifest: dict[str, Any], began: float) -> Study:
+        """The study of what was tried, with details; `began` as `time.monotonic` counts."""
+        sweeper = self.sweeper
+        sweeper.front, sweeper.counts = self.front, dict(self.counts)
+        sweeper.planned, sweeper.feasible = self.planned, self.feasible
+        return finish(sweeper, manifest, None, began)
 
     def certificate(self, study: Study, polished: int) -> Certificate:
         """What is known of the front: a member's other machines were all priced, and of its other arithmetics those
@@ -170,10 +199,10 @@ def search_arithmetics(
             prepare(folder, manifest, resume, force)
             watches.append(left_in(folder))
         explorer.pool = sweeper.pool = stack.enter_context(open_pool(workers, dask))
-        told = watched(progress, lambda: Study(sweeper.so_far(), manifest), *watches)
+        told = watched(progress, lambda: Study(explorer.so_far(), manifest), *watches)
         drawn = search(explorer, count, seed, told)
         polished, _ = polish(explorer, drawn, space.polish if budget is None else budget, told, count)
-        study = finish(sweeper, manifest, None, began)
+        study = explorer.finished(manifest, began)
         known = explorer.certificate(study, polished.polished).to_dict()
         study = replace(study, manifest={**study.manifest, "designs": explorer.designs, "certificate": known})
         if folder is not None:
