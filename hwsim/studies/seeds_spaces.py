@@ -58,6 +58,9 @@ SPACES: Mapping[str, tuple[str, Mapping[str, Sequence[Value]]]] = {
 }  # fmt: skip
 """Of each space: whose restriction it is, and the values that are left of its knobs."""
 
+AIMS: Mapping[str, str] = {"numerics-free": "energy"}
+"""What plans are chosen for where it is not what the committed space says: a few thousand designs have their own."""
+
 QUICK_SPACES: Mapping[str, tuple[str, Mapping[str, Sequence[Value]]]] = {
     "arrays": (
         "edge-lm",
@@ -118,6 +121,8 @@ class Table:
 def restricted(of: str, kept: Mapping[str, Sequence[Value]]) -> DesignSpace:
     """A committed space with some values of some knobs, and the accuracy of a replay."""
     table = load_space(of).to_dict()
+    if of in AIMS:
+        table["machine"]["objective"] = AIMS[of]
     knobs: dict[str, dict[str, Any]] = table["parameters"]
     for name, values in kept.items():
         knobs[name]["choice"] = list(values)
