@@ -16,7 +16,8 @@ from hwsim import studies
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
-    "docs/architecture.md", "docs/extending.md", "docs/fidelity.md", "docs/papers.md", "docs/questions.md",
+    "docs/architecture.md", "docs/extending.md", "docs/fidelity.md", "docs/free_numerics.md", "docs/papers.md",
+    "docs/questions.md",
     *(f"docs/tutorials/{path.name}" for path in sorted((ROOT / "docs" / "tutorials").glob("*.md"))),
     "CONTRIBUTING.md", "README.md",
 )  # fmt: skip
