@@ -109,15 +109,26 @@ def of_trace(folder: Path) -> list[object]:
         warnings.simplefilter("ignore")  # a torn end is told, and what is before it taken
         gemms = list(hwsim.load_trace(folder).gemms())
     return [
-        (one.shape, one.step, *((side.role, side.rows_total, side.values.tobytes()) for side in (one.a, one.b)))
-        for one in gemms
+        checked_manifest(folder),
+        *(
+            (one.shape, one.step, *((side.role, side.rows_total, side.values.tobytes()) for side in (one.a, one.b)))
+            for one in gemms
+        ),
     ]
 
 
-def of_study(folder: Path) -> dict[int, object]:
-    """All that a study holds of its designs and has a checksum of, by their number."""
+def checked_manifest(folder: Path) -> object:
+    """What a manifest says, None of one without a checksum, as earlier versions wrote them."""
+    said = json.loads((folder / "manifest.json").read_bytes())
+    return {name: value for name, value in said.items() if name != "crc32"} if "crc32" in said else None
+
+
+def of_study(folder: Path) -> dict[object, object]:
+    """All that a study holds and has a checksum of: its manifest, and designs by their number."""
     study = hwsim.load_study(folder)
-    return {point.number: (point.to_json(), study.confirmed.get(point.number)) for point in study.points}
+    return {"manifest": checked_manifest(folder)} | {
+        point.number: (point.to_json(), study.confirmed.get(point.number)) for point in study.points
+    }
 
 
 class Files:
@@ -133,7 +144,8 @@ class Files:
         status = run("report", folder)
         if status == 0:
             found = of_study(folder)
-            assert {number: self.whole_study.get(number) for number in found} == found
+            assert found.pop("manifest") in (None, self.whole_study["manifest"])
+            assert {number: one for number, one in self.whole_study.items() if number != "manifest"} == found
         return status
 
     def copy(self, source: Path) -> Path:
@@ -168,8 +180,9 @@ class Files:
         path.write_bytes(spoil_bytes(rng, path.read_bytes()))
         status = self._evaluate(folder)
         if status == 0:
-            found = of_trace(folder)
-            assert found == self.whole_trace[: len(found)]
+            manifest, *found = of_trace(folder)
+            assert manifest in (None, self.whole_trace[0])
+            assert found == self.whole_trace[1 : len(found) + 1]
         return status
 
     def trace_index(self, rng):

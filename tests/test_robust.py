@@ -177,6 +177,21 @@ def test_a_changed_value_of_a_study_is_noticed(tiny_trace, space, tmp_path, name
         load_study(tmp_path)
 
 
+@pytest.mark.parametrize("swept", [False, True])
+def test_a_finished_study_that_lost_designs_is_none(tiny_trace, space, tmp_path, swept):
+    made = hwsim.sweep(space, tiny_trace, out=tmp_path) if swept else hwsim.explore(
+        space, tiny_trace, trials=4, out=tmp_path
+    )  # fmt: skip
+    log = tmp_path / "points.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    assert len(load_study(tmp_path).points) == len(lines) == len(made.points)
+    for left in (lines[:-1], lines[1:], [*lines[:-1], lines[-1][:-9]], []):
+        log.write_bytes(b"".join(left))
+        rule = rf"must hold all its designs \({len(lines)}\), got {len(lines) - 1 if left else 0}"
+        with pytest.raises(TraceError, match=rule):
+            load_study(tmp_path)
+
+
 def test_points_that_no_search_makes_are_refused(tiny_trace, space, tmp_path):
     from hwsim.storage import format_line
 
