@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 # A CPU build of torch. Where plain pip would take a CUDA build, install torch first (README, "Install").
 TORCH  ?= torch==2.13.0
 
-.PHONY: setup explore test test-all test-gpu check bench mutants wheel clean
+.PHONY: setup explore test test-all test-gpu check bench bench-avx2 mutants wheel clean
 
 setup: $(VENV)/.installed
 
@@ -33,8 +33,14 @@ check: setup  ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --cache-dir /dev/null  # a kept cache can hide an error
 
+BENCH  := env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE
+
 bench: setup  ## ratios within one run, written to reports/bench.json and reports/bench.md
-	env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE $(BIN)/pytest -m benchmark tests/bench -s
+	$(BENCH) $(BIN)/pytest -m benchmark tests/bench -s
+
+bench-avx2: setup  ## the same as a processor without AVX-512 has it, hwsim, torch and NumPy alike
+	$(BENCH) ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ONEDNN_MAX_CPU_ISA=AVX2 OPENBLAS_CORETYPE=Haswell \
+	    NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES= $(BIN)/pytest -m benchmark tests/bench -s
 
 mutants: setup  ## plants faults in a copy of the tree; which of them the fast tests see, in reports/mutants.md
 	$(BIN)/python tests/mutants/run.py --out reports/mutants.md

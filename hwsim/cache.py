@@ -110,16 +110,22 @@ def _digest(data: bytes) -> bytes:
     return hashlib.sha256(data).hexdigest().encode()
 
 
-def lines(path: Path) -> list[bytes]:
-    """Lines of an appended record; none of what is not ours or not there."""
+def lines(path: Path, start: int = 0) -> tuple[list[bytes], int]:
+    """Whole lines of an appended record from a byte on, and the first byte behind them; none of what is not ours, not
+    there, or begun anew."""
+    with contextlib.suppress(OSError, ValueError):
+        if path.stat().st_size == start:
+            return [], start
     if not _ours(path):
-        return []
+        return [], start
     from hwsim.storage import read_bytes
 
     try:
-        return read_bytes(path, "record", StorageError, LARGEST).split(b"\n")
+        data = read_bytes(path, "record", StorageError, LARGEST, start)
     except HwsimError:
-        return []
+        return [], start
+    whole = data.rfind(b"\n") + 1
+    return data[:whole].split(b"\n"), start + whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +193,7 @@ def _whole(path: Path, kind: str) -> bool:
     from hwsim.storage import parse_line
 
     try:
-        for line in lines(path):
+        for line in lines(path)[0]:
             if line:
                 parse_line(line, str(path), StorageError)
     except HwsimError:

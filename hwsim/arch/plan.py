@@ -7,10 +7,10 @@ chip. Between steps a tensor lies in DRAM or in a memory on chip, as the plan's 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
+class Traffic(NamedTuple):
     """Bits of one tensor that pass one memory level in one step.
 
     Attributes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from hwsim.errors import ArgumentError
@@ -104,26 +104,39 @@ class Quantity:
             source: a note that follows the source.
             errors: factors of its error by cause.
         """
+        if not error and not errors:
+            note = f"{self.source}; {source}" if source else self.source
+            return _made(self.value * factor, self.unit, note, self.sigmas)
         return self.times(Quantity(factor, "", source or "scaling", error, errors=errors), self.unit, source)
 
     def times(self, other: Quantity, unit: str, source: str = "") -> Quantity:
         """The product, in `unit`: the shares of one cause add. The source is this one's, then `source`."""
+        note = f"{self.source}; {source}" if source else self.source
+        if not self.sigmas or not other.sigmas:
+            return _made(self.value * other.value, unit, note, self.sigmas or other.sigmas)
         shifts = dict(self.sigmas)
         for cause, sigma in other.sigmas:
             shifts[cause] = shifts.get(cause, 0.0) + sigma
-        note = f"{self.source}; {source}" if source else self.source
         return Quantity(self.value * other.value, unit, note, sigmas=shifts.items())
 
     def with_unit(self, unit: str) -> Quantity:
         """The same number in another unit, where a factor of `scaled` carried bits or operations."""
-        return replace(self, unit=unit)
+        return _made(self.value, unit, self.source, self.sigmas)
 
     def with_source(self, source: str) -> Quantity:
         """The same number and causes under another phrase."""
-        return replace(self, source=source)
+        return _made(self.value, self.unit, source, self.sigmas)
 
     def __str__(self) -> str:
         return f"{self.value:.4g} {self.unit} ×/÷ {self.error_factor:.2f}"
+
+
+def _made(value: float, unit: str, source: str, sigmas: tuple[tuple[str, float], ...]) -> Quantity:
+    """A quantity of causes that are those of another: in order, none twice, none zero. Designs have thousands."""
+    made = object.__new__(Quantity)
+    for name, entry in (("value", value), ("unit", unit), ("source", source), ("sigmas", sigmas)):
+        object.__setattr__(made, name, entry)
+    return made
 
 
 def factor_of_percentile(relative_error: float) -> float:
@@ -139,17 +152,27 @@ def total(quantities: Iterable[Quantity], source: str | None = None) -> Quantity
     Raises:
         ArgumentError: no quantities, or different units.
     """
-    found = list(quantities)
-    units = {one.unit for one in found}
+    return weighted(((one, 1.0) for one in quantities), source)
+
+
+def weighted(terms: Iterable[tuple[Quantity, float]], source: str | None = None) -> Quantity:
+    """The sum of quantities times exact numbers, as `total` has it.
+
+    Raises:
+        ArgumentError: no quantities, or different units.
+    """
+    found = [(one, one.value * times) for one, times in terms]
+    units = {one.unit for one, _ in found}
     if len(units) != 1:
         raise ArgumentError("quantities must share one unit", got=sorted(units), where="cost.total")
-    value = math.fsum(one.value for one in found)
+    value = math.fsum(amount for _, amount in found)
     shares: dict[str, list[float]] = {}
-    for one in found:
+    for one, amount in found:
         for cause, sigma in one.sigmas:
-            shares.setdefault(cause, []).append(one.value * sigma)
+            shares.setdefault(cause, []).append(amount * sigma)
     shifts = {cause: math.fsum(parts) / value for cause, parts in shares.items()} if value else {}
-    return Quantity(value, units.pop(), source or max(found, key=lambda one: one.value).source, sigmas=shifts.items())
+    largest, _ = max(found, key=lambda term: term[1])
+    return Quantity(value, units.pop(), source or largest.source, sigmas=shifts.items())
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,5 +216,5 @@ def _planned(
 
 
 def _scaled(ledger: Ledger, times: int) -> Ledger:
-    charges = (replace(one, count=one.count * times, amount=one.amount * times) for one in ledger)
+    charges = (one._replace(events=one.events * times, amount=one.amount * times) for one in ledger)
     return Ledger(charges, ledger.unit, ledger.fidelity)

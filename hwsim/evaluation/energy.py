@@ -14,7 +14,7 @@ leakage of memories and logic while the run lasts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -70,7 +70,7 @@ def energy(
         raise ArgumentError(f"must be one of {', '.join(FIDELITIES)}", got=fidelity, where="energy.fidelity")
     numerics = {one.key: one for one in machine.policy.numerics}
     charges = [
-        replace(one, step=place)
+        one._replace(step=place)
         for place, step in enumerate(plan.steps)
         for one in step_charges(step, numerics, prices, counted, fidelity)
     ]

@@ -7,18 +7,21 @@ and every other price of a design is a closed form.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from hwsim import workbench
 from hwsim.errors import ArgumentError, DesignError, HwsimError, LostTask, LostWorkers, TraceError
-from hwsim.evaluation import measures, steps
+from hwsim.evaluation import steps
 from hwsim.evaluation.accuracy import SQNR, Measured, Metric, mean_sqnr_db
+from hwsim.evaluation.decisions import Decided
 from hwsim.evaluation.energy import Counted
 from hwsim.evaluation.memo import Memo
 from hwsim.evaluation.model_sources import identity
-from hwsim.evaluation.pricing import Priced, forward_work, price
+from hwsim.evaluation.prices import machine_prices
+from hwsim.evaluation.pricing import Priced, check_clock, forward_work, judge, plan_key, price
 from hwsim.evaluation.records import Evaluation
 from hwsim.evaluation.steps import Step, operands_of
 from hwsim.evaluation.synthesis import areas
@@ -26,16 +29,19 @@ from hwsim.trace import Workload
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator, Policy
-    from hwsim.arch.plan import Plan
     from hwsim.cost import Toggles
     from hwsim.cost.gates import GateEnergy
     from hwsim.gates.steps import Dataflow
+    from hwsim.timing.planning import Decision
     from hwsim.trace import Trace
 
 AccuracyKind = Literal["replay", "rerun"]
 EnergyKind = Literal["pann", "trace", "gates"]
 Submit = Callable[..., Any]
 T = TypeVar("T")
+
+KEPT = 4096
+"""Decisions of machines of their own prices that an evaluator keeps."""
 
 
 class Evaluator:
@@ -77,7 +83,7 @@ class Evaluator:
         # as toggles are counted
         self._forward = [record for record, gemm in enumerate(gemms) if gemm.phase == "forward"]
         self.shapes = [gemms[record] for record in self._forward]
-        self._plans: dict[Accelerator, Plan] = {}
+        self._decisions: dict[str, Decision] = {}
         self._operands = operands_of(trace)
         self._sources: str | None = None
         self._lost: dict[str, LostTask] = {}
@@ -120,7 +126,44 @@ class Evaluator:
         """Plan, energy and area, without any accuracy; raises as a whole evaluation does."""
         counted = self.counted(accelerator.policy, accelerator.array.dataflow.order)
         logic = areas(accelerator) if self.energy_kind == "gates" else None
-        return price(self.work, accelerator, counted, self.energy_kind, logic, self._plans.pop(accelerator, None))
+        return price(
+            self.work, accelerator, counted, self.energy_kind, logic,
+            lambda: self.decided(self.decision(judge(accelerator))),
+        )  # fmt: skip
+
+    def decision(self, judging: Accelerator) -> Decided:
+        """The step that decides the plan of a machine that is its own `judge`.
+
+        Raises:
+            HwsimError: a layer without a unit, or an unknown price.
+        """
+        additions = self.additions_by_record(judging.policy)
+        return Decided(self._operands, plan_key(self.work, judging, additions), judging, additions)
+
+    def decided(self, step: Decided) -> Decision:
+        """Its result, decided once; that of a nominal machine is remembered between runs.
+
+        Raises:
+            HwsimError: the machine cannot run the pass.
+        """
+        if _shared(step):
+            return self._get(step)
+        found = self._decisions.get(step.key)
+        return found or self.keep(step, step.result())
+
+    def knows(self, step: Decided) -> bool:
+        """Whether a plan was decided."""
+        return step in self.memo if _shared(step) else step.key in self._decisions
+
+    def keep(self, step: Decided, found: Decision) -> Decision:
+        """Keep what was decided elsewhere."""
+        if _shared(step):
+            self.memo.put(step, found)
+        else:
+            self._decisions[step.key] = found
+            if len(self._decisions) > KEPT:
+                del self._decisions[next(iter(self._decisions))]
+        return found
 
     def counted(self, policy: Policy, order: Dataflow) -> dict[int, Counted]:
         """What is known of the operands of each product, in the order of a dataflow."""
@@ -189,17 +232,21 @@ class Evaluator:
                 continue
 
     def plan(self, accelerators: Iterable[Accelerator], submit: Submit) -> None:
-        """Plan designs side by side; `submit` starts a call elsewhere.
+        """Decide the plans of designs side by side; `submit` starts a call elsewhere.
 
         A design that cannot run is left to whoever prices it, which then says why.
         """
-        jobs = {}
+        wanted: dict[str, Decided] = {}
         for machine in accelerators:
-            additions = self.additions_by_record(machine.policy)
-            jobs[machine] = submit(measures.plan_elsewhere, self._operands, machine, additions)
-        for machine, job in jobs.items():
+            with contextlib.suppress(HwsimError):
+                check_clock(machine, machine_prices(machine))
+                step = self.decision(judge(machine))
+                if not self.knows(step):
+                    wanted[step.key] = step
+        jobs = {key: submit(steps.result, step) for key, step in wanted.items()}
+        for key, job in jobs.items():
             try:
-                self._plans[machine] = job.result()
+                self.keep(wanted[key], job.result())
             except LostWorkers:
                 raise
             except HwsimError:
@@ -210,10 +257,6 @@ class Evaluator:
         if self._lost and (lost := self._lost.get(step.key)):
             raise lost
         return self.memo.get(step)
-
-    def remember(self, machine: Accelerator, plan: Plan) -> None:
-        """Keep a plan of `machine` that is known for the next time it is priced."""
-        self._plans[machine] = plan
 
     def additions_by_record(self, policy: Policy) -> dict[int, float]:
         """Additions of an element of each product that has some, by its place among the products of the workload."""
@@ -250,6 +293,10 @@ class Evaluator:
     def _float32(self) -> Measured:
         """The metric and its value for the model as it is."""
         return self._get(self._rerun(None))
+
+
+def _shared(step: Decided) -> bool:
+    return step.machine.objective == "nominal"
 
 
 def evaluate(

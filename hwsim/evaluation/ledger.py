@@ -9,19 +9,17 @@ the last bit, in any order.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, NamedTuple
 
-from hwsim.cost.quantity import Breakdown, Quantity, total
+from hwsim.cost.quantity import Breakdown, Quantity, weighted
 from hwsim.errors import ArgumentError
 
 Grouping = Literal["layer", "component", "level", "tensor"]
 GROUPINGS: tuple[Grouping, ...] = ("layer", "component", "level", "tensor")
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(NamedTuple):
     """One amount, and why.
 
     Attributes:
@@ -29,10 +27,10 @@ class Charge:
         component: what takes it: ``"products"``, ``"sram.weight"``, ``"dram"``, ``"leakage"``.
         level: where: the name of a memory, ``"array"``, ``"vector"`` or ``"chip"``.
         tensor: what moves, ``""`` where nothing does.
-        count: how many events.
+        events: how many.
         event: of which kind: ``"bit read"``, ``"update"``, ``"cycle"``.
         price: of one event.
-        amount: count times price, rounded to the ledger's quantum.
+        amount: events times price, rounded to the ledger's quantum.
         step: place of the plan's step that causes it, None for what no step does.
     """
 
@@ -40,22 +38,16 @@ class Charge:
     component: str
     level: str
     tensor: str
-    count: float
+    events: float
     event: str
     price: Quantity
     amount: float
     step: int | None = None
 
     @property
-    def quantity(self) -> Quantity:
-        """The amount with the price's source and errors, in the price's unit."""
-        scale = self.amount / self.price.value if self.price.value else 0.0
-        return self.price.scaled(scale)
-
-    @property
     def formula(self) -> str:
         """``"1,572,864 bit read × 0.0411 pJ"``."""
-        return f"{self.count:,.6g} {self.event} × {self.price.value:.4g} {self.price.unit}"
+        return f"{self.events:,.6g} {self.event} × {self.price.value:.4g} {self.price.unit}"
 
 
 class Ledger:
@@ -80,7 +72,7 @@ class Ledger:
                 raise ArgumentError(f"prices must be in {unit}", got=charge.price.unit, where=where)
         quantum = _quantum(math.fsum(charge.amount for charge in held))
         self.charges = tuple(
-            replace(charge, amount=round(charge.amount / quantum) * quantum) for charge in held
+            charge._replace(amount=round(charge.amount / quantum) * quantum) for charge in held
         )  # exact: a division and a product by a power of two
         self.unit, self.fidelity = unit, fidelity
 
@@ -98,23 +90,27 @@ class Ledger:
         Raises:
             ArgumentError: another grouping.
         """
+        parts = {name: _sum(members, self.unit) for name, members in self._groups(by).items()}
+        return Breakdown(parts, self.fidelity, self.unit)
+
+    def values(self, by: Grouping) -> dict[str, float]:
+        """The amounts of `breakdown` without their causes and sources."""
+        return {name: sum(one.amount for one in members) for name, members in self._groups(by).items()}
+
+    def _groups(self, by: Grouping) -> dict[str, list[Charge]]:
         if by not in GROUPINGS:
             raise ArgumentError(f"must be one of {', '.join(GROUPINGS)}", got=by, where="breakdown.by")
-        return self._grouped(lambda charge: str(getattr(charge, by)) or "machine")
-
-    def _grouped(self, key: Callable[[Charge], str]) -> Breakdown:
         groups: dict[str, list[Charge]] = {}
         for charge in self.charges:
-            groups.setdefault(key(charge), []).append(charge)
-        parts: Mapping[str, Quantity] = {name: _sum(members, self.unit) for name, members in groups.items()}
-        return Breakdown(parts, self.fidelity, self.unit)
+            groups.setdefault(str(getattr(charge, by)) or "machine", []).append(charge)
+        return groups
 
     def rows(self) -> list[dict[str, Any]]:
         """One plain record a charge, for JSON and tables."""
         return [
             {
                 "layer": charge.layer, "component": charge.component, "level": charge.level,
-                "tensor": charge.tensor, "count": charge.count, "event": charge.event,
+                "tensor": charge.tensor, "count": charge.events, "event": charge.event,
                 "price": charge.price.value, "amount": charge.amount, "unit": self.unit,
                 "source": charge.price.source,
             }
@@ -130,7 +126,7 @@ def _quantum(total: float) -> float:
 
 
 def _sum(members: list[Charge], unit: str) -> Quantity:
-    """The exact sum of amounts; source of the largest, errors by cause as `hwsim.cost.quantity.total` joins them."""
+    """The exact sum of amounts; source of the largest, errors by cause as `weighted` joins them."""
     value = sum(charge.amount for charge in members)
-    joined = total(charge.quantity for charge in members)
+    joined = weighted((one.price, one.amount / one.price.value if one.price.value else 0.0) for one in members)
     return Quantity(value, unit, joined.source, errors=joined.errors)

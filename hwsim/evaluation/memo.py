@@ -4,6 +4,7 @@ A step's key is its content and its code. The file's name carries a hash of ever
 on, of the versions of what multiplies and of the processor's instructions (`hwsim.jit.environment`), so that a result
 is either current or absent, and stale ones lie in files that nobody opens. One JSON line a result with its checksum,
 appended in one write: readers and writers of several processes need no lock, and a torn or changed line is skipped.
+What another process has appended meanwhile is read before anything is measured again.
 """
 
 from __future__ import annotations
@@ -33,11 +34,8 @@ class Memo:
         self.path = path or _default()
         self._plain: dict[str, Any] = {}
         self._found: dict[str, Any] = {}
-        for line in cache.lines(self.path) if self.path else ():
-            with contextlib.suppress(HwsimError):
-                entry = parse_line(line, "memo", StorageError)
-                if set(entry) == {"key", "value"} and isinstance(entry["key"], str):
-                    self._plain[entry["key"]] = entry["value"]
+        self._read = 0
+        self._catch_up()
 
     def __contains__(self, step: Step[Any]) -> bool:
         return self._known(step.key, step)
@@ -56,12 +54,23 @@ class Memo:
 
     def _known(self, key: str, step: Step[Any]) -> bool:
         """Whether a result is there; what was kept in another shape is not."""
+        if key not in self._found and key not in self._plain:
+            self._catch_up()
         if key not in self._found and key in self._plain:
             plain = self._plain.pop(key)
             with contextlib.suppress(StorageError):
                 checked(plain, step.codec.shape, "memo", key, StorageError)
                 self._found[key] = step.codec.decode(plain)
         return key in self._found
+
+    def _catch_up(self) -> None:
+        """Read the lines behind those that were read."""
+        lines, self._read = cache.lines(self.path, self._read) if self.path else ([], 0)
+        for line in lines:
+            with contextlib.suppress(HwsimError):
+                entry = parse_line(line, "memo", StorageError)
+                if set(entry) == {"key", "value"} and isinstance(entry["key"], str):
+                    self._plain[entry["key"]] = entry["value"]
 
     def _put(self, key: str, step: Step[T], result: T) -> None:
         self._found[key] = result

@@ -75,9 +75,8 @@ class MachinePrices:
     def logic(self, price: Quantity) -> Quantity:
         """An energy of logic in fJ at the library's node and supply, as pJ at the machine's."""
         machine, held = self.machine, self.coefficients
-        factor = technology.energy_factor(held.node_nm, held.voltage, machine.node_nm, machine.voltage)
-        errors = technology.energy_errors(held.node_nm, machine.node_nm)
-        return price.scaled(factor * 1e-3, source=self._note, errors=errors).with_unit("pJ")
+        factor = _logic_factor(held.node_nm, held.voltage, machine.node_nm, machine.voltage)
+        return price.times(factor, "pJ", self._note)
 
     def cells(self, size: Quantity) -> Quantity:
         """An area of cells in µm² at the library's node, at the machine's."""
@@ -182,6 +181,13 @@ class MachinePrices:
         yield "leakage.logic", "chip", leak.scaled(logic_um2 * 1e-6 * period_ns).with_unit("pJ")
         trunk = clock_tree.clock_tree_pj_per_cycle(0, logic_um2 * 1e-6, machine.node_nm, machine.voltage)
         yield "clock tree", "chip", trunk
+
+
+@lru_cache(maxsize=512)
+def _logic_factor(from_nm: int, from_v: float | None, to_nm: int, to_v: float | None) -> Quantity:
+    """What turns fJ of logic at one node and supply into pJ at another."""
+    factor = technology.energy_factor(from_nm, from_v, to_nm, to_v) * 1e-3
+    return Quantity(factor, "", "scaling", errors=technology.energy_errors(from_nm, to_nm))
 
 
 @lru_cache(maxsize=512)

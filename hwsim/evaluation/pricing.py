@@ -7,7 +7,7 @@ impossible machine is ever made.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -104,7 +104,7 @@ def price(
     counted: Mapping[int, Counted],
     fidelity: str,
     synthesized: Mapping[Datapath, Logic] | None = None,
-    chosen: Plan | None = None,
+    decide_plan: Callable[[], Decision] | None = None,
 ) -> Priced:
     """Plan, energy and area.
 
@@ -114,7 +114,7 @@ def price(
         counted: what is known of the operands of each product, by its place among the products of the workload.
         fidelity: of the units' energies.
         synthesized: areas of units as synthesised.
-        chosen: what `planned` gave for this machine, where it is known.
+        decide_plan: gives what `decided` does for this machine, where it may be known.
 
     Raises:
         HwsimError: the machine cannot run the pass or cannot be clocked so, or a price of it is unknown.
@@ -122,14 +122,15 @@ def price(
     prices = machine_prices(machine)
     f_max = check_clock(machine, prices)
     made = area(machine, prices, synthesized)
-    if chosen is None:
-        chosen = planned(work, machine, additions_of(counted))
+    additions = additions_of(counted)
+    decision = decided(work, machine, additions) if decide_plan is None else decide_plan()
+    chosen = carry_out(decision, work.graph, machine, additions_by_place(work, additions))
     return Priced(chosen, energy(chosen, machine, prices, counted, fidelity, _logic_um2(made)), made, f_max)
 
 
-def planned(work: Work, machine: Accelerator, additions: Mapping[int, float]) -> Plan:
+def decided(work: Work, machine: Accelerator, additions: Mapping[int, float]) -> Decision:
     """The plan that the machine's own prices choose, or with ``objective = "nominal"`` those of its nominal machine;
-    nothing of it depends on operands but the additions.
+    nothing of it depends on operands but the additions, and machines with one `judge` share it.
 
     Args:
         work: the pass.
@@ -139,12 +140,6 @@ def planned(work: Work, machine: Accelerator, additions: Mapping[int, float]) ->
     Raises:
         HwsimError: the machine cannot run the pass.
     """
-    by_place = additions_by_place(work, additions)
-    return carry_out(decided(work, machine, additions), work.graph, machine, by_place)
-
-
-def decided(work: Work, machine: Accelerator, additions: Mapping[int, float]) -> Decision:
-    """What `planned` decides; machines with one `judge` share it."""
     judging = judge(machine)
     return decide(work.graph, judging, _weights(judging), additions_by_place(work, additions))
 

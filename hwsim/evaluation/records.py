@@ -127,16 +127,13 @@ class Evaluation:
             "bound": max(bound, key=lambda name: bound[name]) if bound else "compute",
             "f_max_ghz": self.f_max_ghz,
             **broken_down(self.breakdown(), self.area.breakdown()),
-            "by_layer_pj": self._energies("layer"),
-            "by_level_pj": self._energies("level"),
+            "by_layer_pj": self.energy.values("layer"),
+            "by_level_pj": self.energy.values("level"),
             "traffic_bits": self._moved(),
             "steps": self._run(),
             "sqnr_db": self.sqnr_db,
             "borrowed": self.borrowed,
         }
-
-    def _energies(self, by: Grouping) -> dict[str, float]:
-        return {name: part.value for name, part in self.energy.breakdown(by).parts.items()}
 
     def _moved(self) -> list[list[str | int]]:
         """Rows (class of tensor, level, bits read, bits written), in the order of the run."""

@@ -13,6 +13,7 @@ step           of                                      result
 `Additions`    operands, policy                        additions an element of every product
 `InGates`      operands, policy, order, tools          energy of every product in the gates of its unit
 `Rerun`        weights, the model's files, policy      the model's own metric
+`Decided`      operands, all that a plan reads         what a plan decides (`hwsim.evaluation.decisions`)
 =============  ======================================  ===========================================================
 """
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hwsim.datapaths.base import Datapath
 
 LOGIC, EDGE = "logic", "clock edge"
+_EDGE = Quantity(1.0, "pJ", EDGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,11 @@ class _Open(MachinePrices):
     __slots__ = ()
 
     def logic(self, price: Quantity) -> Quantity:
-        return Quantity(price.value, "pJ", LOGIC)
+        return price.with_unit("pJ").with_source(LOGIC)
 
     @property
     def clock_edge(self) -> Quantity:
-        return Quantity(1.0, "pJ", EDGE)
+        return _EDGE
 
     def pipeline_bits(self, unit: Datapath) -> int:
         return 0
@@ -102,7 +103,7 @@ def tally(
     found: dict[str, list[tuple[float, float]]] = {}
     for step in plan.steps:
         for one in step_charges(step, numerics, opened, counted, kind):
-            found.setdefault(one.price.source, []).append((float(one.count), one.price.value))
+            found.setdefault(one.price.source, []).append((float(one.events), one.price.value))
     stages: dict[Datapath, list[tuple[float, float]]] = {}
     cuts: dict[str, list[tuple[float, float]]] = {}
     for step in plan.steps:

@@ -146,9 +146,19 @@ class Half:
     def blocks(self) -> Iterator[Block]:
         """Every design once, in blocks that share a plan; last, if there are any, those that are no machine."""
         for arrays, vectors, pairs in self._alike():
-            yield self._block(arrays, vectors, pairs)
+            yield Block(*self._machines(arrays, vectors, pairs))
         if len(refused := self._refused()):
             yield Block(None, refused)
+
+    def planned(self) -> Iterator[Accelerator]:
+        """A machine of each block."""
+        for arrays, vectors, pairs in self._alike():
+            yield self._machines(arrays[:1], vectors[:1], pairs[:1])[0].machine(0)
+
+    @property
+    def parts_made(self) -> tuple[int, ...]:
+        """What tells halves apart whose arrays, vector units, memories or technologies are not the same objects."""
+        return tuple(map(id, self._parts.values()))
 
     def block(self, numbers: Integers) -> Iterator[Block]:
         """Blocks of some designs only."""
@@ -223,7 +233,10 @@ class Half:
                 refused.append(share)
         return Part(tuple(records), np.array(offsets, np.int64), np.array(refused, np.int64))
 
-    def _block(self, arrays: list[int], vectors: list[int], pairs: list[tuple[int, int]]) -> Block:
+    def _machines(
+        self, arrays: list[int], vectors: list[int], pairs: list[tuple[int, int]]
+    ) -> tuple[Machines, Integers]:
+        """Machines of some parts, and the number of each."""
         array, vector, memory, technology = (self._parts[name] for name in PARTS)
         memories, of_memory = np.unique([pair[0] for pair in pairs], return_inverse=True)
         clocks, of_clock = np.unique([pair[1] for pair in pairs], return_inverse=True)
@@ -238,7 +251,7 @@ class Half:
             tuple(technology.records[one] for one in clocks),
             *(np.broadcast_to(row, numbers.shape).ravel() for row in rows),
         )
-        return Block(machines, numbers.ravel())
+        return machines, numbers.ravel()
 
     def _refused(self) -> Integers:
         """Designs of which some part cannot be made."""

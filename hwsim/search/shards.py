@@ -138,8 +138,8 @@ def merge(
         began = time.monotonic()
         _join(sweeper, shards, PartWriter(folder, sweeper.space.parameters), progress)
         sweeper.restore(read_parts(folder))
-        sweeper.plans = sum(read_manifest(one)["plans"] for one in shards)
-        return finish(sweeper, manifest, folder, began)
+        plans = sum(read_manifest(one)["plans"] for one in shards)
+        return finish(sweeper, manifest, folder, began, plans)
 
 
 def _is_half_joined(folder: Path) -> bool:

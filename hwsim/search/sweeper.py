@@ -1,17 +1,18 @@
 """The designs of a space on their way to its front: trials measured, plans decided, blocks priced as columns.
 
-Where a table is written, columns are made here and plans in workers; where none is, each worker sweeps the trials
-that share plans, and gives back their front.
+Workers measure accuracies, decide the plans that several trials ask for, and then price spans of the sweep, each of
+which gives back its front and, where a table is written, its rows, in the order of the sweep.
 """
 
 from __future__ import annotations
 
 import bisect
+import contextlib
 import json
 import math
 import sys
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,11 @@ from numpy.typing import NDArray
 from hwsim.errors import HwsimError, LostWorkers
 from hwsim.evaluation import Evaluator
 from hwsim.evaluation.columns import Checked, ColumnPricer
+from hwsim.evaluation.decisions import Decided
 from hwsim.evaluation.machine_columns import CLOCK, MEMORY, OK, PLAN, Columns
-from hwsim.evaluation.measures import decide_elsewhere
-from hwsim.evaluation.pricing import additions_by_place, decided, judge, plan_key
+from hwsim.evaluation.pricing import judge
 from hwsim.evaluation.records import labels
+from hwsim.evaluation.steps import result
 from hwsim.search.explorer import Explorer, open_evaluators
 from hwsim.search.halves import Block, Half, Part, trials
 from hwsim.search.judging import Judge
@@ -36,7 +38,7 @@ from hwsim.search.space import DesignSpace
 from hwsim.search.space_file import space_from_dict
 from hwsim.search.watching import Progress
 from hwsim.search.workers import Pool
-from hwsim.timing.planning import Decision, carry_out
+from hwsim.timing.planning import Decision
 from hwsim.trace import load_trace
 
 if TYPE_CHECKING:
@@ -53,11 +55,14 @@ STATUS = {
 }
 """What the column ``status`` of the parts says."""
 
-AHEAD = 4
-"""Blocks a worker whose plans are asked for before they are needed."""
+AHEAD = 3
+"""Spans a worker that are under way or wait to be taken."""
 
-KEPT = 4096
-"""Decisions that are kept for blocks and details that ask for them again."""
+SPAN, SPANS = 1 << 16, 32
+"""Designs of a span at most, unless a trial has more than so many spans of them."""
+
+DETAILED = 16
+"""Designs whose details are one call to a worker."""
 
 
 @dataclass
@@ -69,8 +74,8 @@ class _Trial:
     pricer: ColumnPricer
     first: int
     accuracy: float = math.nan
-    additions: dict[int, float] = field(default_factory=dict)
     refused: bool = False
+    steps: dict[Accelerator, Decided] = field(default_factory=dict)
 
     def blocks(self) -> Iterator[tuple[int, Block]]:
         """Every design once, each block with its place in the order of the sweep."""
@@ -79,31 +84,58 @@ class _Trial:
             yield place, block
             place += len(block.numbers)
 
-    def key(self, judging: Accelerator) -> tuple[object, ...]:
-        """What a decision of this trial depends on (`plan_key`), the model included."""
-        return self.evaluator.trace.digest, *plan_key(self.evaluator.work, judging, self.additions)
+    def step(self, machine: Accelerator) -> Decided:
+        """The step that decides the plan of a machine of this trial."""
+        judging = judge(machine)
+        if judging not in self.steps:
+            self.steps[judging] = self.evaluator.decision(judging)
+        return self.steps[judging]
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A block, what is known without a plan, and its decision: made, under way, impossible, or not needed."""
+    """A block, what is known without a plan, and its decision: made, impossible, or not needed."""
 
     trial: _Trial
     block: Block
     checked: Checked | None
-    decision: Decision | HwsimError | Job | None
+    decision: Decision | HwsimError | None
+
+
+Rows = tuple[
+    NDArray[np.int64], dict[str, NDArray[np.int16]], NDArray[np.int8], Mapping[str, NDArray[np.float64]]
+]  # fmt: skip
+
+
+@dataclass(slots=True)
+class _Kept:
+    """Rows of the table that another process will write."""
+
+    rows: list[Rows] = field(default_factory=list)
+
+    def append(
+        self,
+        numbers: NDArray[np.int64],
+        places: dict[str, NDArray[np.int16]],
+        status: NDArray[np.int8],
+        values: Mapping[str, NDArray[np.float64]],
+    ) -> None:
+        """As of `PartWriter`."""
+        self.rows.append((numbers, places, status, values))
 
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What some trials came to: their front, its values by number, and counts as of `Sweeper`."""
+    """What a span came to: its front, the values of that by number, counts as of `Sweeper`, and the rows of the table
+    where one is written, as `PartWriter.append` takes them."""
 
     costs: NDArray[np.float64]
     numbers: NDArray[np.int64]
     values: dict[int, dict[str, float]]
     counts: dict[int, int]
-    plans: int
+    plans: frozenset[str]
     feasible: int
+    rows: tuple[Rows, ...]
 
 
 @dataclass
@@ -113,7 +145,7 @@ class Sweeper:
     Args:
         space: what is swept.
         evaluators: by model; the first serves designs that name none.
-        pool: where plans are decided, None for this process.
+        pool: where all is computed, None for this process.
         writer: of the table, or None.
         low: blocks that begin before this place in the order of the sweep are left out.
         high: and those that begin there or behind.
@@ -122,11 +154,11 @@ class Sweeper:
     space: DesignSpace
     evaluators: dict[str, Evaluator]
     pool: Pool | None = None
-    writer: PartWriter | None = None
+    writer: PartWriter | _Kept | None = None
     low: int = 0
     high: int = sys.maxsize
     counts: dict[int, int] = field(default_factory=lambda: dict.fromkeys(STATUS, 0))
-    plans: int = 0
+    planned: set[str] = field(default_factory=set)
     feasible: int = 0
 
     def __post_init__(self) -> None:
@@ -134,7 +166,6 @@ class Sweeper:
         self.judge = Judge(self.space, self.main.metric, self.goals)
         self.front = RunningFront(len(self.goals))
         self._known: dict[tuple[str, ...], Part] = {}
-        self._decisions: dict[tuple[object, ...], Decision | HwsimError | Job] = {}
         self._pricers = {name: ColumnPricer(one) for name, one in self.evaluators.items()}
         self._values: dict[int, dict[str, float]] = {}
         self.halves: list[Half] = []  # one a trial
@@ -152,52 +183,111 @@ class Sweeper:
         """The evaluator of the first trace."""
         return next(iter(self.evaluators.values()))
 
+    @property
+    def plans(self) -> int:
+        """Different plans that were decided."""
+        return len(self.planned)
+
     def run(self, progress: Progress) -> None:
-        """Price every design of the space, or of the span that is asked for, less what is stored; where no table is
-        written, each arithmetic in a worker of its own."""
-        if self.pool is not None and self.writer is None:
-            self._share(self.pool, progress)
-            return
+        """Price every design of the space, or of the span that is asked for, less what is stored."""
         total, done = min(self.high, self.space.size) - self.low, sum(self.counts.values())
-        for asked in self._ahead():
-            self._take(asked.trial, asked.block, self._columns(asked))
-            done += len(asked.block.numbers)
+
+        def told(designs: int) -> None:
+            nonlocal done
+            done += designs
             progress(min(done, total), total, f"{self.plans} plans, {len(self.front.numbers)} on the front")
-        if self.writer is not None:
+
+        if self.pool is None:
+            for asked in self._ahead():
+                self._take(asked.trial, asked.block, self._columns(asked))
+                told(len(asked.block.numbers))
+        else:
+            for designs in self._spread(self.pool):
+                told(designs)
+        if isinstance(self.writer, PartWriter):
             self.writer.flush()
 
-    def only(self, places: Collection[int]) -> Swept:
-        """Price the designs of some trials, given by their places among all."""
-        for asked in self._ahead(places):
+    def span(self, low: int, high: int, tabled: bool) -> Swept:
+        """Price the blocks that begin in a span of the sweep; a sweeper may be asked for one after another."""
+        self.low, self.high, self.writer = low, high, _Kept() if tabled else None
+        self.counts, self.planned, self.feasible = dict.fromkeys(STATUS, 0), set(), 0
+        self.front, self._values = RunningFront(len(self.goals)), {}
+        for asked in self._ahead():
             self._take(asked.trial, asked.block, self._columns(asked))
         values = {number: self._values[number] for number in self.front.numbers.tolist()}
-        return Swept(self.front.costs, self.front.numbers, values, self.counts, self.plans, self.feasible)
+        rows = () if self.writer is None else tuple(self.writer.rows)
+        return Swept(
+            self.front.costs, self.front.numbers, values, self.counts, frozenset(self.planned), self.feasible, rows
+        )
 
-    def _share(self, pool: Pool, progress: Progress) -> None:
-        """Sweep trials side by side; those of one first knob together, as they share plans."""
-        groups: dict[object, list[int]] = {}
-        for place, one in enumerate(self._opened(range(len(self.halves)))):
-            if one.refused:
-                self._refuse(Block(None, np.arange(one.half.size)), one.half, one.first)
-            else:
-                groups.setdefault(next(iter(one.half.trial.values()), None), []).append(place)
+    def _spread(self, pool: Pool) -> Iterator[int]:
+        """Sweep spans side by side; how many designs each has, in the order of the sweep."""
+        self._decide(pool, self._opened(self._wanted()))
+        given = *self._given(), self.writer is not None
+        waiting: deque[Job] = deque()
+        for low, high in self._spans():
+            waiting.append(pool.submit(sweep_elsewhere, *given, low, high))
+            if len(waiting) > AHEAD * pool.size:
+                yield self._join(waiting.popleft().result())
+        while waiting:
+            yield self._join(waiting.popleft().result())
+
+    def _decide(self, pool: Pool, opened: Iterable[_Trial]) -> None:
+        """Let workers decide the plans that designs share, once for all trials and spans that ask for them."""
+        wanted: dict[str, tuple[Evaluator, Decided]] = {}
+        seen: set[tuple[object, ...]] = set()
+        for trial in opened:
+            if trial.refused or trial.half.base.objective != "nominal":
+                continue
+            machines = trial.half.planned()
+            with contextlib.suppress(HwsimError):
+                alike = *trial.half.parts_made, *trial.step(next(machines)).read
+                if alike in seen:
+                    continue
+                seen.add(alike)
+            for machine in trial.half.planned():
+                with contextlib.suppress(HwsimError):
+                    step = trial.step(machine)
+                    if not trial.evaluator.knows(step):
+                        wanted[step.key] = trial.evaluator, step
+        jobs = [(evaluator, step, pool.submit(result, step)) for evaluator, step in wanted.values()]
+        for evaluator, step, job in jobs:
+            try:
+                evaluator.keep(step, job.result())
+            except LostWorkers:
+                raise
+            except HwsimError:
+                continue
+
+    def _given(self) -> tuple[str, tuple[tuple[str, str], ...]]:
+        """What a worker needs to make this sweep its own."""
         traces = tuple((str(one.trace.path.resolve()), one.trace.digest) for one in self.evaluators.values())
-        tables = json.dumps(self.space.to_dict())
-        jobs = [
-            (pool.submit(sweep_elsewhere, tables, traces, tuple(places)), places)
-            for places in sorted(groups.values(), key=len, reverse=True)
-        ]
-        done = sum(self.counts.values())
-        for job, places in jobs:
-            made: Swept = job.result()
-            self.front.add(made.costs, made.numbers)
-            self._values |= made.values
-            for status, count in made.counts.items():
-                self.counts[status] += count
-            self.plans += made.plans
-            self.feasible += made.feasible
-            done += sum(self.halves[place].size for place in places)
-            progress(done, self.space.size, f"{self.plans} plans, {len(self.front.numbers)} on the front")
+        return json.dumps(self.space.to_dict()), traces
+
+    def _spans(self) -> Iterator[tuple[int, int]]:
+        """What is left of the sweep in spans of at most one trial."""
+        begin, stored = self._stored
+        low = max(self.low, begin + stored)
+        for first, half in zip(self.firsts, self.halves, strict=True):
+            size = max(SPAN, -(-half.size // SPANS))
+            for start in range(first, first + half.size, size):
+                end = min(start + size, first + half.size)
+                if max(low, start) < min(self.high, end):
+                    yield max(low, start), min(self.high, end)
+
+    def _join(self, made: Swept) -> int:
+        """Take what a span came to."""
+        self.front.add(made.costs, made.numbers)
+        self._values |= made.values
+        self._forget()
+        for status, count in made.counts.items():
+            self.counts[status] += count
+        self.planned |= made.plans
+        self.feasible += made.feasible
+        if self.writer is not None:
+            for row in made.rows:
+                self.writer.append(*row)
+        return sum(made.counts.values())
 
     def restore(self, tables: Iterable[Any]) -> None:
         """Take designs that a table holds as priced, and go on behind them.
@@ -248,29 +338,24 @@ class Sweeper:
             number, point, trial.half.model, self._values[number], self.judge.over(self._values[number]), detail
         )
 
-    def plan(self, points: Iterable[Point]) -> None:
-        """Let the pool plan designs whose details are wanted and whose decisions are not known here."""
-        wanted: dict[int, list[Accelerator]] = {}
-        for point in points if self.pool is not None else ():
-            trial = self._trial_of(point.number)
-            machine = self.space.design(dict(point.point)).accelerator
-            if trial.key(judge(machine)) not in self._decisions:
-                wanted.setdefault(trial.first, []).append(machine)
-        for first, machines in wanted.items():
-            if self.pool is not None:
-                self._trials[first].evaluator.plan(machines, self.pool.submit)
+    def detailed(self, points: Sequence[Point]) -> list[Point]:
+        """Points as `evaluate` has them, with breakdowns and sources."""
+        asked = [points[at : at + DETAILED] for at in range(0, len(points), DETAILED)]
+        given = self._given()
+        if self.pool is None:
+            return [point for some in asked for point in self.details(some)]
+        jobs = [self.pool.submit(details_elsewhere, *given, tuple(some)) for some in asked]
+        return [point for job in jobs for point in job.result()]
 
-    def detailed(self, point: Point) -> Point:
-        """The point as `evaluate` has it, with breakdowns and sources; its plan is not searched again."""
-        trial = self._trial_of(point.number)
-        machine = self.space.design(dict(point.point)).accelerator
-        key = trial.key(judge(machine))
-        if (found := self._decisions.get(key)) is not None:
-            decision = _result(found)
-            by_place = additions_by_place(trial.evaluator.work, trial.additions)
-            trial.evaluator.remember(machine, carry_out(decision, trial.evaluator.work.graph, machine, by_place))
-        result = trial.evaluator(machine)
-        return replace(point, values=result.values(), detail=result.detail())
+    def details(self, points: Iterable[Point]) -> list[Point]:
+        """The same, in this process."""
+        found = []
+        for point in points:
+            design = self.space.design(dict(point.point))
+            evaluator = self.evaluators[design.model] if design.model else self.main
+            made = evaluator(design.accelerator)
+            found.append(replace(point, values=made.values(), detail=made.detail()))
+        return found
 
     def _opened(self, places: Iterable[int]) -> list[_Trial]:
         """Trials by their places, with their accuracies, and toggles, measured side by side."""
@@ -292,7 +377,7 @@ class Sweeper:
             trial = _Trial(half, evaluator, pricer, self.firsts[place])
             try:
                 trial.accuracy = evaluator.accuracy(half.base.policy)
-                trial.additions = evaluator.additions_by_record(half.base.policy)
+                evaluator.additions(half.base.policy)
             except LostWorkers:
                 raise
             except HwsimError:
@@ -300,73 +385,51 @@ class Sweeper:
             self._trials[trial.first] = trial
         return [self._trials[self.firsts[place]] for place in places]
 
-    def _ahead(self, places: Collection[int] | None = None) -> Iterator[_Asked]:
-        """Blocks with their decisions, which workers make before they are needed; of the trials at some places."""
-        waiting = deque[_Asked]()
-        depth = AHEAD * self.pool.size if self.pool is not None else 0
-        begin, stored = self._stored
-        wanted = [
+    def _wanted(self) -> list[int]:
+        """Places of the trials that have designs left."""
+        begin, _ = self._stored
+        return [
             place
             for place, (first, half) in enumerate(zip(self.firsts, self.halves, strict=True))
-            if first >= begin
-            and first + half.size > self.low
-            and first < self.high
-            and (places is None or place in places)
+            if first >= begin and first + half.size > self.low and first < self.high
         ]
-        for trial in self._opened(wanted):
+
+    def _ahead(self) -> Iterator[_Asked]:
+        """What is left of the sweep, block by block, with the decision of each."""
+        _, stored = self._stored
+        for trial in self._opened(self._wanted()):
             for place, block in trial.blocks():
                 if not self.low <= place < self.high:
                     continue
                 if stored > 0:
                     stored -= len(block.numbers)
                     continue
-                waiting.append(self._ask(trial, block))
-                if len(waiting) > depth:
-                    yield waiting.popleft()
-        yield from waiting
+                yield self._ask(trial, block)
 
     def _ask(self, trial: _Trial, block: Block) -> _Asked:
-        """A block with its decision, or the job that makes it, or why there is none."""
+        """A block with its decision, or why there is none."""
         if block.machines is None:
             return _Asked(trial, block, None, None)
         checked = trial.pricer.check(block.machines)
         if not (checked.status == OK).any():
             return _Asked(trial, block, checked, None)
-        machine = judge(block.machines.machine(0))
         try:
-            key = trial.key(machine)
+            step = trial.step(block.machines.machine(0))
+            self.planned.add(step.key)
+            return _Asked(trial, block, checked, trial.evaluator.decided(step))
+        except LostWorkers:
+            raise
         except HwsimError as error:
             return _Asked(trial, block, checked, error)
-        if key not in self._decisions:
-            self.plans += 1
-            self._decisions[key] = self._decided(trial, machine)
-            if len(self._decisions) > KEPT:
-                del self._decisions[next(iter(self._decisions))]
-        return _Asked(trial, block, checked, self._decisions[key])
-
-    def _decided(self, trial: _Trial, machine: Accelerator) -> Decision | HwsimError | Job:
-        if self.pool is not None:
-            trace = trial.evaluator.trace
-            return self.pool.submit(
-                decide_elsewhere, str(trace.path.resolve()), trace.digest, machine, trial.additions
-            )
-        try:
-            return decided(trial.evaluator.work, machine, trial.additions)
-        except HwsimError as error:
-            return error
 
     def _columns(self, asked: _Asked) -> Columns | None:
         machines = asked.block.machines
         if machines is None or asked.checked is None:
             return None
         counted = None
-        if asked.decision is not None:
-            try:
-                counted = asked.trial.pricer.count(_result(asked.decision), machines.machine(0))
-            except LostWorkers:
-                raise
-            except HwsimError:
-                counted = None
+        if isinstance(asked.decision, Decision):
+            with contextlib.suppress(HwsimError):
+                counted = asked.trial.pricer.count(asked.decision, machines.machine(0))
         return asked.trial.pricer.price(machines, asked.checked, counted)
 
     def _take(self, trial: _Trial, block: Block, columns: Columns | None) -> None:
@@ -385,11 +448,15 @@ class Sweeper:
             number = int(numbers[place])
             if number not in self._values:
                 self._values[number] = self.judge.every(columns, trial.accuracy, int(place))
+        self._forget()
+        if self.writer is not None:
+            self.writer.append(numbers, self._places(trial.half, block.numbers), columns.status, values)
+
+    def _forget(self) -> None:
+        """Let go of values of designs that left the front."""
         if len(self._values) > 4 * len(self.front.numbers) + 1024:
             members = set(self.front.numbers.tolist())
             self._values = {number: one for number, one in self._values.items() if number in members}
-        if self.writer is not None:
-            self.writer.append(numbers, self._places(trial.half, block.numbers), columns.status, values)
 
     def _refuse(self, block: Block, half: Half, first: int) -> None:
         count = len(block.numbers)
@@ -410,27 +477,19 @@ class Sweeper:
         return self._trials[self.firsts[bisect.bisect_right(self.firsts, number) - 1]]
 
 
-def sweep_elsewhere(tables: str, traces: tuple[tuple[str, str], ...], places: tuple[int, ...]) -> Swept:
-    """`Sweeper.only` on the space of these tables; accuracies and toggles are those that the memo has."""
-    space, evaluators = _opened(tables, traces)
-    return Sweeper(space, evaluators).only(places)
+def sweep_elsewhere(
+    tables: str, traces: tuple[tuple[str, str], ...], tabled: bool, low: int, high: int
+) -> Swept:  # fmt: skip
+    """`Sweeper.span` on the space of these tables; accuracies, toggles and shared plans are those of the memo."""
+    return _made(tables, traces).span(low, high, tabled)
+
+
+def details_elsewhere(tables: str, traces: tuple[tuple[str, str], ...], points: tuple[Point, ...]) -> list[Point]:
+    """`Sweeper.details` on the space of these tables."""
+    return _made(tables, traces).details(points)
 
 
 @lru_cache(maxsize=1)
-def _opened(tables: str, traces: tuple[tuple[str, str], ...]) -> tuple[DesignSpace, dict[str, Evaluator]]:
+def _made(tables: str, traces: tuple[tuple[str, str], ...]) -> Sweeper:
     space = space_from_dict(json.loads(tables), "here")
-    return space, open_evaluators(space, [load_trace(path) for path, _ in traces])
-
-
-def _result(decision: Decision | HwsimError | Job) -> Decision:
-    """A decision, or what its job gives.
-
-    Raises:
-        HwsimError: there is none.
-    """
-    if isinstance(decision, HwsimError):
-        raise decision
-    if isinstance(decision, Decision):
-        return decision
-    made: Decision = decision.result()
-    return made
+    return Sweeper(space, open_evaluators(space, [load_trace(path) for path, _ in traces]))

@@ -1,7 +1,8 @@
 """The sweep: every design of a space priced, and its front exact.
 
-Accuracies and toggles are measured once a trial, plans decided once a block (`hwsim.search.halves`), side by side
-where there are workers; all else is columns. Memory holds the front, a few blocks and one part of the table.
+Accuracies and toggles are measured once a trial, plans decided once a block (`hwsim.search.halves`); all else is
+columns. Where there are workers, all of it is done side by side. Memory holds the front, a few spans of the sweep and
+one part of the table.
 
 Designs come in an order that the space alone decides, so that a sweep can go on where it was interrupted, or be one
 of several shards (`hwsim.search.shards`).
@@ -63,11 +64,11 @@ def sweep(
         out: folder for the table of all designs (`hwsim.search.parts`, needs pyarrow) and of the front; without it
             nothing is written.
         points: most designs: a larger space is swept on a coarser grid (`coarsened`). None sweeps all.
-        workers: processes that measure accuracies and decide plans side by side.
+        workers: processes that measure accuracies, decide plans and price designs side by side.
         dask: address of a Dask scheduler in place of local processes.
         force: also write into a folder that holds something else, and replace a study that is there.
         resume: go on with the sweep in `out`, if there is one: parts of the table that are whole are kept.
-        table: False leaves the table out: then workers sweep whole arithmetics side by side.
+        table: False leaves the table out.
         progress: called after every block with designs done, designs in all, and a note.
         watch: called now and then with the front so far as a study, at most every second (`hwsim.search.watching`).
 
@@ -125,13 +126,17 @@ def open_table(
     sweeper.restore(read_parts(folder, ["number", "status", *sweeper.judge.read]))
 
 
-def finish(sweeper: Sweeper, manifest: dict[str, Any], folder: Path | None, began: float) -> Study:
-    """The study of a sweep that is through, written where it has a folder; `began` as `time.monotonic` counts."""
+def finish(
+    sweeper: Sweeper, manifest: dict[str, Any], folder: Path | None, began: float, plans: int | None = None
+) -> Study:
+    """The study of a sweep that is through, written where it has a folder; `began` as `time.monotonic` counts,
+    `plans` those of other processes."""
     sweeper.recall()
     points = [sweeper.point(int(number)) for number in np.sort(sweeper.front.numbers)]
     certificate = certify(sweeper, folder if sweeper.writer else None, not manifest["coarsened"])
     facts = {
-        "finished": True, "designs": sweeper.space.size, "plans": sweeper.plans, "feasible": sweeper.feasible,
+        "finished": True, "designs": sweeper.space.size, "plans": sweeper.plans if plans is None else plans,
+        "feasible": sweeper.feasible,
         "seconds": round(time.monotonic() - began, 3),
         "status": {STATUS[status]: count for status, count in sweeper.counts.items() if count},
         "certificate": certificate.to_dict(),
@@ -168,5 +173,5 @@ def _with_details(sweeper: Sweeper, points: list[Point]) -> list[Point]:
     order = sorted(range(len(points)), key=lambda place: points[place].values[by])
     count = min(len(order), MOST_DETAILED)
     chosen = {order[place] for place in np.linspace(0, len(order) - 1, count).round().astype(int)}
-    sweeper.plan(points[place] for place in chosen)
-    return [sweeper.detailed(point) if place in chosen else point for place, point in enumerate(points)]
+    made = dict(zip(sorted(chosen), sweeper.detailed([points[place] for place in sorted(chosen)]), strict=True))
+    return [made.get(place, point) for place, point in enumerate(points)]

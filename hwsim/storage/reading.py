@@ -50,14 +50,17 @@ def file_kind(mode: int) -> str:
     return next((name for is_kind, name in _KINDS if is_kind(mode)), "no regular file")
 
 
-def read_bytes(path: str | Path, what: str, error: Error = StorageError, most_bytes: int = LARGEST_FILE) -> bytes:
-    """All bytes of a regular file.
+def read_bytes(
+    path: str | Path, what: str, error: Error = StorageError, most_bytes: int = LARGEST_FILE, start: int = 0
+) -> bytes:
+    """All bytes of a regular file, or those from a place on.
 
     Args:
         path: of the file; a folder, pipe, socket or device is refused without waiting for it.
         what: the file, in words, for messages.
         error: class of the complaint.
-        most_bytes: the largest file that is read.
+        most_bytes: the largest file that is read, or part of one.
+        start: bytes that are left out.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -71,6 +74,7 @@ def read_bytes(path: str | Path, what: str, error: Error = StorageError, most_by
         raise error(f"{what} must be a regular file", got=file_kind(state.st_mode), where=str(path))
     with open(descriptor, "rb") as file:
         try:
+            file.seek(start)
             data = file.read(min(most_bytes, max(state.st_size, 1 << 20)) + 1)  # some files say that they are empty
         except OSError as refusal:
             raise error(f"{what} must be readable ({refusal.strerror})", where=str(path)) from None

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hwsim.arch.units import storage_bits
 from hwsim.errors import DesignError
@@ -232,8 +232,7 @@ def _key(made: Part, staged: Staged) -> tuple[object, ...]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(NamedTuple):
     """Bits of a tensor that are read from some levels and written into others."""
 
     layer: str

@@ -76,7 +76,7 @@ class Trace:
         """Whether the capture came to its end."""
         return bool(self.manifest.get("complete"))
 
-    @property
+    @functools.cached_property
     def digest(self) -> str:
         """16 digits that two traces share exactly if they hold the same products with the same bits."""
         digest = hashlib.sha256()

@@ -2,7 +2,8 @@
 
 ``bench.compare`` calls its candidates round-robin, so that a busy machine slows all of them alike, each one twice in
 a row of which the second call counts (steady state), and writes medians, minima and the ratio to
-``reports/bench.json`` and ``reports/bench.md``, unless some were left out by name.
+``reports/bench.json`` and ``reports/bench.md``, unless some were left out by name; of a processor held to less than
+it has, to files of another name (``make bench-avx2``).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from llvmlite.binding import get_host_cpu_name
+from numba.core import config
 
 from hwsim.jit import thread_count
 
@@ -113,17 +116,19 @@ def _machine() -> dict[str, Any]:
         "threads": thread_count(),
         "torch": torch.__version__,
         "torch_threads": torch.get_num_threads(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "compiled_for": config.CPU_NAME or get_host_cpu_name(),
         "numpy": np.__version__,
         "python": platform.python_version(),
         "load_before": round(os.getloadavg()[0], 2),
     }
 
 
-def _table(record: dict[str, Any]) -> str:
+def _table(record: dict[str, Any], name: str) -> str:
     lines = [
         "# Benchmarks",
         "",
-        "Written by `make bench`: medians of interleaved runs in one process, so ratios hold where times do not.",
+        f"Written by `make {name}`: medians of interleaved runs in one process, so ratios hold where times do not.",
         "",
         f"Machine: {', '.join(f'{key} {value}' for key, value in record['machine'].items())}.",
         "",
@@ -147,6 +152,7 @@ def bench(request):
     whole = not asked.option.keyword and all(Path(one).is_dir() for one in asked.args)
     if collected.rows and whole:  # a part of them leaves the report of all alone
         record["comparisons"] = collected.rows
+        name = "-".join(("bench", *filter(None, (os.environ.get("ATEN_CPU_CAPABILITY"),))))
         REPORTS.mkdir(exist_ok=True)
-        (REPORTS / "bench.json").write_text(json.dumps(record, indent=1) + "\n")
-        (REPORTS / "bench.md").write_text(_table(record))
+        (REPORTS / f"{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+        (REPORTS / f"{name}.md").write_text(_table(record, name))

@@ -50,7 +50,7 @@ def test_formulas_from_widths(plan, machine):
     assert found["products"].amount == near(600 * 40 * 0.0153027)
     assert found["accumulation"].amount == near(600 * 32 * 0.0153027)
     # 8 units for 100 cycles: inputs stream, sums stand in all of them; 48 weights load once
-    assert found["clock"].count == 800 * 8 + 48 * 8 + 800 * 32
+    assert found["clock"].events == 800 * 8 + 48 * 8 + 800 * 32
     assert found["clock"].amount == near((800 * 8 + 48 * 8 + 800 * 32) * EDGE)
     assert set(found) == {"products", "accumulation", "clock"}
     assert ledger.fidelity == "pann"
@@ -86,7 +86,7 @@ def test_gates(plan, machine):
 def test_what_stays_is_clocked_when_it_loads(plan, machine, flow, bits):
     machine = dataclasses.replace(machine, arrays=(Array(4, 2, dataflow(flow)),))
     _, found = charged(plan, machine, {}, "pann")
-    assert found["clock"].count == bits
+    assert found["clock"].events == bits
 
 
 def test_stages_inside_a_unit(plan, machine):
@@ -108,7 +108,7 @@ def test_block_scales_flip_once_a_block(made_plan):
     assert found["registers"].amount == near(flips * scale)
     # 64 elements a word; 4 cycles x 4 of the array's units would be 800; 288 bits with the scales
     bits = 800 * 288 + 48 / 64 * 288 + 800 * 32
-    assert found["clock"].count == near(bits)
+    assert found["clock"].events == near(bits)
 
 
 def test_tables_are_rebuilt_once_a_word_of_a_row(made_plan):
@@ -122,12 +122,12 @@ def test_tables_are_rebuilt_once_a_word_of_a_row(made_plan):
     assert found["products"].amount == near(600 * 5 * flip)
     assert found["accumulation"].amount == near(600 * 26 * flip)
     # no registers of inputs; weights are five bits for three; tables as often as they are rebuilt
-    assert found["clock"].count == near(48 / 3 * 5 + 800 * 32 + 130 * 120 / 3)
+    assert found["clock"].events == near(48 / 3 * 5 + 800 * 32 + 130 * 120 / 3)
     gates = GateEnergy("up", "ws", "zero", 100.0, 40.0, 9, "a test")
     toggles = Toggles("up", "ws", 1.5, 1.25, 0, 0, 0.0, 7.0, 1.0, {})
     _, found = charged(made, machine, {0: Counted(toggles, gates)}, "gates")
-    assert found["tables"].count == 40
-    assert found["registers"].count == near(48 * 1.25 + 600 * 7)  # inputs lie in the table, in no register
+    assert found["tables"].events == 40
+    assert found["registers"].events == near(48 * 1.25 + 600 * 7)  # inputs lie in the table, in no register
 
 
 def test_memories_wires_and_standing(plan, machine):
@@ -187,7 +187,7 @@ def test_area(machine):
     for block in own:
         assert found[block.part].amount == near(8 * block.area.value)
     # inputs 8 bits, weights twice 8 as the next tile loads beside them, sums 32
-    assert found["registers"].count == 8 * (8 + 16 + 32)
+    assert found["registers"].events == 8 * (8 + 16 + 32)
     assert found["registers"].amount == near(8 * 56 * 4.522)
     assert found["vector"].amount == near(16 * prices.vector_lane_um2.value)
     cells = 8 * sum(block.area.value for block in own) + 8 * 56 * 4.522 + 16 * prices.vector_lane_um2.value
@@ -223,7 +223,7 @@ def test_tables_stand_once_a_row_and_units_side_by_side():
     assert register_bits(unit, inside) == units * (0 + 5 + 32) + units * 130
     charges = list(area(machine, machine_prices(machine)))
     tables = next(one for one in charges if one.component == "tables")
-    assert (tables.count, tables.event) == (rows, "row")
+    assert (tables.events, tables.event) == (rows, "row")
     assert len([one for one in charges if one.component == "registers"]) == 2  # ternary and int8 units
 
 

@@ -340,8 +340,7 @@ def test_broken_plans_are_found(make):
 
     def without(**gone):
         rows = tuple(
-            dataclasses.replace(row, **{key: 0 for key in gone if (row.tensor, row.level) == gone[key]})
-            for row in step.traffic
+            row._replace(**{key: 0 for key in gone if (row.tensor, row.level) == gone[key]}) for row in step.traffic
         )
         return dataclasses.replace(made, steps=(dataclasses.replace(step, traffic=rows),))
 

@@ -212,5 +212,5 @@ def test_leakage_and_clock_are_of_all_logic_and_its_layout(make, machine):
     )  # the gaps of the layout are the chip's
     trunk = next(one for one in priced.energy if one.component == "clock tree")
     assert trunk.price.value == pytest.approx(logic * 1e-6 * 50 * 1.21)
-    assert trunk.count == priced.plan.latency_cycles
+    assert trunk.events == priced.plan.latency_cycles
     assert priced.f_max_ghz == machine_prices(machine).f_max_ghz.value

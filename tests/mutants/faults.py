@@ -492,8 +492,8 @@ FAULTS: tuple[Fault, ...] = (
         "evaluation/ledger",
         ("round(charge.amount / quantum) * quantum", "charge.amount", "amounts as they come"),
         (
-            "joined = total(charge.quantity for charge in members)",
-            "joined = members[0].quantity",
+            "joined = weighted((one.price, one.amount / one.price.value if one.price.value else 0.0) for one in members)",
+            "joined = members[0].price",
             "errors of the first charge",
         ),
     ),

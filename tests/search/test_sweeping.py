@@ -229,10 +229,9 @@ def test_a_study_prices_any_design_of_its_space(swept):
 @pytest.mark.slow
 def test_ten_thousand_designs_of_a_gpt_are_what_evaluate_gives():
     """Random designs of ``dse/edge-lm.toml``: energy, area, cycles and traffic by columns and one by one."""
-    from hwsim.arch.plan import Plan
     from hwsim.evaluation.columns import ColumnPricer
     from hwsim.evaluation.machine_columns import OK
-    from hwsim.evaluation.pricing import additions_by_place, carry_out, decided
+    from hwsim.evaluation.pricing import additions_by_place, carry_out, decided, judge
     from hwsim.search import load_space
     from hwsim.search.halves import Half, trials
     from hwsim.trace import load_trace
@@ -251,6 +250,7 @@ def test_ten_thousand_designs_of_a_gpt_are_what_evaluate_gives():
             machines = block.machines
             additions = evaluator.additions_by_record(machines.base.policy)
             decision = decided(evaluator.work, machines.machine(0), additions)
+            evaluator.keep(evaluator.decision(judge(machines.machine(0))), decision)
             checked = pricer.check(machines)
             columns = pricer.price(machines, checked, pricer.count(decision, machines.machine(0)))
             by_place = additions_by_place(evaluator.work, additions)
@@ -261,8 +261,7 @@ def test_ten_thousand_designs_of_a_gpt_are_what_evaluate_gives():
                         evaluator.price(machine)
                     seen += 1
                     continue
-                plan: Plan = carry_out(decision, evaluator.work.graph, machine, by_place)
-                evaluator.remember(machine, plan)
+                plan = carry_out(decision, evaluator.work.graph, machine, by_place)
                 priced = evaluator.price(machine)
                 assert columns.energy_pj[at] == priced.energy.value
                 assert columns.area_um2[at] == priced.area.value
