@@ -96,7 +96,7 @@ def environment() -> str:
     chosen = [
         f"{name}={value}"
         for name in ("ATEN_CPU_CAPABILITY", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "OPENBLAS_CORETYPE",
-                     "MKL_ENABLE_INSTRUCTIONS", "NPY_DISABLE_CPU_FEATURES")
+                     "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "NPY_DISABLE_CPU_FEATURES")
         if (value := os.environ.get(name))
     ]  # fmt: skip
     return " ".join([*versions, f"python={platform.python_version()}", f"cpu={_capability()}", *chosen])

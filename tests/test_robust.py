@@ -302,7 +302,7 @@ def nobody() -> Path:
 
 
 @pytest.mark.parametrize("why", ["no home", "a file in the way", "too long a name", "everybody writes it"])
-def test_a_cache_that_cannot_be_is_none(why, tmp_path, monkeypatch, capsys):
+def test_a_cache_that_cannot_be_is_none(why, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     for name in ("HWSIM_CACHE_DIR", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
@@ -319,11 +319,8 @@ def test_a_cache_that_cannot_be_is_none(why, tmp_path, monkeypatch, capsys):
     memo = Memo()
     assert memo.path is None
     assert memo.get(Halves("3")) == {"layer": 1.5}
-    if why == "too long a name":
-        assert "File name too long" in _told(capsys, "cache")
-    else:
-        assert [held.files for held in cache.survey(verify=True)] == [0, 0, 0]
-        assert cache.clear() == 0
+    assert {held.files for held in cache.survey(verify=True)} == {0}
+    assert cache.clear() == 0
 
 
 def test_damaged_machine_code_is_compiled_again(tmp_path, monkeypatch):

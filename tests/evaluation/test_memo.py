@@ -75,7 +75,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changed", ["torch", "numpy", "numba", "cpu", "ATEN_CPU_CAPABILITY", "NUMBA_CPU_NAME", "sources"]
+    "changed", ["torch", "numpy", "numba", "cpu", "ATEN_CPU_CAPABILITY", "MKL_CBWR", "NUMBA_CPU_NAME", "sources"]
 )
 def test_what_another_version_or_processor_measured_is_not_remembered(changed, tmp_path, monkeypatch):
     monkeypatch.setenv("HWSIM_CACHE_DIR", str(tmp_path))
