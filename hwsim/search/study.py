@@ -289,13 +289,13 @@ def load_study(folder: str | Path) -> Study:
     if not points and not manifest.get("finished") and (folder / SO_FAR).is_file():
         points = tuple(PointLog(folder, SO_FAR).read())
     study = Study(points, manifest, confirmed)
-    if (written := _written(manifest)) and len(points) not in written:
-        rule = f"a finished study must hold all its designs ({written[0]})"
-        raise TraceError(rule, got=len(points), where=str(folder / LOG))
     for point in points:
         if missing := [name for name in study.objectives if point.reason is None and name not in point.values]:
             where = f"{folder / LOG}: design {point.number}"
             raise TraceError("a point must have the objectives of its study", got=missing, where=where)
+    if (written := _written(manifest)) and len(points) not in written:
+        rule = f"a finished study must hold all its designs ({written[0]})"
+        raise TraceError(rule, got=len(points), where=str(folder / LOG))
     if confirmed and (missing_gates := {point.number for point in to_confirm(study)} - set(confirmed)):
         rule, where = "designs of the front must be confirmed", str(folder / GATES)
         raise TraceError(rule, got=sorted(missing_gates), where=where)

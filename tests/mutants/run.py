@@ -7,15 +7,15 @@ one of them is not compiled anew, but for the rooms of numbers, whose tests woul
 a test fails, or when none can be collected.
 
 Each row is kept in ``build/mutants`` as soon as it is known, so that an interrupted run goes on with ``--resume``: a
-row stands while its fault, the file that it is planted in and its tests have the texts that they had. The copies'
-cache lies there too: no faulty line writes to the user's.
+row stands while its fault, the file that it is planted in and its tests have the texts that they had. ``--known``
+reports without trying any, and says how many rows are of earlier texts. The copies' cache lies there too: no faulty
+line writes to the user's.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import os
 import resource
 import shutil
@@ -23,7 +23,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +33,7 @@ import faults
 import faults_asking
 import faults_numerics
 from faults import Fault
+from kept import Log
 
 FAULTS = (*faults.FAULTS, *faults_numerics.FAULTS, *faults_asking.FAULTS)
 ROOT = Path(__file__).resolve().parents[2]
@@ -178,36 +178,6 @@ def failed(folder: Path, tests: Iterable[str], compiled: bool) -> tuple[bool, st
     return run.returncode != 0, first or " ".join(run.stdout[-200:].split())
 
 
-class Log:
-    """What is known of faults already, a line a fault."""
-
-    def __init__(self, path: Path, resume: bool) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not resume:
-            path.unlink(missing_ok=True)
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        self._rows: dict[str, tuple[bool, str, float]] = {}
-        for line in lines:
-            key, *row = json.loads(line)
-            self._rows[key] = (bool(row[0]), str(row[1]), float(row[2]))
-        self._path, self._lock = path, threading.Lock()
-
-    def get(self, *texts: str) -> tuple[bool, str, float] | None:
-        """Whether it was seen, by which test, in how many seconds."""
-        return self._rows.get(_digest(texts))
-
-    def put(self, row: tuple[bool, str, float], *texts: str) -> None:
-        with self._lock, self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps([_digest(texts), *row]) + "\n")
-
-
-def _digest(texts: Iterable[str]) -> str:
-    found = hashlib.sha256()
-    for text in texts:
-        found.update(f"{len(text)} {text}".encode())
-    return found.hexdigest()[:32]
-
-
 def texts_of(fault: Fault, folder: Path = ROOT) -> tuple[str, ...]:
     """What a row depends on: the fault, the file that it is planted in, its tests."""
     files = (fault.file, *tests_of(fault.file))
@@ -225,10 +195,11 @@ def _limited() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (LIMIT_S, LIMIT_S + 5))
 
 
-def report(rows: list[tuple[Fault, bool, str]], planted: int, seconds: float) -> str:
-    """The table of the faults that were tried, of those `planted`."""
+def report(rows: list[tuple[Fault, bool, str]], planted: int, earlier: int, seconds: float) -> str:
+    """The table of the faults that were tried, of those `planted`, and how many of them on `earlier` texts."""
     killed = sum(seen for _, seen, _ in rows)
     left = "" if len(rows) == planted else f" {planted - len(rows)} of {planted} were not tried."
+    left += f" {earlier} were tried before the last change of their file or tests." if earlier else ""
     share = 100 * killed / max(1, len(rows))
     lines = [
         "# Faults that the fast tests see",
@@ -261,11 +232,12 @@ def main() -> None:
     log = Log(KEPT / "rows.jsonl", chosen.resume or chosen.known)
     if not chosen.known:
         _try_all(planted, log, chosen.jobs)
-    known = [(fault, row) for fault in planted if (row := log.get(*texts_of(fault))) is not None]
+    known = [(fault, row) for fault in planted if (row := log.get(*texts_of(fault)) or log.get(*fault)) is not None]
     rows = [(fault, seen, test) for fault, (seen, test, _) in known]
+    earlier = sum(log.get(*texts_of(fault)) is None for fault, _ in known)
     if chosen.out:
         seconds = sum(row[2] for _, row in known)
-        chosen.out.write_text(report(rows, len(planted), seconds), encoding="utf-8")
+        chosen.out.write_text(report(rows, len(planted), earlier, seconds), encoding="utf-8")
     sys.stdout.write(f"{sum(row[1] for row in rows)} of {len(rows)} seen\n")
 
 
@@ -305,7 +277,9 @@ def _try_all(planted: list[Fault], log: Log, jobs: int) -> None:
                 seen, test = tried(tree, fault)
             finally:
                 trees.put(tree)
-            log.put((seen, test, time.monotonic() - began), *texts)
+            row = seen, test, time.monotonic() - began
+            log.put(row, *texts)
+            log.put(row, *fault)
             sys.stdout.write(f"{'seen' if seen else 'NOT SEEN'}: {fault.file}: {fault.meaning}: {test}\n")
             sys.stdout.flush()
 
