@@ -123,6 +123,7 @@ def test_whoever_dies_the_points_are_those_of_a_search_alone(tmp_path):
                 said = driver.communicate(timeout=300)[1]
             outcome = f"{victim}: {'too late' if whole else driver.returncode}"
             told[outcome] = told.get(outcome, 0) + 1
+            print(f"dask: round {turn + 1} of {rounds}, {outcome}", flush=True)
             assert "Traceback" not in said, said
             assert driver.returncode in ({"driver": (0, -9), "scheduler": (0, 2)}.get(victim, (0,))), (victim, said)
             assert scene.left() == [], victim
