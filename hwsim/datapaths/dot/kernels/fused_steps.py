@@ -39,7 +39,9 @@ def largest_8(a: Any, k: Int, b: Any, place: Int, fresh: bool, top: Any) -> None
             max(np.int16(x6 + p[j + 6 * J]), np.int16(x7 + p[j + 7 * J])),
         )
         here = max(top0, top1)
-        top[j] = here if fresh else max(top[j], here)
+        before = top[j]  # read in any case: AVX2 has no reads of 16 bits that depend on a condition
+        most = max(before, here)
+        top[j] = here if fresh else most
 
 
 @njit(inline="always")
@@ -68,7 +70,9 @@ def largest_16(a: Any, k: Int, b: Any, place: Int, fresh: bool, top: Any) -> Non
             max(np.int16(x14 + p[j + 14 * J]), np.int16(x15 + p[j + 15 * J])),
         )
         here = max(max(top0, top1), max(top2, top3))
-        top[j] = here if fresh else max(top[j], here)
+        before = top[j]  # read in any case: AVX2 has no reads of 16 bits that depend on a condition
+        most = max(before, here)
+        top[j] = here if fresh else most
 
 
 @njit(inline="always")
@@ -126,19 +130,17 @@ def cut_4(a: Any, k: Int, b: Any, place: Int, scale: Any, totals: Any) -> None:
     p = b[place : place + 4 * J]
     for j in range(J):
         s = scale[j]
-        total = np.int32((x0 * p[j]) * s)
-        total += np.int32((x1 * p[j + 1 * J]) * s)
-        total += np.int32((x2 * p[j + 2 * J]) * s)
-        total += np.int32((x3 * p[j + 3 * J]) * s)
-        totals[j] += np.float64(total)
+        left = np.int32(np.int32((x0 * p[j]) * s) + np.int32((x1 * p[j + 1 * J]) * s))
+        right = np.int32(np.int32((x2 * p[j + 2 * J]) * s) + np.int32((x3 * p[j + 3 * J]) * s))
+        totals[j] += np.float64(np.int32(left + right))
 
 
 @njit(inline="always")
 def exponent_of(magnitude: Any, half: bool, e_zero: Int) -> Any:
     """Exponent of c, given without its sign; of a float32 zero or subnormal some number below the line of care."""
-    e = (magnitude >> np.int32(23)) - np.int32(127)
+    e = np.int32(np.int32(magnitude >> np.int32(23)) - np.int32(127))
     if half:
-        e = max(e, np.int32(-14))
+        e = np.int32(max(e, np.int32(-14)))
         e = np.int32(e_zero) if magnitude == 0 else e
     return e
 
@@ -166,11 +168,12 @@ def align(
     """
     high, low = np.int32(0), np.int32(0)
     for j in range(J):
-        e = max(exponent_of(c_bits[j] & np.int32(0x7FFFFFFF), half, e_zero), np.int32(top[j]))
-        high, low = max(high, e), min(low, e)
-        e = max(e, np.int32(-HIGHEST - 1))  # further down all terms are zero, or the column needs care
-        factor = power_32(np.int32(fraction) - e)
+        magnitude = np.int32(c_bits[j] & np.int32(0x7FFFFFFF))
+        e = np.int32(max(exponent_of(magnitude, half, e_zero), np.int32(top[j])))
+        high, low = np.int32(max(high, e)), np.int32(min(low, e))
+        e = np.int32(max(e, np.int32(-HIGHEST - 1)))  # further down all terms are zero, or the column needs care
+        factor = power_32(np.int32(np.int32(fraction) - e))
         scale[j] = factor
         c_cut[j] = np.int32(np.int32(c_bits[j]).view(np.float32) * factor)
-        back[j] = power_32(e - np.int32(fraction))
+        back[j] = power_32(np.int32(e - np.int32(fraction)))
     return high > HIGHEST or low < -HIGHEST
