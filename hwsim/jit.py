@@ -31,7 +31,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import numba
 from llvmlite import ir as ir  # the four names below are for instructions that Numba cannot express
@@ -159,7 +159,7 @@ class _Anywhere(UserProvidedCacheLocator):
 
 
 class _Compiled(CompileResultCacheImpl):
-    _locator_classes: ClassVar = [_Anywhere]
+    _locator_classes = [_Anywhere]  # noqa: RUF012 - as Numba declares it
 
 
 class _Cache(FunctionCache):
