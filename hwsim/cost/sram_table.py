@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from types import MappingProxyType
 
 from hwsim.cost.tables import FOLDER, read
@@ -79,6 +79,7 @@ class Macro:
     access_ns: float
 
 
+@lru_cache(maxsize=4096)
 def macro(kib: float, width_bits: float, kind: Kind = Kind()) -> Macro:
     """A macro as CACTI sees it, before any step or factor of `hwsim.cost.memory`.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hwsim import content
@@ -71,7 +72,7 @@ def _move(one: dict[str, Any]) -> Taken:
 DECISION: Codec[Decision] = Codec(_DECISION, _plain, _decision)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Decided(Step[Decision]):
     """What the plan of a forward pass decides on a machine that is its own `judge`.
 
@@ -89,6 +90,11 @@ class Decided(Step[Decision]):
     read: tuple[object, ...]
     machine: Accelerator = field(metadata=content.ASIDE)
     additions: Mapping[int, float] = field(metadata=content.ASIDE)
+
+    @cached_property
+    def key(self) -> str:
+        """See `Step`; a sweep asks for it again and again."""
+        return content.digest(self)
 
     @property
     def codec(self) -> Codec[Decision]:

@@ -70,7 +70,7 @@ def energy(
         raise ArgumentError(f"must be one of {', '.join(FIDELITIES)}", got=fidelity, where="energy.fidelity")
     numerics = {one.key: one for one in machine.policy.numerics}
     charges = [
-        one._replace(step=place)
+        Charge(*one[:-1], place)
         for place, step in enumerate(plan.steps)
         for one in step_charges(step, numerics, prices, counted, fidelity)
     ]

@@ -65,14 +65,14 @@ class Ledger:
     def __init__(self, charges: Iterable[Charge], unit: str, fidelity: str) -> None:
         held = list(charges)
         for charge in held:
-            where = f"{charge.layer or 'machine'}.{charge.component}"
             if not 0 <= charge.amount < math.inf:
-                raise ArgumentError("an amount must be finite and not negative", got=charge.amount, where=where)
+                rule = "an amount must be finite and not negative"
+                raise ArgumentError(rule, got=charge.amount, where=_place(charge))
             if charge.price.unit != unit:
-                raise ArgumentError(f"prices must be in {unit}", got=charge.price.unit, where=where)
+                raise ArgumentError(f"prices must be in {unit}", got=charge.price.unit, where=_place(charge))
         quantum = _quantum(math.fsum(charge.amount for charge in held))
         self.charges = tuple(
-            charge._replace(amount=round(charge.amount / quantum) * quantum) for charge in held
+            Charge(*charge[:7], round(charge.amount / quantum) * quantum, charge.step) for charge in held
         )  # exact: a division and a product by a power of two
         self.unit, self.fidelity = unit, fidelity
 
@@ -116,6 +116,10 @@ class Ledger:
             }
             for charge in self.charges
         ]  # fmt: skip
+
+
+def _place(charge: Charge) -> str:
+    return f"{charge.layer or 'machine'}.{charge.component}"
 
 
 def _quantum(total: float) -> float:

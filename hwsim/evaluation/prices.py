@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from hwsim.arch.clock import f_max, unit_depth, vector_stages
@@ -64,7 +64,7 @@ class LevelPrice:
     standing_mw: Quantity
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class MachinePrices:
     """Prices of one machine; made by `machine_prices`."""
 
@@ -138,7 +138,7 @@ class MachinePrices:
         stages = self.machine.array.stages
         return unit_depth(unit, stages).register_bits if stages > 1 else 0
 
-    @property
+    @cached_property
     def clock_edge(self) -> Quantity:
         """pJ of one cycle of a flip-flop that is clocked: its clock pin, and the last wire of the tree to it."""
         volt = technology.supply(self.machine.node_nm, self.machine.voltage)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from hwsim.datapaths.base import Datapath
 
 LOGIC, EDGE = "logic", "clock edge"
-_EDGE = Quantity(1.0, "pJ", EDGE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +65,12 @@ class Tally:
 class _Open(MachinePrices):
     """Prices whose source says what they are, and whose value is what the price is multiplied with."""
 
-    __slots__ = ()
-
     def logic(self, price: Quantity) -> Quantity:
         return price.with_unit("pJ").with_source(LOGIC)
 
-    @property
+    @cached_property
     def clock_edge(self) -> Quantity:
-        return _EDGE
+        return Quantity(1.0, "pJ", EDGE)
 
     def pipeline_bits(self, unit: Datapath) -> int:
         return 0

@@ -453,7 +453,11 @@ FAULTS: tuple[Fault, ...] = (
         ("math.sqrt(one.area_um2.value) * 1e-3", "one.area_um2.value * 1e-3", "wires as long as an area"),
         ("level.write_pj_per_bit.value + wires[name]", "level.write_pj_per_bit.value", "a plan without wires"),
         ("PLACEMENT = 1 / technology.PLACEMENT - 1", "PLACEMENT = 1 / technology.PLACEMENT", "cells counted twice"),
-        ("from_v, to_nm, to_v) * 1e-3", "from_v, to_nm, to_v)", "fJ taken for pJ"),
+        (
+            "energy_factor(from_nm, from_v, to_nm, to_v) * 1e-3",
+            "energy_factor(from_nm, from_v, to_nm, to_v)",
+            "fJ taken for pJ",
+        ),
     ),
     *of(
         "evaluation/pricing",
