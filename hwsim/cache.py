@@ -177,10 +177,11 @@ def clear() -> int:
 
 
 def _files(kind: str) -> Iterator[Path]:
-    base = root()
-    if base is None or not (base / kind).is_dir():
-        return
-    for path in sorted((base / kind).rglob("*")):
+    base, found = root(), list[Path]()
+    with contextlib.suppress(OSError, ValueError):  # a folder that cannot be has no files
+        if base is not None and (base / kind).is_dir():
+            found = sorted((base / kind).rglob("*"))
+    for path in found:
         if path.suffix in KINDS[kind] and not path.is_dir():
             yield path
 

@@ -4,7 +4,8 @@ Decides three things for every kernel of the package.
 
 *Cache.* Numba's on-disk cache looks at the file of the kernel only: after an edit of a helper in another file it
 returns the old machine code. So the cache directory carries a hash of the kernel's file and of every file of the
-package that it imports, directly or not: a user starts warm, an edit starts cold, and no run can be stale. Numba
+package that it imports, directly or not: a user starts warm, an edit starts cold, and no run can be stale. Where
+these files lie and when they were written is left out: another copy of the package starts as warm as the first. Numba
 would also unpickle whatever lies there; its files are replaced by records of `hwsim.cache`, so that a damaged one, or
 one of another user's, is compiled again. Without a folder to write to, every process compiles.
 
@@ -35,7 +36,7 @@ from typing import Any, TypeVar, overload
 import numba
 from llvmlite import ir as ir  # the four names below are for instructions that Numba cannot express
 from numba import types as types
-from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.caching import CompileResultCacheImpl, FunctionCache, IndexDataCacheFile, UserProvidedCacheLocator
 from numba.core.serialize import dumps
 from numba.extending import intrinsic as intrinsic
 from numba.extending import (
@@ -95,7 +96,7 @@ def environment() -> str:
     chosen = [
         f"{name}={value}"
         for name in ("ATEN_CPU_CAPABILITY", "NUMBA_CPU_NAME", "NUMBA_CPU_FEATURES", "OPENBLAS_CORETYPE",
-                     "MKL_ENABLE_INSTRUCTIONS", "NPY_DISABLE_CPU_FEATURES")
+                     "MKL_ENABLE_INSTRUCTIONS", "MKL_CBWR", "NPY_DISABLE_CPU_FEATURES")
         if (value := os.environ.get(name))
     ]  # fmt: skip
     return " ".join([*versions, f"python={platform.python_version()}", f"cpu={_capability()}", *chosen])
@@ -146,8 +147,25 @@ class _Records(IndexDataCacheFile):
         cache.store(Path(self._cache_path, name), self._key(name), _dumped(data))
 
 
+class _Anywhere(UserProvidedCacheLocator):
+    """Numba's files of a module, in a folder of its sources: Numba tells modules apart by their path and time too."""
+
+    @classmethod
+    def get_suitable_cache_subpath(cls, py_file: str) -> str:
+        return Path(py_file).resolve().parent.name
+
+    def get_source_stamp(self) -> str:
+        return ""
+
+
+class _Compiled(CompileResultCacheImpl):
+    _locator_classes = [_Anywhere]  # noqa: RUF012 - as Numba declares it
+
+
 class _Cache(FunctionCache):
     """Numba's cache of one function, over `_Records`; a full disk costs the record, not the run."""
+
+    _impl_class = _Compiled
 
     def __init__(self, function: Callable[..., Any]) -> None:
         super().__init__(function)  # type: ignore[no-untyped-call]

@@ -47,9 +47,14 @@ class Scene:
             (own / "jit").symlink_to(common.resolve())
 
     def start(
-        self, *command: str, program: tuple[str, ...] = ("-m", "hwsim"), most_bytes: int | None = None
+        self,
+        *command: str,
+        program: tuple[str, ...] = ("-m", "hwsim"),
+        most_bytes: int | None = None,
+        heard: bool = True,
     ) -> subprocess.Popen[str]:
-        """Start a program of Python, by default hwsim; no file that it writes may grow beyond `most_bytes`."""
+        """Start a program of Python, by default hwsim; no file that it writes may grow beyond `most_bytes`. What is
+        not `heard` goes nowhere: a pipe that nobody reads fills, and its writer waits for ever."""
         arguments = [sys.executable, *program, *command]
         if most_bytes is not None:
             arguments = ["prlimit", f"--fsize={most_bytes}", *arguments]
@@ -57,9 +62,10 @@ class Scene:
             "TMPDIR": str(self.folder / "tmp"), "HWSIM_CACHE_DIR": str(self.folder / "cache"), MARK: self.mark,
             "PYTHONPATH": str(Path(hwsim.__file__).parent.parent), "HWSIM_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
         }  # fmt: skip
+        end = subprocess.PIPE if heard else subprocess.DEVNULL
         return subprocess.Popen(
             arguments, cwd=self.folder, env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, preexec_fn=_heed,
+            stdout=end, stderr=end, start_new_session=True, preexec_fn=_heed,
         )  # fmt: skip
 
     def run(self, *command: str) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from hwsim import cli, recipes
+from hwsim import cli, load_trace, recipes
+from hwsim.cli.designs import _traces_of
 from hwsim.datapaths.circuits import build
 from hwsim.gates.synthesis import synth
 from hwsim.rtl.tools import available
+from hwsim.search import space_from_dict
 from hwsim.search.points import PointLog
+from tests import samples
 
 MODEL = Path(__file__).parent / "models" / "digits_cnn.py"
 
@@ -46,6 +50,20 @@ def test_a_users_model_goes_through_capture_evaluate_explore_unchanged(digits, t
     assert manifest["left_out"] == ["unit=ternary (model bitnet)"]
     status, out, _ = _run(capsys, "report", tmp_path / "run")
     assert (status, "report.html" in out) == (0, True)
+
+
+@pytest.mark.parametrize("function", ["", ":build"])
+def test_a_space_names_its_model_by_a_path(function, tmp_path, capsys):
+    """The trace lies in the study's folder under the file's name; the file stays as it is."""
+    model = shutil.copy(Path(__file__).parent / "ordered" / "narrow.py", tmp_path)
+    tables = samples.SPACE | {"models": [f"{model}{function}"], "search": {"accuracy": "replay"}}
+    space = space_from_dict(tables, "small.toml")
+    found = _traces_of(space.models, tmp_path / "run", space.name, fresh=False)
+    assert found == [tmp_path / "run" / "traces" / "narrow"]
+    assert load_trace(found[0]).name == "narrow"
+    assert _traces_of(space.models, tmp_path / "run", space.name, fresh=False) == found
+    assert capsys.readouterr().err.count("capturing") == 1  # what is there is taken
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["narrow.py", "run"]
 
 
 def test_evaluate_shows_every_number_with_its_error_and_source(digits, capsys):

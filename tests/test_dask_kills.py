@@ -60,7 +60,9 @@ class Cluster:
 
     def _start(self, name: str, *options: str) -> None:
         module = f"distributed.cli.dask_{name.partition(' ')[0]}"
-        self.running[name] = self.scene.start("--scheduler-file", "scheduler.json", *options, program=("-m", module))
+        self.running[name] = self.scene.start(
+            "--scheduler-file", "scheduler.json", *options, program=("-m", module), heard=False
+        )
 
     def end(self) -> None:
         """End all three."""
@@ -71,7 +73,7 @@ class Cluster:
         process = self.running.pop(name, None)
         if process is not None:
             process.kill()
-            process.communicate(timeout=60)
+            process.wait(60)
 
 
 @contextlib.contextmanager
@@ -115,10 +117,13 @@ def test_whoever_dies_the_points_are_those_of_a_search_alone(tmp_path):
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     driver.wait(takes * chosen.uniform(0.1, 0.9))
                 whole = driver.poll() is not None
-                (driver if victim == "driver" else cluster.running[victim]).send_signal(signal.SIGKILL)
+                killed = driver if victim == "driver" else cluster.running[victim]
+                killed.send_signal(signal.SIGKILL)
+                killed.wait(60)  # a process takes a while to die, and looks as if it ran until then
                 said = driver.communicate(timeout=300)[1]
             outcome = f"{victim}: {'too late' if whole else driver.returncode}"
             told[outcome] = told.get(outcome, 0) + 1
+            print(f"dask: round {turn + 1} of {rounds}, {outcome}", flush=True)
             assert "Traceback" not in said, said
             assert driver.returncode in ({"driver": (0, -9), "scheduler": (0, 2)}.get(victim, (0,))), (victim, said)
             assert scene.left() == [], victim

@@ -22,6 +22,7 @@ from hwsim import cli
 from hwsim.errors import HwsimError
 from hwsim.search import space_from_dict
 from hwsim.storage import format_line, seal
+from tests.bounded import bounded
 from tests.samples import SPACE, Halves
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -102,12 +103,50 @@ def run(*arguments: object) -> int:
     return status
 
 
+def of_trace(folder: Path) -> list[object]:
+    """All that a trace holds and has a checksum of."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a torn end is told, and what is before it taken
+        gemms = list(hwsim.load_trace(folder).gemms())
+    return [
+        checked_manifest(folder),
+        *(
+            (one.shape, one.step, *((side.role, side.rows_total, side.values.tobytes()) for side in (one.a, one.b)))
+            for one in gemms
+        ),
+    ]
+
+
+def checked_manifest(folder: Path) -> object:
+    """What a manifest says, None of one without a checksum, as earlier versions wrote them."""
+    said = json.loads((folder / "manifest.json").read_bytes())
+    return {name: value for name, value in said.items() if name != "crc32"} if "crc32" in said else None
+
+
+def of_study(folder: Path) -> dict[object, object]:
+    """All that a study holds and has a checksum of: its manifest, and designs by their number."""
+    study = hwsim.load_study(folder)
+    return {"manifest": checked_manifest(folder)} | {
+        point.number: (point.to_json(), study.confirmed.get(point.number)) for point in study.points
+    }
+
+
 class Files:
     """What is spoilt, and how it is handed over."""
 
     def __init__(self, folder: Path, trace: Path, study: Path) -> None:
         self.folder, self.trace, self.study = folder, trace, study
+        self.whole_trace, self.whole_study = of_trace(trace), of_study(study)
         self.count = 0
+
+    def unchanged_study(self, folder: Path) -> int:
+        """A report of a study is made or refused; what is taken is what was written."""
+        status = run("report", folder)
+        if status == 0:
+            found = of_study(folder)
+            assert found.pop("manifest") in (None, self.whole_study["manifest"])
+            assert {number: one for number, one in self.whole_study.items() if number != "manifest"} == found
+        return status
 
     def copy(self, source: Path) -> Path:
         """A fresh copy of a folder."""
@@ -139,7 +178,12 @@ class Files:
         folder = self.copy(self.trace)
         path = rng.choice(sorted(path for path in folder.iterdir() if path.name != ".hwsim"))
         path.write_bytes(spoil_bytes(rng, path.read_bytes()))
-        return self._evaluate(folder)
+        status = self._evaluate(folder)
+        if status == 0:
+            manifest, *found = of_trace(folder)
+            assert manifest in (None, self.whole_trace[0])
+            assert found == self.whole_trace[1 : len(found) + 1]
+        return status
 
     def trace_index(self, rng):
         folder = self.copy(self.trace)
@@ -176,7 +220,7 @@ class Files:
         folder = self.copy(self.study)
         path = rng.choice([folder / name for name in ("points.jsonl", "manifest.json", "gates.csv")])
         path.write_bytes(spoil_bytes(rng, path.read_bytes()))
-        return run("report", folder)
+        return self.unchanged_study(folder)
 
     def points(self, rng):
         folder = self.copy(self.study)
@@ -245,7 +289,9 @@ def _line(entry: object) -> bytes:
         return b"{}\n"
 
 
-KINDS = sorted(name for name in vars(Files) if not name.startswith("_") and name not in ("copy", "put"))
+KINDS = sorted(
+    name for name in vars(Files) if not name.startswith("_") and name not in ("copy", "put", "unchanged_study")
+)
 
 
 @pytest.fixture(scope="module")
@@ -272,11 +318,14 @@ def no_figures(monkeypatch):
 
 
 def _spoil(files: Files, kind: str, count: int) -> None:
+    peaks: list[int] = []
     for seed in range(count):
         try:
-            getattr(files, kind)(random.Random(f"{kind} {seed}"))
+            with bounded(peaks):
+                getattr(files, kind)(random.Random(f"{kind} {seed}"))
         except Exception as error:
             raise AssertionError(f"{kind}, seed {seed}: {type(error).__name__}: {error}") from error
+    print(f"{kind}: {count} cases, most memory {max(peaks, default=0) >> 20} MiB")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -34,8 +34,8 @@ def _write_package(folder: Path, factor: float) -> None:
     )
 
 
-def _run(folder: Path) -> list[str]:
-    environment = os.environ | {"HWSIM_CACHE_DIR": str(folder / "cache")}
+def _run(folder: Path, cache: Path | None = None) -> list[str]:
+    environment = os.environ | {"HWSIM_CACHE_DIR": str(cache or folder / "cache")}
     done = subprocess.run(
         [sys.executable, "-c", KERNEL.format(folder=str(folder))],
         capture_output=True, text=True, check=True, env=environment,
@@ -49,6 +49,14 @@ def test_an_edited_helper_in_another_file_gives_the_new_result_and_an_unedited_o
     assert _run(tmp_path) == ["21.0", "1"]  # warm: machine code came from disk
     _write_package(tmp_path, factor=4.0)
     assert _run(tmp_path) == ["41.0", "0"]
+
+
+def test_a_copy_of_the_package_elsewhere_starts_warm_and_one_that_differs_cold(tmp_path):
+    for name, factor in (("here", 2.0), ("there", 2.0), ("other", 3.0)):
+        (tmp_path / name).mkdir()
+        _write_package(tmp_path / name, factor)
+    found = [_run(tmp_path / name, tmp_path / "cache") for name in ("here", "there", "other", "here")]
+    assert found == [["21.0", "0"], ["21.0", "1"], ["31.0", "0"], ["21.0", "1"]]
 
 
 def test_hash_follows_imports_inside_functions_and_ignores_strangers(tmp_path):

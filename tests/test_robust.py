@@ -115,10 +115,22 @@ def test_a_study_goes_on_as_it_began_or_not_at_all(tiny_trace, space, tmp_path, 
         hwsim.explore(space, tiny_trace, trials=8, seed=3, out=run, resume=True)
 
 
-def test_a_search_that_did_not_start_leaves_nothing_in_the_way(tiny_trace, space, tmp_path):
-    pytest.importorskip("distributed", reason="needs Dask (pip install 'hwsim[dask]')")
-    with pytest.raises(ArgumentError, match="a Dask scheduler must answer"):
-        hwsim.explore(space, tiny_trace, trials=4, out=tmp_path / "run", dask="tcp://127.0.0.1:9")
+@pytest.mark.parametrize(
+    ("wrong", "rule"),
+    [
+        ({"dask": "tcp://127.0.0.1:9"}, "a Dask scheduler must answer"),
+        ({"dask": "no address"}, "a Dask scheduler must answer"),
+        ({"workers": 0}, "workers must be at least 1"),
+        ({"trials": 0}, "trials must be at least 1"),
+        ({"seed": -1}, "seed must be a whole number"),
+        ({"budget": -1}, "polish must be from 0"),
+    ],
+)
+def test_a_search_that_did_not_start_leaves_nothing_in_the_way(tiny_trace, space, tmp_path, wrong, rule):
+    if "dask" in wrong:
+        pytest.importorskip("distributed", reason="needs Dask (pip install 'hwsim[dask]')")
+    with pytest.raises(ArgumentError, match=rule):
+        hwsim.explore(space, tiny_trace, out=tmp_path / "run", **{"trials": 4} | wrong)
     assert len(hwsim.explore(space, tiny_trace, trials=4, out=tmp_path / "run").points) == 4
 
 
@@ -175,6 +187,21 @@ def test_a_changed_value_of_a_study_is_noticed(tiny_trace, space, tmp_path, name
     (tmp_path / name).write_bytes(data.replace(old, new))
     with pytest.raises(TraceError, match=rule):
         load_study(tmp_path)
+
+
+@pytest.mark.parametrize("swept", [False, True])
+def test_a_finished_study_that_lost_designs_is_none(tiny_trace, space, tmp_path, swept):
+    made = hwsim.sweep(space, tiny_trace, out=tmp_path) if swept else hwsim.explore(
+        space, tiny_trace, trials=4, out=tmp_path
+    )  # fmt: skip
+    log = tmp_path / "points.jsonl"
+    lines = log.read_bytes().splitlines(keepends=True)
+    assert len(load_study(tmp_path).points) == len(lines) == len(made.points)
+    for left in (lines[:-1], lines[1:], [*lines[:-1], lines[-1][:-9]], []):
+        log.write_bytes(b"".join(left))
+        rule = rf"must hold all its designs \({len(lines)}\), got {len(lines) - 1 if left else 0}"
+        with pytest.raises(TraceError, match=rule):
+            load_study(tmp_path)
 
 
 def test_points_that_no_search_makes_are_refused(tiny_trace, space, tmp_path):
@@ -268,6 +295,32 @@ def test_without_a_cache_folder_everything_works(tmp_path):
     )
     environment = os.environ | {"PYTHONPATH": str(ROOT), "HWSIM_CACHE_DIR": str(tmp_path / "file")}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def nobody() -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
+@pytest.mark.parametrize("why", ["no home", "a file in the way", "too long a name", "everybody writes it"])
+def test_a_cache_that_cannot_be_is_none(why, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    for name in ("HWSIM_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    if why == "no home":  # a container's user whom the system does not know
+        monkeypatch.setattr(Path, "home", nobody)
+    elif why == "everybody writes it":
+        monkeypatch.setenv("HWSIM_CACHE_DIR", str(tmp_path))
+        (tmp_path / "memo").mkdir()
+        (tmp_path / "memo").chmod(0o777)
+    else:
+        place = tmp_path / ("file" if why == "a file in the way" else "x" * 300)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(place))
+    assert cache.folder("memo") is None
+    memo = Memo()
+    assert memo.path is None
+    assert memo.get(Halves("3")) == {"layer": 1.5}
+    assert {held.files for held in cache.survey(verify=True)} == {0}
+    assert cache.clear() == 0
 
 
 def test_damaged_machine_code_is_compiled_again(tmp_path, monkeypatch):
@@ -412,14 +465,27 @@ def test_names_are_text_in_tables_and_figures(space, tmp_path):
     assert ",=1" not in (tmp_path / "run" / "pareto.csv").read_text()
 
 
-@pytest.mark.skipif(not available("yosys", "yosys-abc"), reason="needs Yosys (apt install yosys)")
-def test_a_terminal_of_another_alphabet_gets_ascii(tmp_path):
+@pytest.mark.parametrize(
+    ("arguments", "printed"),
+    [
+        (("synth", "mul_u2x2_array"), b"area um^2"),
+        (("evaluate", "TRACE", "edge-int8", "--energy", "pann"), b"energy"),
+        (("explain", "TRACE", "edge-int8", "--energy", "pann"), b"energy"),
+        (("list", "machines"), b"edge-int8"),
+        (("explore", "--help"), b"--trials"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_a_terminal_of_another_alphabet_gets_ascii(tiny_trace, tmp_path, arguments, printed):
+    if arguments[0] == "synth" and not available("yosys", "yosys-abc"):
+        pytest.skip("needs Yosys (apt install yosys)")
     done = _hwsim(
-        "synth", "mul_u2x2_array", LC_ALL="C", PYTHONCOERCECLOCALE="0", PYTHONUTF8="0", PYTHONIOENCODING="ascii",
-        HWSIM_CACHE_DIR=str(tmp_path), COLUMNS="200",
+        *(tiny_trace.path if one == "TRACE" else one for one in arguments), LC_ALL="C", PYTHONCOERCECLOCALE="0",
+        PYTHONUTF8="0", PYTHONIOENCODING="ascii", HWSIM_CACHE_DIR=str(tmp_path), COLUMNS="200",
     )  # fmt: skip
     assert (done.returncode, b"Traceback" in done.stderr) == (0, False)
-    assert b"area um^2" in done.stdout
+    assert printed in done.stdout
+    assert (done.stdout + done.stderr).isascii()
 
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):

@@ -29,9 +29,11 @@ def main() -> None:
     if (kept := cache.root()) is not None:  # torch makes a folder below TMPDIR when it trains, and leaves it there
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(kept / "torch"))
     codecs.register_error("hwsim", _spelled)
+    codecs.register(_ascii)
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="hwsim")  # a terminal of another alphabet gets ASCII, not a traceback
+        if isinstance(stream, io.TextIOWrapper):  # a terminal of another alphabet gets ASCII, not a traceback
+            plain = codecs.lookup(stream.encoding).name == "ascii"
+            stream.reconfigure(encoding=ASCII if plain else None, errors="hwsim")
     status = 0
     try:
         with stopping():
@@ -86,6 +88,20 @@ _SPELLING = str.maketrans(
     {"µ": "u", "\N{GREEK SMALL LETTER MU}": "u", "²": "^2", "×": "x", "÷": "/", "≤": "<=", "≥": ">=", "—": "-",
      "–": "-", "…": "...", "·": "*", "±": "+-", "½": "1/2", "→": "->"}
 )  # fmt: skip
+
+
+ASCII = "hwsim_ascii"
+
+
+def _ascii(name: str) -> codecs.CodecInfo | None:
+    """ASCII by a name of ours: typer takes the usual name for a mistake, and writes UTF-8."""
+    if name != ASCII:
+        return None
+    codec = codecs.lookup("ascii")
+    return codecs.CodecInfo(
+        codec.encode, codec.decode, codec.streamreader, codec.streamwriter, codec.incrementalencoder,
+        codec.incrementaldecoder, ASCII,
+    )  # fmt: skip
 
 
 def _spelled(error: UnicodeError) -> tuple[str, int]:

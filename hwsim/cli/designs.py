@@ -306,12 +306,19 @@ def _traces_of(models: tuple[str, ...], out: Path, space: str, fresh: bool) -> l
         raise ArgumentError("a space that names no models needs --trace", where=f"space {space}")
     folders = []
     for model in models:
-        folder = out / "traces" / model
+        folder = out / "traces" / _file_name(model)
         if fresh or not _is_whole(folder):
             typer.echo(f"capturing {model}", err=True)
             hwsim.capture(model, out=folder, max_rows=TRACED_ROWS)
         folders.append(folder)
     return folders
+
+
+def _file_name(model: str) -> str:
+    """The name that the trace of a model bears, which a space may give by a path, with a function or without."""
+    head, _, function = model.removeprefix("hf:").rpartition(":")
+    path = Path(head if head and function.isidentifier() else model.removeprefix("hf:"))
+    return path.stem if path.suffix in (".py", ".json") else path.name
 
 
 def _is_whole(folder: Path) -> bool:

@@ -146,6 +146,8 @@ def read_confirmed(folder: Path) -> dict[int, Confirmation]:
         if not all(value >= 0 and value < math.inf for value in measured if not (one.reason and math.isnan(value))):
             raise TraceError("energies and areas must be numbers of at least zero", got=measured, where=where)
         found[number] = one
+    if not found:
+        raise TraceError("a table of confirmed designs must hold one", where=str(path))
     return found
 
 

@@ -244,10 +244,22 @@ def load_study(folder: str | Path) -> Study:
         if missing := [name for name in study.objectives if point.reason is None and name not in point.values]:
             where = f"{folder / LOG}: design {point.number}"
             raise TraceError("a point must have the objectives of its study", got=missing, where=where)
+    if (written := _written(manifest)) and len(points) not in written:
+        rule = f"a finished study must hold all its designs ({written[0]})"
+        raise TraceError(rule, got=len(points), where=str(folder / LOG))
     if confirmed and (missing_gates := {point.number for point in to_confirm(study)} - set(confirmed)):
         rule, where = "designs of the front must be confirmed", str(folder / GATES)
         raise TraceError(rule, got=sorted(missing_gates), where=where)
     return study
+
+
+def _written(manifest: Mapping[str, Any]) -> tuple[int, ...]:
+    """How many designs the log of a finished study holds: of a sweep the front alone, unless each is a search of its
+    own; nothing where an earlier version did not say."""
+    if not manifest.get("finished") or "designs" not in manifest:
+        return ()
+    front = manifest.get("certificate", {}).get("designs")
+    return (front, manifest["designs"]) if manifest.get("sampler") == "sweep" and front else (manifest["designs"],)
 
 
 def _plain(table: Any) -> Any:

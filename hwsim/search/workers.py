@@ -217,8 +217,8 @@ def _prepare(parent: int) -> None:
 class _DaskJob:
     """A call on a cluster, whose own errors become lines that a user can act on."""
 
-    def __init__(self, future: Any, address: str) -> None:
-        self._future, self._address = future, address
+    def __init__(self, future: Any, client: Any, address: str) -> None:
+        self._future, self._client, self._address = future, client, address
 
     def result(self) -> Any:
         """Outcome of the call; `LostWorkers` where the cluster is gone, `LostTask` where the call ends workers."""
@@ -230,8 +230,8 @@ class _DaskJob:
             raise
         except KilledWorker:
             raise LostTask("a measurement must not end the workers of the cluster", where="dask") from None
-        except (CancelledError, OSError, TimeoutError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not _is_of_dask(error):
+        except Exception as error:
+            if not _is_lost(self._client, error) or (isinstance(error, RuntimeError) and not _is_of_dask(error)):
                 raise
             raise _lost(self._address, error) from None
 
@@ -245,9 +245,17 @@ class _DaskPool:
     def submit(self, function: Callable[..., Any], /, *args: Any) -> _DaskJob:
         """Start ``function(*args)`` on the cluster; every call is made, also one that equals an earlier one."""
         try:
-            return _DaskJob(self._client.submit(function, *args, pure=False), self._address)
-        except (OSError, RuntimeError, TimeoutError) as error:
+            return _DaskJob(self._client.submit(function, *args, pure=False), self._client, self._address)
+        except Exception as error:
+            if not _is_lost(self._client, error):
+                raise
             raise _lost(self._address, error) from None
+
+
+def _is_lost(client: Any, error: BaseException) -> bool:
+    """Whether an error says that the cluster is gone. A client whose scheduler died before it was asked has none, and
+    whatever it then tries of it fails."""
+    return client.scheduler is None or isinstance(error, CancelledError | OSError | TimeoutError | RuntimeError)
 
 
 def _is_of_dask(error: BaseException) -> bool:
@@ -289,7 +297,9 @@ def _sources_of(client: Any, address: str) -> dict[str, str]:
         try:
             found: dict[str, str] = client.run(sources)
             return found
-        except (OSError, RuntimeError, TimeoutError, CancelledError) as error:
+        except Exception as error:
+            if not _is_lost(client, error):
+                raise
             if not left:
                 raise _lost(address, error) from None
             time.sleep(1.0)

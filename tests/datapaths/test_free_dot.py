@@ -313,3 +313,31 @@ def test_their_errors_are_those_of_the_report() -> None:
 @pytest.mark.slow
 def test_their_prices_deviate_as_reported() -> None:
     assert free_units.report() == REPORT.read_text()
+
+
+PLUS, MINUS, NAN = 0x7F800000, 0xFF800000, 0x7FFFFFFF
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "scale", "word"),
+    [
+        ((0x7C, 0x3C), (0x2, 0x2), 0x38, PLUS),
+        ((0x7C, 0x3C), (0xA, 0x2), 0x38, MINUS),
+        ((0x7C, 0x3C), (0x0, 0x2), 0x38, NAN),  # infinity times zero
+        ((0x7C, 0x3C), (0x2, 0x2), 0x00, NAN),  # infinity times a scale of zero
+        ((0x7C, 0x7C), (0x2, 0xA), 0x38, NAN),  # both infinities
+        ((0x7E, 0x3C), (0x2, 0x2), 0x38, NAN),
+        ((0x3C, 0x3C), (0x2, 0x2), 0x7F, NAN),  # a scale that is NaN
+        ((0x3C, 0x3C), (0x2, 0x2), 0x38, 0x40000000),
+    ],
+)
+def test_infinities_of_elements_in_a_grouped_unit_follow_ieee_754(a: Any, b: Any, scale: int, word: int) -> None:
+    """E5M2, which has infinities, beside E2M1: by the kernel and by the definition."""
+    unit = datapaths.dot("e5m2", "e2m1", group=16, align="grouped", fraction_bits=25, block=16, scale="ue4m3")
+    rows = [np.zeros((1, 16), np.uint8) for _ in "ab"]
+    rows[0][0, :2], rows[1][0, :2] = a, b
+    scales = [np.full((1, 1), word, np.uint8) for word in (scale, 0x38)]
+    found = unit.dot(*rows, np.zeros(1, np.float32), *scales)
+    assert found.view(np.uint32).tolist() == [word]
+    own = [one[0] for one in (*rows, np.zeros(1, np.float32), *scales)]
+    assert reference.dot(unit, *own) == word

@@ -199,6 +199,14 @@ def test_spec_round_trip():
             "dot.c: c must fit the 4-bit accumulator, [-8, 7], got 8",
         ),
         (
+            lambda: datapaths.integer(8, 8, 4).dot(np.zeros(2, np.uint8), np.zeros(2, np.uint8), np.array([3, -9])),
+            "dot.c: c must fit the 4-bit accumulator, [-8, 7], got -9",
+        ),
+        (
+            lambda: datapaths.integer(8, 8, 4, False).dot(np.zeros(2, np.uint8), np.zeros(2, np.uint8), np.array(-1)),
+            "dot.c: c must fit the 4-bit accumulator, [0, 15], got -1",
+        ),
+        (
             lambda: datapaths.from_spec({"family": "integer", "a_bits": 8, "b_bits": 8}),
             "datapath: integer missing a required argument: 'acc_bits', got {'a_bits': 8, 'b_bits': 8}",
         ),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
+from hwsim import jit
 from hwsim.evaluation.memo import Memo
 from hwsim.evaluation.steps import BY_LAYER, Codec, Step
 
@@ -70,3 +72,29 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path):
     memo = Memo(tmp_path / "file" / "memo.jsonl")
     assert memo.get(Named("a")) == {"layer": 1.5}
     assert Named("a") in memo
+
+
+@pytest.mark.parametrize(
+    "changed", ["torch", "numpy", "numba", "cpu", "ATEN_CPU_CAPABILITY", "MKL_CBWR", "NUMBA_CPU_NAME", "sources"]
+)
+def test_what_another_version_or_processor_measured_is_not_remembered(changed, tmp_path, monkeypatch):
+    monkeypatch.setenv("HWSIM_CACHE_DIR", str(tmp_path))
+    version = importlib.metadata.version
+    Memo().get(Named("a"))
+    Memo().get(Named("a"))
+    assert CALLS == ["a"]
+    if changed == "cpu":
+        monkeypatch.setattr(jit, "_capability", lambda: "another")
+    elif changed == "sources":
+        monkeypatch.setattr("hwsim.evaluation.memo.source_hash", lambda path: "another")
+    elif changed.isupper():
+        monkeypatch.setenv(changed, "another")
+    else:
+        monkeypatch.setattr("importlib.metadata.version", lambda name: "0" if name == changed else version(name))
+    jit.environment.cache_clear()
+    try:
+        Memo().get(Named("a"))
+    finally:
+        monkeypatch.undo()
+        jit.environment.cache_clear()
+    assert CALLS == ["a", "a"]

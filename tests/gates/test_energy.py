@@ -68,6 +68,17 @@ def test_wires_and_output_loads_add_capacitance(toggles):
     assert energy(toggles, output_ff=3.0).total_fj == pytest.approx(188 + 2 * 3 * 2)
 
 
+def test_a_net_of_two_pins_that_is_an_output_too(module, tiny):
+    """a -> INV -> n -> both pins of a NAND2, and out: n drives 2 + 2 fF, 8 fJ a transition, and 3 fJ inside INV."""
+    ports = {"a": ("input", [2]), "y": ("output", [3, 4])}
+    cells = {"i": ("INV", {"A": 2, "Y": 3}), "g": ("NAND2", {"A": 3, "B": 3, "Y": 4})}
+    toggles = simulate_operands(build_netlist(module(ports, cells), tiny), {"a": [0, 1, 1, 0, 0]})
+    assert toggles.by_net[3] == 2
+    assert energy(toggles).by_net_fj[3] == pytest.approx(2 * (8 + 3))
+    assert energy(toggles, wire_ff_per_pin=1.0).by_net_fj[3] == pytest.approx(2 * (12 + 3))
+    assert energy(toggles, output_ff=3.0).by_net_fj[3] == pytest.approx(2 * (14 + 3))
+
+
 def test_a_net_of_two_outputs_of_one_cell(module, tiny):
     ports = {"a": ("input", [2]), "b": ("input", [3]), "y": ("output", [4, 5])}
     netlist = build_netlist(module(ports, {"h": ("ADD", {"A": 2, "B": 3, "CO": 5, "S": 4})}), tiny)

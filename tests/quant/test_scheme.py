@@ -135,6 +135,10 @@ def test_a_scheme_that_cannot_be_is_refused(change: dict[str, Any], message: str
             r"nvfp4\.te_sr: seed must be given for stochastic rounding",
         ),
         (
+            lambda: quant.fake_quantize([1.0], "nvfp4.te_sr"),  # by another kernel
+            r"nvfp4\.te_sr: seed must be given for stochastic rounding",
+        ),
+        (
             lambda: quant.quantize([1.0], "mxfp4.floor", amax=1.0),
             r"mxfp4\.floor: amax must be left out where there is no tensor scale, got 1\.0",
         ),

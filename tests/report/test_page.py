@@ -51,6 +51,8 @@ def test_every_design_is_in_the_page_with_its_values(study):
     assert held[3]["k"] == ["int8", 8]
     assert held[3]["e"] == {"energy_pj": 1.3, "area_um2": 1.2}
     assert data["units"][held[3]["unit"]] == "int8"
+    goals = {one["id"]: one["goal"] for one in data["columns"]}
+    assert goals == dict.fromkeys(columns, "min")  # that of the metric is the study's own
 
 
 def test_parts_of_the_vector_unit_are_one_and_units_are_micro(study):

@@ -87,3 +87,12 @@ def test_a_spoilt_file_is_named(tmp_path):
     (tmp_path / GATES).write_text(text.replace("2.5", "two"))
     with pytest.raises(TraceError, match=r"gates\.csv:2: a line must match its CRC-32"):
         read_confirmed(tmp_path)
+
+
+@pytest.mark.parametrize("lines", [0, 1])
+def test_a_file_that_lost_its_designs_is_not_a_study_without(lines, tmp_path):
+    write_confirmed({7: _record()}, tmp_path)
+    text = (tmp_path / GATES).read_text().splitlines(keepends=True)
+    (tmp_path / GATES).write_text("".join(text[:lines]))
+    with pytest.raises(TraceError, match=r"gates\.csv: "):
+        read_confirmed(tmp_path)

@@ -13,6 +13,7 @@ import pytest
 
 import hwsim
 from hwsim import cli
+from hwsim.cli.ask import answer_lines
 from hwsim.cost import Breakdown, Quantity, probability_less
 from hwsim.errors import ArgumentError, DesignError, UnknownName
 from hwsim.search.comparison import chance_matrix, chances, compare, flips, uncertain
@@ -282,6 +283,35 @@ def test_the_command_answers_and_refuses(capsys):
     told = capsys.readouterr().err
     assert told.startswith("hwsim: study edge-lm: no design of ")
     assert len(told.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("errors", "told"),
+    [
+        (
+            (0.45, 0.3),
+            "equal if all DRAM prices ×1.17 (0.3 σ), all logic prices ×0.857 (0.5 σ), "
+            "all logic's node prices ×0.857 (0.5 σ)",
+        ),
+        ((0.05, 0.03), "no one group turns them within 2 σ; the nearest is all DRAM prices ×1.17"),
+    ],
+)
+def test_sentences_tell_the_ratio_and_what_turns_it(errors, told):
+    """The two designs of `test_the_factor_that_turns_two_designs`: 105 of energy to 100; 3.1 standard deviations."""
+    causes = {"dram": {"dram lpddr4": errors[0]}, "products": {"logic 22 to 16 nm": errors[1]}}
+    one = point(0, {"dram": 60.0, "products": 40.0}, 1.0, 1.0, causes=causes)
+    other = point(1, {"dram": 30.0, "products": 75.0}, 1.0, 1.0, causes=causes)
+    lines = list(answer_lines(study(one, other).query("energy")))
+    (runner_up,) = [line for line in lines if line.startswith("runner-up")]
+    assert runner_up.endswith(", ×1.05")
+    assert f"           {told}" in lines
+
+
+def test_a_sentence_tells_what_a_limit_costs():
+    """#1 takes 90 in place of 100."""
+    (line,) = [one for one in answer_lines(FOUR.query("energy", {"bits_per_byte": 1.2})) if one.startswith("limit")]
+    assert "bits_per_byte ≤ 1.2 is in the way: at 1.5, " in line
+    assert line.endswith(" is better by 11.1%")
 
 
 def test_a_study_without_a_front_says_which_limit_and_the_nearest_design():

@@ -154,16 +154,19 @@ def test_a_planted_member_that_is_beaten_fails_the_certificate(swept, tiny_trace
 
 
 def test_a_running_front_is_the_front_in_any_order(rng):
-    costs = rng.integers(0, 6, (400, 3)).astype(float)  # many ties
+    costs = rng.integers(0, 10, (4000, 3)).astype(float)  # many ties
+    costs = costs[costs.sum(1) >= 13][:400]  # none near the origin, that would be all of the front
     numbers = rng.permutation(400)
-    best = sorted(
-        int(numbers[row]) for row in range(400)
-        if not any(
-            (costs[other] <= costs[row]).all()
-            and ((costs[other] < costs[row]).any() or numbers[other] < numbers[row])
-            for other in range(400)
-        )
-    )  # fmt: skip
+    worse = [
+        [other for other in range(400) if (costs[other] <= costs[row]).all()
+         and ((costs[other] < costs[row]).any() or numbers[other] < numbers[row])]
+        for row in range(400)
+    ]  # fmt: skip
+    best = sorted(int(numbers[row]) for row in range(400) if not worse[row])
+    assert len(best) > 30
+    for row in range(400):  # one against one: also by a design of a higher number, and by an equal one of a lower
+        found = [beaten(costs[[row]], numbers[[row]], costs[[one]], numbers[[one]])[0] for one in worse[row][:3]]
+        assert all(found)
     for _ in range(3):
         order = rng.permutation(400)
         front = RunningFront(3)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import hwsim
@@ -77,6 +78,16 @@ def test_the_fewest_stand_for_all_that_are_left():
         own(0, 100.0, 3.0), own(1, 104.0, 2.5), own(2, 108.0, 2.0), own(3, 300.0, 1.5), own(4, 310.0, 1.0)
     )  # fmt: skip
     assert numbers(thinned(made)) == [(2, [0, 1]), (4, [3])]
+
+
+def test_designs_that_are_gone_make_no_set_larger(monkeypatch):
+    """#4 stands for three others, of which #0 has two already: #5 stands for more of those that are left."""
+    covers = np.eye(8, dtype=np.bool_)
+    for design, others in {0: (1, 2, 3), 4: (1, 2, 6), 5: (6, 7)}.items():
+        covers[design, list(others)] = True
+    monkeypatch.setattr("hwsim.search.thinning.stands_for", lambda *_: covers)
+    made = study(*(own(number, 100.0 * (number + 1), 8.0 - number) for number in range(8)))
+    assert numbers(thinned(made)) == [(0, [1, 2, 3]), (4, []), (5, [6, 7])]
 
 
 def test_a_study_without_a_front_has_no_sets():

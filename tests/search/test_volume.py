@@ -40,3 +40,10 @@ def test_a_box_scales_by_logarithm_where_costs_are_positive():
     np.testing.assert_allclose(box.scaled(np.array([0.0, 9.0, 700.0])), [0.0, 1.0, 1.0])
     with pytest.raises(ArgumentError, match="a box needs designs with finite costs, got '0 designs'"):
         box_of(np.empty((0, 2)))
+
+
+def test_an_objective_that_reaches_zero_is_no_logarithm():
+    """Half of 0..2 is half of the box; half of 1..4 by logarithm is 2; below zero none is taken either."""
+    box = box_of(np.array([[0.0, 1.0, -4.0], [2.0, 4.0, 4.0]]))
+    assert box.log == (False, True, False)
+    assert box.scaled(np.array([1.0, 2.0, 0.0])).tolist() == [0.5, 0.5, 0.5]

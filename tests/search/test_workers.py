@@ -8,8 +8,8 @@ import time
 import pytest
 
 import hwsim
-from hwsim.errors import ArgumentError, MissingExtra
-from hwsim.search import space_from_dict
+from hwsim.errors import ArgumentError, LostWorkers, MissingExtra
+from hwsim.search import space_from_dict, workers
 from hwsim.search.workers import Workers, open_pool
 from tests import samples
 
@@ -102,3 +102,34 @@ def test_nothing_of_a_closed_pool_still_closes_pipes(monkeypatch):
     monkeypatch.setattr(_ThreadWakeup, "close", slowly)
     pool.close()
     assert not manager.is_alive()
+
+
+class Gone:
+    """A client of Dask whose scheduler died between two calls."""
+
+    scheduler = None
+
+    def run(self, function):
+        return self.scheduler.broadcast(function)
+
+    def submit(self, function, *args, **options):
+        return self.scheduler.broadcast(function)
+
+    def result(self):
+        return self.scheduler.broadcast(self)
+
+
+def test_a_scheduler_that_died_between_two_calls_is_lost(monkeypatch):
+    pytest.importorskip("distributed", reason="needs Dask (pip install 'hwsim[dask]')")
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    told = r"the cluster must answer until the end \(AttributeError\)"
+    with pytest.raises(LostWorkers, match=told):
+        workers._sources_of(Gone(), "tcp://gone")
+    with pytest.raises(LostWorkers, match=told):
+        workers._DaskPool(Gone(), "tcp://gone", 2).submit(len, [])
+    with pytest.raises(LostWorkers, match=told):
+        workers._DaskJob(Gone(), Gone(), "tcp://gone").result()
+    alive = Gone()
+    alive.scheduler = object()
+    with pytest.raises(AttributeError):  # what a measurement itself raised
+        workers._DaskJob(alive, alive, "tcp://there").result()

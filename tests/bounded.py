@@ -1,0 +1,55 @@
+"""Bounds for a call on something hostile: the memory that it takes and the time.
+
+Memory is the peak of what this whole process holds (pytest, torch and Numba among it), measured anew for each call:
+Linux forgets the peak when told so. Room that is asked for and never touched is no memory held, so that the address
+space may not grow beyond the bound either. A call that does not end in `LONGEST_S` hangs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+MOST_BYTES = 1 << 30
+LONGEST_S = 300
+HERE = Path("/proc/self")
+MEASURED = sys.platform == "linux"
+
+
+def _status_bytes(name: str) -> int:
+    line = next(one for one in (HERE / "status").read_text().splitlines() if one.startswith(f"{name}:"))
+    return int(line.split()[1]) * 1024
+
+
+def _late(number: int, frame: FrameType | None) -> None:
+    raise AssertionError(f"hangs: no end in {LONGEST_S} s")
+
+
+@contextlib.contextmanager
+def bounded(peaks: list[int]) -> Iterator[None]:
+    """Run a block within the bounds, and add its peak in bytes to `peaks`.
+
+    Raises:
+        AssertionError: it held more than `MOST_BYTES`, or did not end.
+        MemoryError: it asked for `MOST_BYTES` beyond what this process has.
+    """
+    before = signal.signal(signal.SIGALRM, _late)
+    signal.alarm(LONGEST_S)
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    if MEASURED:
+        (HERE / "clear_refs").write_text("5")
+        resource.setrlimit(resource.RLIMIT_AS, (_status_bytes("VmSize") + MOST_BYTES, limits[1]))
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+        if MEASURED:
+            peaks.append(_status_bytes("VmHWM"))
+    assert not peaks or peaks[-1] <= MOST_BYTES, f"{peaks[-1] >> 20} MiB"
