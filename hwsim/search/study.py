@@ -254,12 +254,14 @@ def load_study(folder: str | Path) -> Study:
 
 
 def _written(manifest: Mapping[str, Any]) -> tuple[int, ...]:
-    """How many designs the log of a finished study holds: of a sweep the front alone, unless each is a search of its
-    own; nothing where an earlier version did not say."""
+    """How many designs the log of a finished study holds: the front alone where hardware was enumerated, unless each
+    is a search of its own; nothing where an earlier version did not say."""
     if not manifest.get("finished") or "designs" not in manifest:
         return ()
-    front = manifest.get("certificate", {}).get("designs")
-    return (front, manifest["designs"]) if manifest.get("sampler") == "sweep" and front else (manifest["designs"],)
+    certificate = manifest.get("certificate", {})
+    enumerated = manifest.get("sampler") == "sweep" or certificate.get("arithmetics")
+    front = certificate.get("designs") if enumerated else None
+    return (front, manifest["designs"]) if front else (manifest["designs"],)
 
 
 def _plain(table: Any) -> Any:

@@ -361,11 +361,16 @@ class Sweeper:
         """Trials by their places, with their accuracies, and toggles, measured side by side."""
         places = list(places)
         fresh = [place for place in places if self.firsts[place] not in self._trials]
-        own = [self.evaluators[half.model] if half.model else self.main for half in self.halves]
+        models = {place: self.halves[place].model for place in fresh}
+        own = {place: self.evaluators[model] if model else self.main for place, model in models.items()}
         if self.pool is not None:
             for evaluator in self.evaluators.values():
+                policies = []
+                for place in fresh:
+                    if own[place] is evaluator:
+                        with contextlib.suppress(HwsimError):
+                            policies.append(self.halves[place].base.policy)
                 try:
-                    policies = [self.halves[place].base.policy for place in fresh if own[place] is evaluator]
                     evaluator.prepare(policies, self.pool.submit)
                 except LostWorkers:
                     raise
