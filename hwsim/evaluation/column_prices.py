@@ -90,6 +90,7 @@ class PartPrices:
         self._areas: dict[tuple[object, ...], Floats] = {}
         self._edges: dict[Technology, float] = {}
         self._cuts: dict[tuple[object, ...], float] = {}
+        self._cut: dict[tuple[object, ...], int] = {}
 
     def logic_ghz(self, machines: Machines) -> Floats:
         """The highest clock of units and vector unit, ``[arrays, vectors, technologies]``; below 0 if not known."""
@@ -172,11 +173,24 @@ class PartPrices:
 
     def _logic_table(self, machines: Machines) -> Floats:
         shape = len(machines.arrays), len(machines.vectors), len(machines.technologies)
-        rows = [self._logic_um2(machines.made(array, vector, 0, place)) for array, vector, place in np.ndindex(shape)]
+        known: dict[tuple[int, int, int, int], Floats] = {}
+        rows = []
+        for array, vector, place in np.ndindex(shape):
+            key = array, vector, machines.technologies[place].node_nm, self._vector_stages(machines, vector, place)
+            if key not in known:
+                known[key] = self._logic_um2(machines.made(array, vector, 0, place))
+            rows.append(known[key])
         amounts = np.zeros((len(rows), max(map(len, rows))))
         for row, into in zip(rows, amounts, strict=True):
             into[: len(row)] = row
         return amounts.reshape(*shape, -1)
+
+    def _vector_stages(self, machines: Machines, vector: int, place: int) -> int:
+        """`vector_stages`, which ask for no array."""
+        key = machines.base.policy.key, machines.vectors[vector], machines.technologies[place]
+        if key not in self._cut:
+            self._cut[key] = vector_stages(machines.made(0, vector, 0, place))
+        return self._cut[key]
 
     def _logic_um2(self, machine: Accelerator) -> Floats:
         cuts = vector_stages(machine)

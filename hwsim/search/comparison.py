@@ -26,6 +26,7 @@ from hwsim.cost import Breakdown, Quantity
 from hwsim.cost.likelihood import samples
 from hwsim.cost.quantity import total
 from hwsim.evaluation.objectives import EVERY
+from hwsim.jit import njit, parallel_rows
 
 if TYPE_CHECKING:
     from hwsim.search.points import Point
@@ -133,7 +134,9 @@ def uncertain(point: Point, column: str) -> Breakdown | None:
 def chances(one: Breakdown, others: Sequence[Breakdown]) -> NDArray[np.float64]:
     """How likely `one` is less than each of `others`, float64 ``[others]``; equal draws count half."""
     drawn = samples([one, *others])
-    return _less(drawn[0], drawn[1:])
+    found = np.empty((1, len(others)))
+    _less(0, 1, drawn[:1], drawn[1:], np.ones((1, len(others)), np.bool_), found)
+    return found.reshape(-1)
 
 
 def chance_matrix(many: Sequence[Breakdown], wanted: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
@@ -144,19 +147,35 @@ def chance_matrix(many: Sequence[Breakdown], wanted: NDArray[np.bool_] | None = 
             with their number and not with its square.
         wanted: pairs to compare, bool ``[sums, sums]``; all without it. The others are NaN.
     """
-    drawn = samples(many)[:, :: -(-len(many) // MANY) or 1]
+    drawn = np.ascontiguousarray(samples(many)[:, :: -(-len(many) // MANY) or 1])
     found = np.full((len(many), len(many)), np.nan)
-    for place, row in enumerate(drawn):
-        others = slice(None) if wanted is None else wanted[place]
-        found[place, others] = _less(row, drawn[others])
+    pairs = np.ones_like(found, np.bool_) if wanted is None else np.ascontiguousarray(wanted)
+    parallel_rows(_less, len(many), drawn, drawn, pairs, found)
     return found
 
 
-def _less(one: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    apart = others - one
-    near = np.abs(apart) <= 1e-12 * one  # sums of equal parts differ in their last bits
-    found: NDArray[np.float64] = ((apart > 0) & ~near).mean(axis=-1) + near.mean(axis=-1) / 2
-    return found
+@njit
+def _less(
+    start: int,
+    stop: int,
+    ones: NDArray[np.float64],
+    others: NDArray[np.float64],
+    wanted: NDArray[np.bool_],
+    found: NDArray[np.float64],
+) -> None:
+    """How likely each of rows start..stop of `ones` is less than each of `others`, where it is wanted."""
+    count = ones.shape[1]
+    for row in range(start, stop):
+        for column in range(len(others)):
+            if not wanted[row, column]:
+                continue
+            less, near = 0, 0
+            for at in range(count):
+                apart = others[column, at] - ones[row, at]
+                is_near = abs(apart) <= 1e-12 * ones[row, at]  # sums of equal parts differ in their last bits
+                near += is_near
+                less += (apart > 0) & (not is_near)
+            found[row, column] = less / count + near / count / 2
 
 
 def flips(one: Breakdown, other: Breakdown) -> tuple[Flip, ...]:

@@ -162,6 +162,10 @@ class Study:
 
     def thinned(self) -> tuple[Alike, ...]:
         """The front as few designs that the model cannot tell from the rest (`hwsim.search.thinning.thinned`)."""
+        return self._thinned
+
+    @functools.cached_property
+    def _thinned(self) -> tuple[Alike, ...]:
         from hwsim.search.thinning import thinned
 
         return thinned(self)
