@@ -1,8 +1,8 @@
 """Bounds for a call on something hostile: the memory that it takes and the time.
 
-Memory is the peak of what this whole process holds (pytest, torch and Numba among it), measured anew for each call:
-Linux forgets the peak when told so. Room that is asked for and never touched is no memory held, so that the address
-space may not grow beyond the bound either. A call that does not end in `LONGEST_S` hangs.
+Memory is what a call adds at its peak to what this process held before, which other tests have filled: Linux forgets
+the peak when told so. Room that is asked for and never touched is no memory held, so that the address space may not
+grow beyond the bound either. A call that does not end in `LONGEST_S` hangs.
 """
 
 from __future__ import annotations
@@ -32,16 +32,18 @@ def _late(number: int, frame: FrameType | None) -> None:
 
 @contextlib.contextmanager
 def bounded(peaks: list[int]) -> Iterator[None]:
-    """Run a block within the bounds, and add its peak in bytes to `peaks`.
+    """Run a block within the bounds, and add to `peaks` the bytes that it took at most.
 
     Raises:
-        AssertionError: it held more than `MOST_BYTES`, or did not end.
+        AssertionError: it took more than `MOST_BYTES`, or did not end.
         MemoryError: it asked for `MOST_BYTES` beyond what this process has.
     """
     before = signal.signal(signal.SIGALRM, _late)
     signal.alarm(LONGEST_S)
     limits = resource.getrlimit(resource.RLIMIT_AS)
+    held = 0
     if MEASURED:
+        held = _status_bytes("VmRSS")
         (HERE / "clear_refs").write_text("5")
         resource.setrlimit(resource.RLIMIT_AS, (_status_bytes("VmSize") + MOST_BYTES, limits[1]))
     try:
@@ -51,5 +53,5 @@ def bounded(peaks: list[int]) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
         resource.setrlimit(resource.RLIMIT_AS, limits)
         if MEASURED:
-            peaks.append(_status_bytes("VmHWM"))
+            peaks.append(max(0, _status_bytes("VmHWM") - held))
     assert not peaks or peaks[-1] <= MOST_BYTES, f"{peaks[-1] >> 20} MiB"

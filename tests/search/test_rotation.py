@@ -175,7 +175,7 @@ def test_what_a_rotation_is_charged_by_hand(tiny_trace, tmp_path):
     found = Evaluator(tiny_trace, memo=memo)(machine(64))
     elements = 48 * 64 + 2 * 16 * 64 + 16 * 64
     charged = [one for one in found.energy.charges if one.component == "vector.rotate"]
-    assert sum(one.count for one in charged) == elements
+    assert sum(one.events for one in charged) == elements
     price = 6 * unit_price("add_fp32").energy_fj + unit_price("unroot16_fp32").energy_fj
     prices = machine_prices(machine(64))
     assert charged[0].price.value == pytest.approx(price * prices.logic(unit_price("add_fp32").energy).value
