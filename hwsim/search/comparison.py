@@ -26,7 +26,8 @@ from hwsim.cost import Breakdown, Quantity
 from hwsim.cost.likelihood import samples
 from hwsim.cost.quantity import total
 from hwsim.evaluation.objectives import EVERY
-from hwsim.jit import njit, parallel_rows
+from hwsim.jit import parallel_rows
+from hwsim.search.pairs import less
 
 if TYPE_CHECKING:
     from hwsim.search.points import Point
@@ -135,7 +136,7 @@ def chances(one: Breakdown, others: Sequence[Breakdown]) -> NDArray[np.float64]:
     """How likely `one` is less than each of `others`, float64 ``[others]``; equal draws count half."""
     drawn = samples([one, *others])
     found = np.empty((1, len(others)))
-    _less(0, 1, drawn[:1], drawn[1:], np.ones((1, len(others)), np.bool_), found)
+    less(0, 1, drawn[:1], drawn[1:], np.ones((1, len(others)), np.bool_), found)
     return found.reshape(-1)
 
 
@@ -150,32 +151,8 @@ def chance_matrix(many: Sequence[Breakdown], wanted: NDArray[np.bool_] | None = 
     drawn = np.ascontiguousarray(samples(many)[:, :: -(-len(many) // MANY) or 1])
     found = np.full((len(many), len(many)), np.nan)
     pairs = np.ones_like(found, np.bool_) if wanted is None else np.ascontiguousarray(wanted)
-    parallel_rows(_less, len(many), drawn, drawn, pairs, found)
+    parallel_rows(less, len(many), drawn, drawn, pairs, found)
     return found
-
-
-@njit
-def _less(
-    start: int,
-    stop: int,
-    ones: NDArray[np.float64],
-    others: NDArray[np.float64],
-    wanted: NDArray[np.bool_],
-    found: NDArray[np.float64],
-) -> None:
-    """How likely each of rows start..stop of `ones` is less than each of `others`, where it is wanted."""
-    count = ones.shape[1]
-    for row in range(start, stop):
-        for column in range(len(others)):
-            if not wanted[row, column]:
-                continue
-            less, near = 0, 0
-            for at in range(count):
-                apart = others[column, at] - ones[row, at]
-                is_near = abs(apart) <= 1e-12 * ones[row, at]  # sums of equal parts differ in their last bits
-                near += is_near
-                less += (apart > 0) & (not is_near)
-            found[row, column] = less / count + near / count / 2
 
 
 def flips(one: Breakdown, other: Breakdown) -> tuple[Flip, ...]:

@@ -26,6 +26,7 @@ from hwsim.search.manifest import MANIFEST, clear_study, read_manifest, write_ma
 from hwsim.search.parts import PARTS, PartWriter, columns_of, read_parts
 from hwsim.search.space import DesignSpace
 from hwsim.search.space_file import space_from_dict
+from hwsim.search.spans import run
 from hwsim.search.study import Study
 from hwsim.search.sweeper import REFUSED, Sweeper
 from hwsim.search.sweeping import begin_sweep, finish, open_table
@@ -97,7 +98,7 @@ def work(
         open_table(sweeper, folder, manifest, resume=True, force=False)
         began = time.monotonic()
         with open_pool(workers) as sweeper.pool:
-            sweeper.run(progress)
+            run(sweeper, progress)
         designs, seconds = sum(sweeper.counts.values()), round(time.monotonic() - began, 3)
         facts = {"finished": True, "designs": designs, "plans": sweeper.plans, "seconds": seconds}
         write_manifest(folder, manifest | facts)

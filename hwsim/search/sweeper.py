@@ -1,20 +1,16 @@
 """The designs of a space on their way to its front: trials measured, plans decided, blocks priced as columns.
 
-Workers measure accuracies, decide the plans that several trials ask for, and then price spans of the sweep, each of
-which gives back its front and, where a table is written, its rows, in the order of the sweep.
+All of it in one process; `hwsim.search.spans` has several sweep side by side.
 """
 
 from __future__ import annotations
 
 import bisect
 import contextlib
-import json
 import math
 import sys
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,23 +23,19 @@ from hwsim.evaluation.decisions import Decided
 from hwsim.evaluation.machine_columns import CLOCK, MEMORY, OK, PLAN, Columns
 from hwsim.evaluation.pricing import judge
 from hwsim.evaluation.records import labels
-from hwsim.evaluation.steps import result
-from hwsim.search.explorer import Explorer, open_evaluators
+from hwsim.search.explorer import Explorer
 from hwsim.search.halves import Block, Half, Part, trials
 from hwsim.search.judging import Judge
 from hwsim.search.parts import PartWriter
 from hwsim.search.points import Point
 from hwsim.search.running import RunningFront
 from hwsim.search.space import DesignSpace
-from hwsim.search.space_file import space_from_dict
-from hwsim.search.watching import Progress
+from hwsim.search.swept import Kept, Swept
 from hwsim.search.workers import Pool
 from hwsim.timing.planning import Decision
-from hwsim.trace import load_trace
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
-    from hwsim.search.workers import Job
 
 REFUSED = 4
 STATUS = {
@@ -55,18 +47,9 @@ STATUS = {
 }
 """What the column ``status`` of the parts says."""
 
-AHEAD = 3
-"""Spans a worker that are under way or wait to be taken."""
-
-SPAN, SPANS = 1 << 16, 32
-"""Designs of a span at most, unless a trial has more than so many spans of them."""
-
-DETAILED = 16
-"""Designs whose details are one call to a worker."""
-
 
 @dataclass
-class _Trial:
+class Trial:
     """One trial under way."""
 
     half: Half
@@ -96,46 +79,10 @@ class _Trial:
 class _Asked:
     """A block, what is known without a plan, and its decision: made, impossible, or not needed."""
 
-    trial: _Trial
+    trial: Trial
     block: Block
     checked: Checked | None
     decision: Decision | HwsimError | None
-
-
-Rows = tuple[
-    NDArray[np.int64], dict[str, NDArray[np.int16]], NDArray[np.int8], Mapping[str, NDArray[np.float64]]
-]  # fmt: skip
-
-
-@dataclass(slots=True)
-class _Kept:
-    """Rows of the table that another process will write."""
-
-    rows: list[Rows] = field(default_factory=list)
-
-    def append(
-        self,
-        numbers: NDArray[np.int64],
-        places: dict[str, NDArray[np.int16]],
-        status: NDArray[np.int8],
-        values: Mapping[str, NDArray[np.float64]],
-    ) -> None:
-        """As of `PartWriter`."""
-        self.rows.append((numbers, places, status, values))
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What a span came to: its front, the values of that by number, counts as of `Sweeper`, and the rows of the table
-    where one is written, as `PartWriter.append` takes them."""
-
-    costs: NDArray[np.float64]
-    numbers: NDArray[np.int64]
-    values: dict[int, dict[str, float]]
-    counts: dict[int, int]
-    plans: frozenset[str]
-    feasible: int
-    rows: tuple[Rows, ...]
 
 
 @dataclass
@@ -145,7 +92,7 @@ class Sweeper:
     Args:
         space: what is swept.
         evaluators: by model; the first serves designs that name none.
-        pool: where all is computed, None for this process.
+        pool: where accuracies and toggles are measured, None for this process.
         writer: of the table, or None.
         low: blocks that begin before this place in the order of the sweep are left out.
         high: and those that begin there or behind.
@@ -154,7 +101,7 @@ class Sweeper:
     space: DesignSpace
     evaluators: dict[str, Evaluator]
     pool: Pool | None = None
-    writer: PartWriter | _Kept | None = None
+    writer: PartWriter | Kept | None = None
     low: int = 0
     high: int = sys.maxsize
     counts: dict[int, int] = field(default_factory=lambda: dict.fromkeys(STATUS, 0))
@@ -170,7 +117,7 @@ class Sweeper:
         self._values: dict[int, dict[str, float]] = {}
         self.halves: list[Half] = []  # one a trial
         self.firsts: list[int] = []  # and the number of its first design
-        self._trials: dict[int, _Trial] = {}
+        self._trials: dict[int, Trial] = {}
         self._stored: tuple[int, int] = (0, 0)
         first = 0
         for trial in trials(self.space):
@@ -188,94 +135,26 @@ class Sweeper:
         """Different plans that were decided."""
         return len(self.planned)
 
-    def run(self, progress: Progress) -> None:
-        """Price every design of the space, or of the span that is asked for, less what is stored."""
-        total, done = min(self.high, self.space.size) - self.low, sum(self.counts.values())
-
-        def told(designs: int) -> None:
-            nonlocal done
-            done += designs
-            progress(min(done, total), total, f"{self.plans} plans, {len(self.front.numbers)} on the front")
-
-        if self.pool is None:
-            for asked in self._ahead():
-                self._take(asked.trial, asked.block, self._columns(asked))
-                told(len(asked.block.numbers))
-        else:
-            for designs in self._spread(self.pool):
-                told(designs)
-        if isinstance(self.writer, PartWriter):
-            self.writer.flush()
+    def blocks(self) -> Iterator[int]:
+        """Price what is left, block by block; how many designs each has."""
+        for asked in self._ahead():
+            self._take(asked.trial, asked.block, self._columns(asked))
+            yield len(asked.block.numbers)
 
     def span(self, low: int, high: int, tabled: bool) -> Swept:
         """Price the blocks that begin in a span of the sweep; a sweeper may be asked for one after another."""
-        self.low, self.high, self.writer = low, high, _Kept() if tabled else None
+        self.low, self.high, self.writer = low, high, Kept() if tabled else None
         self.counts, self.planned, self.feasible = dict.fromkeys(STATUS, 0), set(), 0
         self.front, self._values = RunningFront(len(self.goals)), {}
-        for asked in self._ahead():
-            self._take(asked.trial, asked.block, self._columns(asked))
+        for _ in self.blocks():
+            pass
         values = {number: self._values[number] for number in self.front.numbers.tolist()}
         rows = () if self.writer is None else tuple(self.writer.rows)
         return Swept(
             self.front.costs, self.front.numbers, values, self.counts, frozenset(self.planned), self.feasible, rows
         )
 
-    def _spread(self, pool: Pool) -> Iterator[int]:
-        """Sweep spans side by side; how many designs each has, in the order of the sweep."""
-        self._decide(pool, self._opened(self._wanted()))
-        given = *self._given(), self.writer is not None
-        waiting: deque[Job] = deque()
-        for low, high in self._spans():
-            waiting.append(pool.submit(sweep_elsewhere, *given, low, high))
-            if len(waiting) > AHEAD * pool.size:
-                yield self._join(waiting.popleft().result())
-        while waiting:
-            yield self._join(waiting.popleft().result())
-
-    def _decide(self, pool: Pool, opened: Iterable[_Trial]) -> None:
-        """Let workers decide the plans that designs share, once for all trials and spans that ask for them."""
-        wanted: dict[str, tuple[Evaluator, Decided]] = {}
-        seen: set[tuple[object, ...]] = set()
-        for trial in opened:
-            if trial.refused or trial.half.base.objective != "nominal":
-                continue
-            machines = trial.half.planned()
-            with contextlib.suppress(HwsimError):
-                alike = *trial.half.parts_made, *trial.step(next(machines)).read
-                if alike in seen:
-                    continue
-                seen.add(alike)
-            for machine in trial.half.planned():
-                with contextlib.suppress(HwsimError):
-                    step = trial.step(machine)
-                    if not trial.evaluator.knows(step):
-                        wanted[step.key] = trial.evaluator, step
-        jobs = [(evaluator, step, pool.submit(result, step)) for evaluator, step in wanted.values()]
-        for evaluator, step, job in jobs:
-            try:
-                evaluator.keep(step, job.result())
-            except LostWorkers:
-                raise
-            except HwsimError:
-                continue
-
-    def _given(self) -> tuple[str, tuple[tuple[str, str], ...]]:
-        """What a worker needs to make this sweep its own."""
-        traces = tuple((str(one.trace.path.resolve()), one.trace.digest) for one in self.evaluators.values())
-        return json.dumps(self.space.to_dict()), traces
-
-    def _spans(self) -> Iterator[tuple[int, int]]:
-        """What is left of the sweep in spans of at most one trial."""
-        begin, stored = self._stored
-        low = max(self.low, begin + stored)
-        for first, half in zip(self.firsts, self.halves, strict=True):
-            size = max(SPAN, -(-half.size // SPANS))
-            for start in range(first, first + half.size, size):
-                end = min(start + size, first + half.size)
-                if max(low, start) < min(self.high, end):
-                    yield max(low, start), min(self.high, end)
-
-    def _join(self, made: Swept) -> int:
+    def join(self, made: Swept) -> int:
         """Take what a span came to."""
         self.front.add(made.costs, made.numbers)
         self._values |= made.values
@@ -288,6 +167,11 @@ class Sweeper:
             for row in made.rows:
                 self.writer.append(*row)
         return sum(made.counts.values())
+
+    @property
+    def begins(self) -> int:
+        """Where in the order of the sweep the first design lies that is asked for and not stored."""
+        return max(self.low, sum(self._stored))
 
     def restore(self, tables: Iterable[Any]) -> None:
         """Take designs that a table holds as priced, and go on behind them.
@@ -311,7 +195,7 @@ class Sweeper:
         """Price members of the front again that came from a table, which holds less than a point does."""
         missing = np.array([one for one in self.front.numbers if int(one) not in self._values], np.int64)
         of_trial = np.searchsorted(self.firsts, missing, side="right") - 1
-        for trial in self._opened(np.unique(of_trial).tolist()):
+        for trial in self.opened(np.unique(of_trial).tolist()):
             numbers = missing[of_trial == self.firsts.index(trial.first)] - trial.first
             for block in trial.half.block(numbers):
                 asked = self._ask(trial, block)
@@ -338,15 +222,6 @@ class Sweeper:
             number, point, trial.half.model, self._values[number], self.judge.over(self._values[number]), detail
         )
 
-    def detailed(self, points: Sequence[Point]) -> list[Point]:
-        """Points as `evaluate` has them, with breakdowns and sources."""
-        asked = [points[at : at + DETAILED] for at in range(0, len(points), DETAILED)]
-        given = self._given()
-        if self.pool is None:
-            return [point for some in asked for point in self.details(some)]
-        jobs = [self.pool.submit(details_elsewhere, *given, tuple(some)) for some in asked]
-        return [point for job in jobs for point in job.result()]
-
     def details(self, points: Iterable[Point]) -> list[Point]:
         """The same, in this process."""
         found = []
@@ -357,7 +232,7 @@ class Sweeper:
             found.append(replace(point, values=made.values(), detail=made.detail()))
         return found
 
-    def _opened(self, places: Iterable[int]) -> list[_Trial]:
+    def opened(self, places: Iterable[int]) -> list[Trial]:
         """Trials by their places, with their accuracies, and toggles, measured side by side."""
         places = list(places)
         fresh = [place for place in places if self.firsts[place] not in self._trials]
@@ -379,7 +254,7 @@ class Sweeper:
         for place in fresh:
             half, evaluator = self.halves[place], own[place]
             pricer = next(self._pricers[name] for name, one in self.evaluators.items() if one is evaluator)
-            trial = _Trial(half, evaluator, pricer, self.firsts[place])
+            trial = Trial(half, evaluator, pricer, self.firsts[place])
             try:
                 trial.accuracy = evaluator.accuracy(half.base.policy)
                 evaluator.additions(half.base.policy)
@@ -390,7 +265,7 @@ class Sweeper:
             self._trials[trial.first] = trial
         return [self._trials[self.firsts[place]] for place in places]
 
-    def _wanted(self) -> list[int]:
+    def wanted(self) -> list[int]:
         """Places of the trials that have designs left."""
         begin, _ = self._stored
         return [
@@ -402,7 +277,7 @@ class Sweeper:
     def _ahead(self) -> Iterator[_Asked]:
         """What is left of the sweep, block by block, with the decision of each."""
         _, stored = self._stored
-        for trial in self._opened(self._wanted()):
+        for trial in self.opened(self.wanted()):
             for place, block in trial.blocks():
                 if not self.low <= place < self.high:
                     continue
@@ -411,7 +286,7 @@ class Sweeper:
                     continue
                 yield self._ask(trial, block)
 
-    def _ask(self, trial: _Trial, block: Block) -> _Asked:
+    def _ask(self, trial: Trial, block: Block) -> _Asked:
         """A block with its decision, or why there is none."""
         if block.machines is None:
             return _Asked(trial, block, None, None)
@@ -437,7 +312,7 @@ class Sweeper:
                 counted = asked.trial.pricer.count(asked.decision, machines.machine(0))
         return asked.trial.pricer.price(machines, asked.checked, counted)
 
-    def _take(self, trial: _Trial, block: Block, columns: Columns | None) -> None:
+    def _take(self, trial: Trial, block: Block, columns: Columns | None) -> None:
         if columns is None:
             self._refuse(block, trial.half, trial.first)
             return
@@ -478,23 +353,5 @@ class Sweeper:
                 places[knob.name] = np.full(len(numbers), knob.values.index(half.trial[knob.name]), np.int16)
         return places
 
-    def _trial_of(self, number: int) -> _Trial:
+    def _trial_of(self, number: int) -> Trial:
         return self._trials[self.firsts[bisect.bisect_right(self.firsts, number) - 1]]
-
-
-def sweep_elsewhere(
-    tables: str, traces: tuple[tuple[str, str], ...], tabled: bool, low: int, high: int
-) -> Swept:  # fmt: skip
-    """`Sweeper.span` on the space of these tables; accuracies, toggles and shared plans are those of the memo."""
-    return _made(tables, traces).span(low, high, tabled)
-
-
-def details_elsewhere(tables: str, traces: tuple[tuple[str, str], ...], points: tuple[Point, ...]) -> list[Point]:
-    """`Sweeper.details` on the space of these tables."""
-    return _made(tables, traces).details(points)
-
-
-@lru_cache(maxsize=1)
-def _made(tables: str, traces: tuple[tuple[str, str], ...]) -> Sweeper:
-    space = space_from_dict(json.loads(tables), "here")
-    return Sweeper(space, open_evaluators(space, [load_trace(path) for path, _ in traces]))

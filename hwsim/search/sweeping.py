@@ -31,6 +31,7 @@ from hwsim.search.points import Point, PointLog
 from hwsim.search.running import beaten
 from hwsim.search.space import DesignSpace
 from hwsim.search.space_file import load_space
+from hwsim.search.spans import detailed, run
 from hwsim.search.study import Study
 from hwsim.search.sweeper import STATUS, Sweeper
 from hwsim.search.watching import SO_FAR, Progress, Watch, left_in, watched
@@ -93,7 +94,7 @@ def sweep(
         began = time.monotonic()
         watches = [*([watch] if watch else []), *([left_in(folder)] if folder else [])]
         with open_pool(workers, dask) as sweeper.pool:
-            sweeper.run(watched(progress, lambda: Study(sweeper.so_far(), manifest), *watches))
+            run(sweeper, watched(progress, lambda: Study(sweeper.so_far(), manifest), *watches))
             return finish(sweeper, manifest, folder, began)
 
 
@@ -173,5 +174,5 @@ def _with_details(sweeper: Sweeper, points: list[Point]) -> list[Point]:
     order = sorted(range(len(points)), key=lambda place: points[place].values[by])
     count = min(len(order), MOST_DETAILED)
     chosen = {order[place] for place in np.linspace(0, len(order) - 1, count).round().astype(int)}
-    made = dict(zip(sorted(chosen), sweeper.detailed([points[place] for place in sorted(chosen)]), strict=True))
+    made = dict(zip(sorted(chosen), detailed(sweeper, [points[place] for place in sorted(chosen)]), strict=True))
     return [made.get(place, point) for place, point in enumerate(points)]
