@@ -1,8 +1,8 @@
 """What a plan decides, as a step: found again where the machine, the graph and the code that decides are the same.
 
-Decides that the key of a decision is what it reads (`hwsim.evaluation.pricing.plan_key`): machines that differ in
-what no plan asks for share one. Decisions of a nominal machine, which thousands of designs share, are remembered
-between runs; those of a design's own prices are not, as nearly each design has another.
+Decides that the key of a decision is what it reads: the graph, and `hwsim.evaluation.pricing.plan_key`. Machines that
+differ in what no plan asks for share one. Decisions of a nominal machine, which thousands of designs share, are
+remembered between runs; those of a design's own prices are not, as nearly each design has another.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ class Decided(Step[Decision]):
     """What the plan of a forward pass decides on a machine that is its own `judge`.
 
     Args:
-        operands: of the trace, whose graph is planned.
+        operands: of the trace, whose forward pass is planned.
+        graph: digest of its operators, of which operands name the products alone.
         read: all that the decision reads of machine and operands, `plan_key`.
         machine: one of those with this key.
         additions: of an element of operand b in an add-only unit, by the product's place in the workload.
@@ -87,6 +88,7 @@ class Decided(Step[Decision]):
     """
 
     operands: Operands
+    graph: str
     read: tuple[object, ...]
     machine: Accelerator = field(metadata=content.ASIDE)
     additions: Mapping[int, float] = field(metadata=content.ASIDE)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from hwsim import workbench
+from hwsim import content, workbench
 from hwsim.errors import ArgumentError, DesignError, HwsimError, LostTask, LostWorkers, TraceError
 from hwsim.evaluation import steps
 from hwsim.evaluation.accuracy import SQNR, Measured, Metric, mean_sqnr_db
@@ -137,7 +138,11 @@ class Evaluator:
             HwsimError: a layer without a unit, or an unknown price.
         """
         additions = self.additions_by_record(judging.policy)
-        return Decided(self._operands, plan_key(self.work, judging, additions), judging, additions)
+        return Decided(self._operands, self._graph, plan_key(self.work, judging, additions), judging, additions)
+
+    @cached_property
+    def _graph(self) -> str:
+        return content.digest(self.work.graph)
 
     def decided(self, step: Decided) -> Decision:
         """Its result, decided once; that of a nominal machine is remembered between runs.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -19,14 +20,13 @@ from hwsim.evaluation.steps import result
 from hwsim.search.explorer import open_evaluators
 from hwsim.search.parts import PartWriter
 from hwsim.search.space_file import space_from_dict
-from hwsim.search.sweeper import Sweeper
+from hwsim.search.sweeper import Sweeper, Trial
 from hwsim.trace import load_trace
 
 if TYPE_CHECKING:
     from hwsim.evaluation import Evaluator
     from hwsim.evaluation.decisions import Decided
     from hwsim.search.points import Point
-    from hwsim.search.sweeper import Trial
     from hwsim.search.swept import Swept
     from hwsim.search.watching import Progress
     from hwsim.search.workers import Job, Pool
@@ -39,6 +39,9 @@ SPAN, SPANS = 1 << 16, 32
 
 DETAILED = 16
 """Designs whose details are one call to a worker."""
+
+_ONE = threading.Lock()
+"""Held by who uses this process's sweeper: a worker of a cluster may have several threads."""
 
 
 def run(sweeper: Sweeper, progress: Progress) -> None:
@@ -65,13 +68,20 @@ def _spread(sweeper: Sweeper, pool: Pool) -> Iterator[int]:
     """Sweep spans side by side; how many designs each has, in the order of the sweep."""
     _decide(pool, sweeper.opened(sweeper.wanted()))
     given = *_given(sweeper), sweeper.writer is not None
-    waiting: deque[Job] = deque()
-    for low, high in _spans(sweeper):
-        waiting.append(pool.submit(sweep_elsewhere, *given, low, high))
+    waiting: deque[Job | Trial] = deque()
+
+    def taken(one: Job | Trial) -> int:
+        return sweeper.refuse(one) if isinstance(one, Trial) else sweeper.join(one.result())
+
+    for trial, low, high in _spans(sweeper):
+        if not trial.refused:
+            waiting.append(pool.submit(sweep_elsewhere, *given, low, high))
+        elif low == trial.first:  # its one block begins here; no worker is to try again what may have ended others
+            waiting.append(trial)
         if len(waiting) > AHEAD * pool.size:
-            yield sweeper.join(waiting.popleft().result())
+            yield taken(waiting.popleft())
     while waiting:
-        yield sweeper.join(waiting.popleft().result())
+        yield taken(waiting.popleft())
 
 
 def _decide(pool: Pool, opened: Iterable[Trial]) -> None:
@@ -101,14 +111,15 @@ def _decide(pool: Pool, opened: Iterable[Trial]) -> None:
             continue
 
 
-def _spans(sweeper: Sweeper) -> Iterator[tuple[int, int]]:
+def _spans(sweeper: Sweeper) -> Iterator[tuple[Trial, int, int]]:
     """What is left of the sweep in spans of at most one trial."""
-    for first, half in zip(sweeper.firsts, sweeper.halves, strict=True):
-        size = max(SPAN, -(-half.size // SPANS))
-        for start in range(first, first + half.size, size):
-            low, high = max(sweeper.begins, start), min(sweeper.high, start + size, first + half.size)
+    for trial in sweeper.opened(sweeper.wanted()):
+        first, total = trial.first, trial.half.size
+        size = max(SPAN, -(-total // SPANS))
+        for start in range(first, first + total, size):
+            low, high = max(sweeper.begins, start), min(sweeper.high, start + size, first + total)
             if low < high:
-                yield low, high
+                yield trial, low, high
 
 
 def _given(sweeper: Sweeper) -> tuple[str, tuple[tuple[str, str], ...]]:
@@ -121,12 +132,14 @@ def sweep_elsewhere(
     tables: str, traces: tuple[tuple[str, str], ...], tabled: bool, low: int, high: int
 ) -> Swept:  # fmt: skip
     """`Sweeper.span` on the space of these tables; accuracies, toggles and shared plans are those of the memo."""
-    return _made(tables, traces).span(low, high, tabled)
+    with _ONE:
+        return _made(tables, traces).span(low, high, tabled)
 
 
 def details_elsewhere(tables: str, traces: tuple[tuple[str, str], ...], points: tuple[Point, ...]) -> list[Point]:
     """`Sweeper.details` on the space of these tables."""
-    return _made(tables, traces).details(points)
+    with _ONE:
+        return _made(tables, traces).details(points)
 
 
 @lru_cache(maxsize=1)

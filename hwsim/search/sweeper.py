@@ -223,7 +223,7 @@ class Sweeper:
         )
 
     def details(self, points: Iterable[Point]) -> list[Point]:
-        """The same, in this process."""
+        """Points as `evaluate` has them, with breakdowns and sources."""
         found = []
         for point in points:
             design = self.space.design(dict(point.point))
@@ -337,6 +337,12 @@ class Sweeper:
         if len(self._values) > 4 * len(self.front.numbers) + 1024:
             members = set(self.front.numbers.tolist())
             self._values = {number: one for number, one in self._values.items() if number in members}
+
+    def refuse(self, trial: Trial) -> int:
+        """Take a trial that has no accuracy; how many designs it has."""
+        ((_, block),) = trial.blocks()
+        self._refuse(block, trial.half, trial.first)
+        return trial.half.size
 
     def _refuse(self, block: Block, half: Half, first: int) -> None:
         count = len(block.numbers)
