@@ -148,7 +148,7 @@ class _Column:
         machines, retiming = self.machines, self.counted.retiming
         ports, port = _distinct([_ports(memories, retiming.levels) for memories in machines.memories])
         busy = np.array([retiming.busy(np.array(one, np.int64)) for one in ports])
-        lanes = [retiming.vector(replace(retiming.machine, vector=one)) for one in machines.vectors]
+        lanes = [retiming.vector(one.lanes) for one in machines.vectors]
         bandwidth = np.array([
             next(memory.gbyte_s or 0.0 for memory in memories if memory.kind == "dram") for memories in
             machines.memories
