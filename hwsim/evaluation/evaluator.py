@@ -18,11 +18,11 @@ from hwsim.errors import ArgumentError, DesignError, HwsimError, LostTask, LostW
 from hwsim.evaluation import steps
 from hwsim.evaluation.accuracy import SQNR, Measured, Metric, mean_sqnr_db
 from hwsim.evaluation.decisions import Decided
-from hwsim.evaluation.energy import Counted
 from hwsim.evaluation.memo import Memo
 from hwsim.evaluation.model_sources import identity
 from hwsim.evaluation.prices import machine_prices
 from hwsim.evaluation.pricing import Priced, check_clock, forward_work, judge, plan_key, price
+from hwsim.evaluation.product_events import Counted
 from hwsim.evaluation.records import Evaluation
 from hwsim.evaluation.steps import Step, operands_of
 from hwsim.evaluation.synthesis import areas

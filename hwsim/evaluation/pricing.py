@@ -15,9 +15,10 @@ from hwsim.arch.nominal import nominal, weighing
 from hwsim.arch.units import storage_bits
 from hwsim.errors import ArgumentError, DesignError
 from hwsim.evaluation.area import area
-from hwsim.evaluation.energy import Counted, energy
+from hwsim.evaluation.energy import energy
 from hwsim.evaluation.ledger import Ledger
 from hwsim.evaluation.prices import MachinePrices, machine_prices
+from hwsim.evaluation.product_events import Counted
 from hwsim.timing.planning import Decision, carry_out, decide
 from hwsim.trace.graph import Graph, graph_of_products
 
