@@ -135,7 +135,6 @@ def test_two_at_once_end_as_one(scene, kind, rounds):
     command, again = COMMANDS[kind], GOES_ON.get(kind, ())
     if kind == "calibrate" and not available("yosys", "yosys-abc"):
         pytest.skip("needs Yosys (apt install yosys)")
-    rounds = rounds // 5 if kind == "calibrate" else rounds
     _clear(scene)
     began = time.monotonic()
     scene.run(*command)
