@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import subprocess
 import sys
@@ -69,6 +70,41 @@ def test_hash_follows_imports_inside_functions_and_ignores_strangers(tmp_path):
     assert jit.source_hash(pack / "lazy.py", pack) == before
     _write_package(tmp_path, factor=3.0)
     assert jit.source_hash(pack / "lazy.py", pack) != before
+
+
+def _parsed(path: Path) -> set[Path]:
+    """What `jit._imported` must find, by Python's own parser."""
+    dotted: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            dotted |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            dotted |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    bases = [jit.PACKAGE.joinpath(*name.split(".")[1:]) for name in dotted if name.startswith("hwsim.")]
+    both = [base.with_suffix(".py") for base in bases] + [base / "__init__.py" for base in bases]
+    return {one for one in both if one.is_file()}
+
+
+def test_imports_read_as_lines_are_those_of_the_parser_in_every_source_of_the_package():
+    for path in sorted(jit.PACKAGE.rglob("*.py")):
+        if "share" not in path.parts:
+            assert jit._imported(path, jit.PACKAGE, 0) >= _parsed(path), path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import pack.kernel as k, pack.helper\n",
+        "def f():\n\tfrom pack import (  # both (of them)\n\t\tkernel,  # one\n\t\thelper as h,\n\t)\n",
+        "from pack.kernel import total  # noqa\nif 1:\n    import pack.helper  # the other\n",
+        "from pack import kernel; import pack.helper\n",
+    ],
+)
+def test_every_way_to_write_an_import_is_followed(text, tmp_path):
+    _write_package(tmp_path, factor=2.0)
+    pack = tmp_path / "pack"
+    (pack / "asks.py").write_text(text)
+    assert jit._imported(pack / "asks.py", pack, 0) == {pack / "kernel.py", pack / "helper.py"}
 
 
 @pytest.mark.parametrize("threads", ["1", "2", "3"])

@@ -13,6 +13,7 @@ the design's own array (2.1 % in the mean, nine times as many plans), 16 x 16 (4
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hwsim.arch.memory import Port
@@ -21,6 +22,7 @@ from hwsim.cost.dram import device_gbyte_s
 if TYPE_CHECKING:
     from hwsim.arch.accelerator import Accelerator
     from hwsim.arch.memory import Memory
+    from hwsim.arch.parts import Array
 
 SIDE = 32
 CLOCK_GHZ = 0.5
@@ -35,12 +37,11 @@ DRAM = {"lpddr": "lpddr4", "ddr": "ddr4", "gddr": "gddr6", "hbm": "hbm2e"}
 def nominal(machine: Accelerator) -> Accelerator:
     """`machine` with nominal sides of the array, supply, clock, ports, lanes, SRAM device and one pipeline stage, and
     with one device of its family of DRAM; dataflow, sizes and holders of memories, numerics and node stay."""
-    array = machine.array
     return replace(
         machine,
         name="nominal",
-        arrays=(replace(array, rows=SIDE, cols=SIDE, stages=1),),
-        memories=tuple(_memory(memory) for memory in machine.memories),
+        arrays=(nominal_array(machine.array),),
+        memories=nominal_memories(machine.memories),
         vector=replace(machine.vector, lanes=LANES),
         clock_ghz=CLOCK_GHZ,
         voltage=None,
@@ -53,6 +54,18 @@ def weighing(machine: Accelerator) -> Accelerator:
     return replace(machine, memories=tuple(memories))
 
 
+def nominal_memories(memories: tuple[Memory, ...]) -> tuple[Memory, ...]:
+    """The memories of a `nominal` machine."""
+    return tuple(_memory(memory) for memory in memories)
+
+
+@lru_cache(maxsize=1024)
+def nominal_array(array: Array) -> Array:
+    """The array of a `nominal` machine."""
+    return replace(array, rows=SIDE, cols=SIDE, stages=1)
+
+
+@lru_cache(maxsize=4096)
 def _memory(memory: Memory) -> Memory:
     if memory.kind == "dram":
         kind = memory.technology or ""

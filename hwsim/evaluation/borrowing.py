@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from hwsim.cost.toggles import Toggles
 from hwsim.errors import ArgumentError
 from hwsim.evaluation.accuracy import SQNR
-from hwsim.evaluation.energy import Counted
 from hwsim.evaluation.evaluator import Evaluator
 from hwsim.evaluation.pricing import Work, every_work, forward_work, price
+from hwsim.evaluation.product_events import Counted
 from hwsim.evaluation.records import Evaluation
 
 if TYPE_CHECKING:

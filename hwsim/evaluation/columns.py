@@ -16,15 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hwsim.arch.nominal import nominal, weighing
 from hwsim.cost import clock_tree, technology
 from hwsim.cost.coefficients import DEFAULT, load_coefficients
 from hwsim.evaluation.column_prices import Levels, Own, PartPrices
-from hwsim.evaluation.energy import Counted as Operands
 from hwsim.evaluation.machine_columns import CLOCK, MEMORY, OK, PLAN, Columns, Floats, Machines, Places
-from hwsim.evaluation.prices import MachinePrices, machine_prices
+from hwsim.evaluation.prices import MachinePrices
 from hwsim.evaluation.pricing import additions_by_place, additions_of
-from hwsim.evaluation.tally import Counts, Tally, tally
+from hwsim.evaluation.tally import Counts, Tallies, Tally
 from hwsim.timing.planning import Decision
 from hwsim.timing.retiming import Retiming, Stages
 
@@ -66,7 +64,7 @@ class ColumnPricer(PartPrices):
         self.evaluator = evaluator
         super().__init__()
         self._stages: dict[tuple[object, ...], Stages] = {}
-        self._counted: dict[tuple[str, str], dict[int, Operands]] = {}
+        self._tallies: dict[tuple[str, ...], Tallies] = {}
 
     def count(self, decision: Decision, machine: Accelerator) -> Counted:
         """A decision of `machine`'s plan, counted for all machines that share it.
@@ -74,18 +72,19 @@ class ColumnPricer(PartPrices):
         Raises:
             HwsimError: a price that the plan asks for is unknown.
         """
-        work, kind = self.evaluator.work, self.evaluator.energy_kind
-        key = machine.policy.key, machine.output_bits, decision.attach
-        order = machine.array.dataflow.order
-        if (machine.policy.key, order) not in self._counted:
-            self._counted[machine.policy.key, order] = self.evaluator.counted(machine.policy, order)
-        counted = self._counted[machine.policy.key, order]
+        policy, order, vector = machine.policy, machine.array.dataflow.order, machine.vector
+        kind = policy.key, order, vector.precision, vector.softmax
+        if kind not in self._tallies:
+            prices = MachinePrices(machine, load_coefficients(DEFAULT), {})
+            counted = self.evaluator.counted(policy, order)
+            self._tallies[kind] = Tallies(prices, counted, self.evaluator.energy_kind)
+        tallies, key = self._tallies[kind], (policy.key, machine.output_bits, decision.attach)
         if key not in self._stages:
-            by_place = additions_by_place(work, additions_of(counted))
+            work = self.evaluator.work
+            by_place = additions_by_place(work, additions_of(tallies.counted))
             self._stages[key] = Stages(work.graph, machine, decision.attach, by_place)
         retiming = Retiming(decision, self._stages[key], machine)
-        levels = machine_prices(weighing(nominal(machine)))  # of them only the names are asked for
-        return Counted(retiming, tally(retiming.plan, machine, levels, counted, kind))
+        return Counted(retiming, tallies.of(retiming.plan, machine))
 
     def check(self, machines: Machines) -> Checked:
         """Which machines have no values, whatever their plan, and why."""
@@ -149,7 +148,7 @@ class _Column:
         machines, retiming = self.machines, self.counted.retiming
         ports, port = _distinct([_ports(memories, retiming.levels) for memories in machines.memories])
         busy = np.array([retiming.busy(np.array(one, np.int64)) for one in ports])
-        lanes = [retiming.vector(replace(retiming.machine, vector=one)) for one in machines.vectors]
+        lanes = [retiming.vector(one.lanes) for one in machines.vectors]
         bandwidth = np.array([
             next(memory.gbyte_s or 0.0 for memory in memories if memory.kind == "dram") for memories in
             machines.memories

@@ -14,34 +14,17 @@ leakage of memories and logic while the run lasts.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING
 
-from hwsim.datapaths import pricing
 from hwsim.errors import ArgumentError
 from hwsim.evaluation.ledger import Charge, Ledger
+from hwsim.evaluation.product_events import FIDELITIES, Counted, clocked_bits, known, logic_events
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator, Numerics
     from hwsim.arch.plan import Plan, Product, Step
-    from hwsim.cost.coefficients import Coefficients
-    from hwsim.cost.gates import GateEnergy
     from hwsim.cost.quantity import Quantity
-    from hwsim.cost.toggles import Toggles
-    from hwsim.datapaths.base import Datapath
     from hwsim.evaluation.prices import MachinePrices
-
-FIDELITIES = ("pann", "trace", "gates")
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """What is known of the operands of one product: flips, gates, additions; None where it was not measured."""
-
-    toggles: Toggles | None = None
-    gates: GateEnergy | None = None
-    additions: float | None = None
 
 
 def energy(
@@ -72,21 +55,21 @@ def energy(
     charges = [
         Charge(*one[:-1], place)
         for place, step in enumerate(plan.steps)
-        for one in step_charges(step, numerics, prices, counted, fidelity)
+        for one in _step(step, numerics, prices, counted, fidelity)
     ]
     for component, level, price in prices.per_cycle(logic_um2):
         charges.append(charge("", component, level, "", plan.latency_cycles, "cycle", price))
     return Ledger(charges, "pJ", fidelity)
 
 
-def step_charges(
+def _step(
     step: Step, numerics: Mapping[str, Numerics], prices: MachinePrices, counted: Mapping[int, Counted], fidelity: str
 ) -> Iterator[Charge]:
     """What one step of a plan is charged for, not rounded yet; `numerics` by key, the rest as of `energy`."""
     machine = prices.machine
     for product in step.products:
-        known = counted.get(-1 if product.record is None else product.record, Counted())
-        yield from _product(product, numerics[product.numerics_key], machine, prices, known, fidelity)
+        one = counted.get(-1 if product.record is None else product.record, Counted())
+        yield from _product(product, numerics[product.numerics_key], machine, prices, one, fidelity)
     for work in step.vector:
         price = prices.vector(work.kind)
         yield charge(work.layer, f"vector.{work.kind}", "vector", "", work.elements, "element", price)
@@ -102,102 +85,18 @@ def charge(layer: str, component: str, level: str, tensor: str, count: float, ev
 
 
 def _product(
-    product: Product, numerics: Numerics, machine: Accelerator, prices: MachinePrices, known: Counted, fidelity: str
+    product: Product, numerics: Numerics, machine: Accelerator, prices: MachinePrices, counted: Counted, fidelity: str
 ) -> Iterator[Charge]:
     """Logic, registers and clock of one product."""
-    unit, held, layer = numerics.datapath, prices.coefficients, product.layer
-    registers = unit.price.registers
-    rebuilds = product.a_reads / unit.lanes if registers.table_bits else 0.0
-
-    def put(part: str, count: float, event: str, price: Quantity) -> Charge:
-        return charge(layer, part, "array", "", count, event, prices.logic(price))
-
-    if fidelity == "pann":
-        flips = unit.price.width_flips(known.additions)
-        each = held["pann.energy_per_flip"]
-        yield put("products", product.updates * flips.products, "flip by widths", each)
-        yield put("accumulation", product.updates * flips.sums, "flip by widths", each)
-        if flips.table:
-            yield put("tables", rebuilds * flips.table, "flip by widths", each)
-    else:
-        toggles = _known(known.toggles, "toggles", machine, layer)
-        if fidelity == "trace":
-            update, rebuild = _updates(unit, _Same(toggles), _Same(held))
-            for part, price in update.items():
-                yield put(part, product.updates, "update", price)
-            if rebuild is not None:
-                yield put("tables", rebuilds, "rebuild", rebuild)
-        else:
-            gates = _known(known.gates, "gates", machine, layer)
-            yield put("logic", product.updates, "update", gates.quantity("update"))
-            if gates.rebuild_fj:
-                yield put("tables", rebuilds, "rebuild", gates.quantity("rebuild"))
-        flipped = _register_flips(product, toggles, numerics)
-        yield put("registers", flipped, "flip", held["flipflop.energy.data"])
-    clocked = _clocked_bits(product, numerics, machine)
+    unit, layer = numerics.datapath, product.layer
+    one = known(unit, counted, fidelity, prices.coefficients, machine.array, layer)
+    for part, count, event, price in logic_events(product, unit, one):
+        yield charge(layer, part, "array", "", count, event, prices.logic(price))
+    clocked = clocked_bits(product, unit, machine.array)
     yield charge(layer, "clock", "array", "", clocked, "clock edge of a bit", prices.clock_edge)
     if pipeline := prices.pipeline_bits(unit):
         edges = product.array_cycles * pipeline
         yield charge(layer, "pipeline", "array", "", edges, "clock edge of a bit", prices.clock_edge)
-
-
-class _Same:
-    """A record that is told apart as an object: the same one is met in every plan, and has no hash of its own."""
-
-    __slots__ = ("record",)
-
-    def __init__(self, record: Toggles | Coefficients) -> None:
-        self.record = record
-
-    def __hash__(self) -> int:
-        return id(self.record)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.record is self.record
-
-
-@lru_cache(maxsize=4096)
-def _updates(unit: Datapath, toggles: _Same, held: _Same) -> tuple[Mapping[str, Quantity], Quantity | None]:
-    """`hwsim.datapaths.pricing.update_energy`."""
-    return pricing.update_energy(unit, cast("Toggles", toggles.record), cast("Coefficients", held.record))
-
-
-Record = TypeVar("Record", "Toggles", "GateEnergy")
-
-
-def _known(record: Record | None, name: str, machine: Accelerator, layer: str) -> Record:
-    """A record that a fidelity needs, counted in the machine's dataflow."""
-    if record is None:
-        raise ArgumentError(f"{name} of every product must be known for this fidelity", where=f"energy.{layer}")
-    if record.dataflow != machine.array.dataflow.order:
-        raise ArgumentError(
-            f"{name} must be counted in the order of {machine.array.dataflow.name}",
-            got=record.dataflow,
-            where=f"energy.{layer}",
-        )
-    return record
-
-
-def _register_flips(product: Product, toggles: Toggles, numerics: Numerics) -> float:
-    """Bits that flip in the registers of operands, scales and sums."""
-    unit = numerics.datapath
-    # a unit that reads its activations from a shared table holds none
-    a = product.a_loads * toggles.a_element if unit.price.registers.a_bits else 0.0
-    flips = a + product.b_loads * toggles.b_element + product.updates * toggles.sum
-    if unit.block is not None:
-        flips += (product.a_loads * toggles.a_scale + product.b_loads * toggles.b_scale) / unit.block
-    return flips
-
-
-def _clocked_bits(product: Product, numerics: Numerics, machine: Accelerator) -> float:
-    """Clock edges of flip-flops: streaming registers and sums every cycle of the array, others when they load."""
-    unit = numerics.datapath
-    registers, cycles, wide = unit.price.registers, product.array_cycles, unit.lanes
-    tables = registers.table_bits * product.a_reads / wide
-    stays = machine.array.dataflow.stationary
-    a = product.a_loads / wide * registers.a_bits if stays == "input" else cycles * registers.a_bits
-    b = product.b_loads / wide * registers.b_bits if stays == "weight" else cycles * registers.b_bits
-    return a + b + cycles * registers.sum_bits + tables
 
 
 def _moved(

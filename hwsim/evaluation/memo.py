@@ -4,7 +4,8 @@ A step's key is its content and its code. The file's name carries a hash of ever
 on, of the versions of what multiplies and of the processor's instructions (`hwsim.jit.environment`), so that a result
 is either current or absent, and stale ones lie in files that nobody opens. One JSON line a result with its checksum,
 appended in one write: readers and writers of several processes need no lock, and a torn or changed line is skipped.
-What another process has appended meanwhile is read before anything is measured again.
+What another process has appended meanwhile is read before anything is measured again. A line is parsed, and its
+checksum compared, when its result is asked for: a sweep asks for some of thousands.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from hwsim import cache
 from hwsim.errors import HwsimError, StorageError
 from hwsim.evaluation.steps import Step
 from hwsim.jit import environment, source_hash
-from hwsim.storage import checked, format_line, parse_line
+from hwsim.storage import Record, Text, checked, format_line, line_body, parse_line
 
 T = TypeVar("T")
+
+_HEAD = b'{"key":"'
 
 
 class Memo:
@@ -32,13 +35,20 @@ class Memo:
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or _default()
-        self._plain: dict[str, Any] = {}
+        self._lines: dict[bytes, bytes] = {}
         self._found: dict[str, Any] = {}
         self._read = 0
         self._catch_up()
 
     def __contains__(self, step: Step[Any]) -> bool:
-        return self._known(step.key, step)
+        """Whether there is a result, by its line's checksum; one in another shape is measured by who asks for it."""
+        key = step.key
+        if key in self._found:
+            return True
+        with contextlib.suppress(HwsimError):
+            line_body(self._line(key).decode("utf-8", errors="replace"), "memo", StorageError)
+            return True
+        return False
 
     def get(self, step: Step[T]) -> T:
         """The result of a step, measured and kept if it is new."""
@@ -54,23 +64,28 @@ class Memo:
 
     def _known(self, key: str, step: Step[Any]) -> bool:
         """Whether a result is there; what was kept in another shape is not."""
-        if key not in self._found and key not in self._plain:
-            self._catch_up()
-        if key not in self._found and key in self._plain:
-            plain = self._plain.pop(key)
-            with contextlib.suppress(StorageError):
-                checked(plain, step.codec.shape, "memo", key, StorageError)
-                self._found[key] = step.codec.decode(plain)
+        if key in self._found:
+            return True
+        with contextlib.suppress(HwsimError):
+            entry = parse_line(self._line(key), "memo", StorageError)
+            del self._lines[key.encode()]
+            checked(entry, Record({"key": Text(), "value": step.codec.shape}), "memo", key, StorageError)
+            self._found[key] = step.codec.decode(entry["value"])
         return key in self._found
 
+    def _line(self, key: str) -> bytes:
+        """The line of a key, as it was read; empty, which no checksum fits, where there is none."""
+        named = key.encode()
+        if named not in self._lines:
+            self._catch_up()
+        return self._lines.get(named, b"")
+
     def _catch_up(self) -> None:
-        """Read the lines behind those that were read."""
+        """Keep the lines behind those that were read, by the key that each begins with."""
         lines, self._read = cache.lines(self.path, self._read) if self.path else ([], 0)
         for line in lines:
-            with contextlib.suppress(HwsimError):
-                entry = parse_line(line, "memo", StorageError)
-                if set(entry) == {"key", "value"} and isinstance(entry["key"], str):
-                    self._plain[entry["key"]] = entry["value"]
+            if line.startswith(_HEAD):
+                self._lines[line[len(_HEAD) : line.find(b'"', len(_HEAD))]] = line
 
     def _put(self, key: str, step: Step[T], result: T) -> None:
         self._found[key] = result

@@ -91,7 +91,11 @@ class MachinePrices:
 
     def vector(self, kind: str) -> Quantity:
         """pJ of one element of a kind of vector work, without the registers between its stages."""
-        return self.logic(self._operator(kind).energy_fj)
+        return self.logic(self.vector_fj(kind))
+
+    def vector_fj(self, kind: str) -> Quantity:
+        """`vector` in fJ, at the library's node and supply."""
+        return self._operator(kind).energy_fj
 
     def vector_edges(self, kind: str) -> float:
         """Clock edges of the flip-flops between the stages of the circuits that one element of vector work uses, and

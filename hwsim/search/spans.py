@@ -8,6 +8,7 @@ spans at a time, so that memory holds no more, and the table is that of one proc
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import threading
 from collections import deque
@@ -66,8 +67,11 @@ def detailed(sweeper: Sweeper, points: Sequence[Point]) -> list[Point]:
 
 def _spread(sweeper: Sweeper, pool: Pool) -> Iterator[int]:
     """Sweep spans side by side; how many designs each has, in the order of the sweep."""
-    _decide(pool, sweeper.opened(sweeper.wanted()))
     given = *_given(sweeper), sweeper.writer is not None
+    trials = sweeper.opened(sweeper.wanted())
+    for _ in range(pool.size):  # workers start and open the traces while this process looks for plans to decide
+        pool.submit(open_elsewhere, *_given(sweeper))
+    _decide(pool, trials)
     waiting: deque[Job | Trial] = deque()
 
     def taken(one: Job | Trial) -> int:
@@ -128,6 +132,12 @@ def _given(sweeper: Sweeper) -> tuple[str, tuple[tuple[str, str], ...]]:
     return json.dumps(sweeper.space.to_dict()), traces
 
 
+def open_elsewhere(tables: str, traces: tuple[tuple[str, str], ...]) -> None:
+    """Make the sweeper that spans of the space of these tables will ask for."""
+    with _ONE:
+        _made(tables, traces)
+
+
 def sweep_elsewhere(
     tables: str, traces: tuple[tuple[str, str], ...], tabled: bool, low: int, high: int
 ) -> Swept:  # fmt: skip
@@ -145,4 +155,7 @@ def details_elsewhere(tables: str, traces: tuple[tuple[str, str], ...], points: 
 @lru_cache(maxsize=1)
 def _made(tables: str, traces: tuple[tuple[str, str], ...]) -> Sweeper:
     space = space_from_dict(json.loads(tables), "here")
-    return Sweeper(space, open_evaluators(space, [load_trace(path) for path, _ in traces]))
+    made = Sweeper(space, open_evaluators(space, [load_trace(path) for path, _ in traces]))
+    gc.collect()
+    gc.freeze()  # what lies there for good is not looked at again each time that a block's records are let go
+    return made

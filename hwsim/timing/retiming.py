@@ -7,7 +7,7 @@ cannot say on which side, that one step is computed again in integers, so that e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from hwsim.timing.wiring import wiring
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
+    from hwsim.arch.parts import Array
     from hwsim.trace.graph import Graph
 
 UNSURE = 1e-13
@@ -56,18 +57,17 @@ class Stages:
         self, graph: Graph, machine: Accelerator, attach: bool, additions: dict[int, float] | None = None
     ) -> None:
         self.staged, self.additions = stage(graph, machine, attach), additions
-        self._vector: dict[int, NDArray[np.int64]] = {}
+        self._parts: dict[tuple[Array, int], tuple[Part, ...]] = {}
 
-    def parts(self, machine: Accelerator) -> tuple[Part, ...]:
-        """The numbers of every stage on `machine`."""
-        return tuple(part(self.staged, number, machine, self.additions) for number in range(len(self.staged.stages)))
-
-    def vector(self, machine: Accelerator) -> NDArray[np.int64]:
-        """Cycles of the vector unit of `machine` behind and in front of each product, int64 ``[stages, 2]``."""
-        lanes = machine.vector.lanes
-        if lanes not in self._vector:
-            self._vector[lanes] = np.array([(one.vector_cycles, one.pre_cycles) for one in self.parts(machine)])
-        return self._vector[lanes]
+    def parts(self, machine: Accelerator, lanes: int | None = None) -> tuple[Part, ...]:
+        """The numbers of every stage on `machine`, or on the same with so many lanes."""
+        key = machine.array, machine.vector.lanes if lanes is None else lanes
+        if key not in self._parts:
+            if lanes is not None:
+                machine = replace(machine, vector=replace(machine.vector, lanes=lanes))
+            stages = range(len(self.staged.stages))
+            self._parts[key] = tuple(part(self.staged, number, machine, self.additions) for number in stages)
+        return self._parts[key]
 
 
 class Retiming:
@@ -101,12 +101,11 @@ class Retiming:
                 )
             )
 
-    def vector(self, machine: Accelerator) -> NDArray[np.int64]:
-        """Cycles of the vector unit of `machine` in every step, ``[steps]``."""
-        table = self.stages.vector(machine)
-        behind, before = table[:, 0], table[:, 1]
+    def vector(self, lanes: int) -> NDArray[np.int64]:
+        """Cycles of a vector unit of so many lanes in every step, int64 ``[steps]``."""
+        parts = self.stages.parts(self.machine, lanes)
         return np.array([
-            behind[list(paced.stages)].sum() + before[list(paced.stages)].sum() * paced.prologues
+            sum(parts[one].vector_cycles + parts[one].pre_cycles * paced.prologues for one in paced.stages)
             for paced in self.steps
         ])  # fmt: skip
 

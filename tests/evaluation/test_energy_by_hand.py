@@ -15,8 +15,9 @@ from hwsim.cost.quantity import Quantity
 from hwsim.cost.toggles import Toggles
 from hwsim.errors import ArgumentError
 from hwsim.evaluation.area import area, register_bits
-from hwsim.evaluation.energy import Counted, energy
+from hwsim.evaluation.energy import energy
 from hwsim.evaluation.prices import machine_prices
+from hwsim.evaluation.product_events import Counted
 
 EDGE = 0.015488 + 0.6e-3 * 1.21  # pJ: clock pin, and the last wire to it
 INNER = {"multiplicand": 3.0, "multiplier": 2.0, "partials": 5.0, "ripples": 1.5, "partials_by_rows": 4.0,

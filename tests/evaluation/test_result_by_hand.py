@@ -14,11 +14,12 @@ from hwsim.cost.quantity import Quantity
 from hwsim.errors import ArgumentError, DesignError
 from hwsim.evaluation.accuracy import SQNR
 from hwsim.evaluation.area import area
-from hwsim.evaluation.energy import Counted, energy
+from hwsim.evaluation.energy import energy
 from hwsim.evaluation.explanation import explain, to_json
 from hwsim.evaluation.ledger import Charge, Ledger
 from hwsim.evaluation.prices import machine_prices
 from hwsim.evaluation.pricing import check_clock, forward_work, price
+from hwsim.evaluation.product_events import Counted
 from hwsim.evaluation.records import Evaluation
 from hwsim.trace import Workload
 from hwsim.trace.gemm import GemmShape
