@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from hwsim.errors import Stopped
 
@@ -48,8 +50,8 @@ _watcher: tuple[int, int] | None = (
 )
 
 
-def _tell(message: bytes) -> None:
-    """Send a line to the watcher, which is started by the first one. One that is gone is not missed."""
+def _channel() -> int:
+    """The end of the pipe that this process holds; the first call starts the watcher. -1 where it cannot start."""
     global _watcher
     with _lock:
         if _watcher is None or _watcher[0] != os.getpid():
@@ -68,28 +70,59 @@ def _tell(message: bytes) -> None:
             finally:
                 os.close(reading)
             _watcher = os.getpid(), writing
-        with contextlib.suppress(OSError):
-            os.write(_watcher[1], message + b"\n")
+        return _watcher[1]
+
+
+def _tell(message: bytes) -> None:
+    """Send a line to the watcher. One that is gone is not missed."""
+    with contextlib.suppress(OSError):
+        os.write(_channel(), message + b"\n")
+
+
+_ANNOUNCED = """trap '' PIPE; echo "+g$$" 2>&- >&0; trap - PIPE; exec "$@" </dev/null"""
 
 
 @contextlib.contextmanager
-def watched_group(pid: int) -> Iterator[None]:
-    """While the block runs, the process group `pid` ends with this process."""
-    _tell(b"+g%d" % pid)
+def watched(command: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """A process in a group of its own, which ends at the end of the block or of this process. It tells the watcher of
+    itself before it becomes `command`: this process may be killed at the instant at which it has started it.
+
+    Args:
+        command: program and arguments.
+        options: of `subprocess.Popen`, other than ``stdin``, which is empty.
+    """
+    channel, process = _channel(), None
     try:
-        yield
+        process = subprocess.Popen(
+            command if channel < 0 else ["/bin/sh", "-c", _ANNOUNCED, "sh", *command],
+            stdin=subprocess.DEVNULL if channel < 0 else channel, start_new_session=True, **options,
+        )  # fmt: skip
+        yield process
     finally:
-        _tell(b"-g%d" % pid)
+        if process is not None:
+            if process.returncode is None:
+                end_group(process.pid)
+            with process:  # waits for it, and closes its pipes
+                pass
+            _tell(b"-g%d" % process.pid)
+
+
+def end_group(pid: int) -> None:
+    """Kill every process of a group that is still there."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
 
 
 @contextlib.contextmanager
 def temporary_folder(prefix: str) -> Iterator[Path]:
-    """A new folder below the system's temporary one, removed at the end of the block or of this process."""
-    path = tempfile.mkdtemp(prefix=prefix)
+    """A new folder below the system's temporary one, removed at the end of the block or of this process, which may
+    come before the folder is there: the watcher hears of it first."""
+    path = Path(tempfile.gettempdir(), prefix + secrets.token_hex(8))
     name = os.fsencode(path)
     _tell(b"+f" + name)
     try:
-        yield Path(path)
+        path.mkdir(mode=0o700)
+        yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
         _tell(b"-f" + name)

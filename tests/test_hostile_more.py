@@ -8,8 +8,10 @@ import gzip
 import hashlib
 import io
 import json
+import os
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -209,6 +211,42 @@ class More(Files):
         cache.store(path, "key 1", bytes(range(256)))
         path.write_bytes(spoil_bytes(rng, path.read_bytes()))
         assert cache.load(path, "key 1") in (None, bytes(range(256)))
+
+    def netlist(self, rng):
+        """A kept netlist with other values and a right checksum, as another version would have written it."""
+        from hwsim.gates import synthesis
+        from hwsim.gates.synth_report import gate_mismatches
+        from hwsim.rtl.multipliers import multiplier
+        from hwsim.rtl.tools import ToolError, available
+        from hwsim.rtl.unit import every_input
+
+        if not available("yosys", "yosys-abc"):
+            pytest.skip("needs Yosys (apt install yosys)")
+        unit = multiplier(2, 2, False, "array")
+        synthesis._report.cache_clear()
+        with mock.patch.dict(os.environ, HWSIM_CACHE_DIR=str(self.folder / "cache")):
+            synthesis.synth(unit)
+            (path,) = cache.folder("synth").glob("*.netlist")
+            whole, key = path.read_bytes(), path.stem
+            record = gzip.decompress(cache.load(path, key))
+            spoilt = spoil_bytes(rng, record) if rng.random() < 0.2 else _text(spoil_value(rng, json.loads(record)))
+            cache.store(path, key, spoil_bytes(rng, whole) if rng.random() < 0.1 else gzip.compress(spoilt))
+            synthesis._report.cache_clear()
+            try:
+                with contextlib.suppress(HwsimError), mock.patch(
+                    "hwsim.gates.synthesis.synthesize", side_effect=ToolError("a record must be made again")
+                ):  # fmt: skip
+                    report = synthesis.synth(unit)
+                    assert report.area_ge >= 0
+                    assert report.netlist.levels >= 0
+                    gate_mismatches(unit, report.netlist, every_input(unit))
+            finally:
+                path.write_bytes(whole)
+                synthesis._report.cache_clear()
+
+
+def _text(tree: object) -> bytes:
+    return json.dumps(tree).encode()
 
 
 KINDS = sorted(name for name in vars(More) if not name.startswith("_"))

@@ -22,7 +22,10 @@ from .test_processes import MODEL, SPACE
 
 ROOT = Path(hwsim.__file__).parent.parent
 
-TRAINED = samples.TRAINED.replace("STEPS", "900")
+TRAINED = (  # far from its goal at the end, so that a step that is lost or done twice shows in the weights
+    samples.TRAINED.replace("STEPS", "3000").replace("lr=0.05", "lr=0.0005")
+    .replace("model(x) - x", "torch.nn.functional.dropout(model(x), 0.1) - x")
+)  # fmt: skip
 SWEPT = (
     SPACE.replace("[parameters]", '[parameters]\nclock = { choice = [0.3, 0.4, 0.5], sets = "technology.clock_ghz" }')
     .replace('technology = { clock_ghz = 0.5, node_nm = 16 }', 'technology = { clock_ghz = 0.5, node_nm = 16 }\n'
@@ -132,7 +135,6 @@ def test_two_at_once_end_as_one(scene, kind, rounds):
     command, again = COMMANDS[kind], GOES_ON.get(kind, ())
     if kind == "calibrate" and not available("yosys", "yosys-abc"):
         pytest.skip("needs Yosys (apt install yosys)")
-    rounds = rounds // 5 if kind == "calibrate" else rounds
     _clear(scene)
     began = time.monotonic()
     scene.run(*command)

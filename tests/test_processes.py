@@ -20,6 +20,7 @@ import pytest
 
 import hwsim
 from tests import samples
+from tests.killing import Scene
 
 MODEL = (
     samples.LINEAR
@@ -222,3 +223,31 @@ def test_a_signal_in_a_finalizer_is_not_lost():
         [sys.executable, "-c", SWALLOWED], capture_output=True, text=True, timeout=30, check=True, env=environment
     )
     assert (found.stdout, found.stderr) == ("stopped 143\n", "")
+
+
+DIES = """
+import os, signal, subprocess
+from pathlib import Path
+from hwsim.guard import temporary_folder
+from hwsim.rtl.tools.process import run
+def dies(function):
+    def made(*arguments, **named):
+        function(*arguments, **named)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return made
+with temporary_folder("first-"):  # starts the watcher
+    pass
+"""
+AT_ONCE = {
+    "folder": 'os.mkdir = dies(os.mkdir)\nwith temporary_folder("second-"):\n    pass',
+    "tool": 'subprocess.Popen = dies(subprocess.Popen)\nrun(["sleep", "600"], cwd=Path.cwd(), timeout_s=600)',
+}
+
+
+@pytest.mark.parametrize("what", AT_ONCE)
+def test_who_dies_at_the_instant_of_starting_leaves_nothing(tmp_path, what):
+    scene = Scene(tmp_path)
+    with scene.start(program=("-c", DIES + AT_ONCE[what])) as process:
+        told = process.communicate(timeout=60)
+    assert (process.returncode, told) == (-signal.SIGKILL, ("", ""))
+    assert scene.left() == []

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from hwsim.evaluation.memo import Memo
 from hwsim.evaluation.model_sources import identity
 from hwsim.rtl.tools import available
 from hwsim.search import load_study, space_from_dict
-from hwsim.storage import owned, read_table, table_text, write_whole
+from hwsim.storage import is_held, owned, read_table, table_text, write_whole
 from tests.samples import SPACE, Halves
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,6 +101,17 @@ with owned({str(run)!r}, "study"):
     assert (run / "points.jsonl").read_bytes() == whole
     with owned(run, "study"), pytest.raises(ArgumentError, match="nobody else"), owned(run, "study"):
         pass
+
+
+def test_who_looks_whether_a_folder_is_free_keeps_nobody_out(tmp_path):
+    with owned(tmp_path, "study"):
+        pass
+    looking = os.open(tmp_path / ".hwsim", os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)  # what `is_held` holds while it looks
+    threading.Timer(0.05, os.close, (looking,)).start()
+    with owned(tmp_path, "study"):
+        assert is_held(tmp_path)
+    assert not is_held(tmp_path)
 
 
 def test_a_study_goes_on_as_it_began_or_not_at_all(tiny_trace, space, tmp_path, monkeypatch):

@@ -40,8 +40,8 @@ def nominal(machine: Accelerator) -> Accelerator:
     return replace(
         machine,
         name="nominal",
-        arrays=(_array(machine.array),),
-        memories=tuple(_memory(memory) for memory in machine.memories),
+        arrays=(nominal_array(machine.array),),
+        memories=nominal_memories(machine.memories),
         vector=replace(machine.vector, lanes=LANES),
         clock_ghz=CLOCK_GHZ,
         voltage=None,
@@ -54,8 +54,14 @@ def weighing(machine: Accelerator) -> Accelerator:
     return replace(machine, memories=tuple(memories))
 
 
+def nominal_memories(memories: tuple[Memory, ...]) -> tuple[Memory, ...]:
+    """The memories of a `nominal` machine."""
+    return tuple(_memory(memory) for memory in memories)
+
+
 @lru_cache(maxsize=1024)
-def _array(array: Array) -> Array:
+def nominal_array(array: Array) -> Array:
+    """The array of a `nominal` machine."""
     return replace(array, rows=SIDE, cols=SIDE, stages=1)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from hwsim.datapaths.pricing import compose
 from hwsim.evaluation.energy import charge
 from hwsim.evaluation.ledger import Charge, Ledger
 
@@ -62,9 +63,9 @@ def _units(
     units, rows = array.units, array.rows * array.count
     for datapath in dict.fromkeys(numerics.datapath for numerics in machine.policy.numerics):
         if synthesized is None:
-            own, shared = datapath.price.blocks(held)
-            blocks = [(block.part, block.area, units, "unit") for block in own]
-            blocks += [(block.part, block.area, rows, "row") for block in shared]
+            made = compose(datapath, held)
+            blocks = [(block.part, block.area, units, "unit") for block in made.components]
+            blocks += [(block.part, block.area, rows, "row") for block in made.shared]
         else:
             logic = synthesized[datapath]
             blocks = [("logic", logic.unit, units, "unit")]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from hwsim import content
@@ -92,11 +91,6 @@ class Decided(Step[Decision]):
     read: tuple[object, ...]
     machine: Accelerator = field(metadata=content.ASIDE)
     additions: Mapping[int, float] = field(metadata=content.ASIDE)
-
-    @cached_property
-    def key(self) -> str:
-        """See `Step`; a sweep asks for it again and again."""
-        return content.digest(self)
 
     @property
     def codec(self) -> Codec[Decision]:

@@ -21,7 +21,7 @@ from hwsim.evaluation.decisions import Decided
 from hwsim.evaluation.memo import Memo
 from hwsim.evaluation.model_sources import identity
 from hwsim.evaluation.prices import machine_prices
-from hwsim.evaluation.pricing import Priced, check_clock, forward_work, judge, plan_key, price
+from hwsim.evaluation.pricing import Priced, check_clock, forward_work, judge, plan_key, price, products_key
 from hwsim.evaluation.product_events import Counted
 from hwsim.evaluation.records import Evaluation
 from hwsim.evaluation.steps import Step, operands_of
@@ -84,6 +84,8 @@ class Evaluator:
         self._forward = [record for record, gemm in enumerate(gemms) if gemm.phase == "forward"]
         self.shapes = [gemms[record] for record in self._forward]
         self._decisions: dict[str, Decision] = {}
+        self._products: dict[str, str] = {}
+        self._steps: dict[tuple[str, str], Step[Any]] = {}
         self._operands = operands_of(trace)
         self._sources: str | None = None
         self._lost: dict[str, LostTask] = {}
@@ -137,8 +139,10 @@ class Evaluator:
         Raises:
             HwsimError: a layer without a unit, or an unknown price.
         """
-        additions = self.additions_by_record(judging.policy)
-        return Decided(self._operands, self._graph, plan_key(self.work, judging, additions), judging, additions)
+        policy, additions = judging.policy, self.additions_by_record(judging.policy)
+        if policy.key not in self._products:
+            self._products[policy.key] = products_key(self.work, policy, additions)
+        return Decided(self._operands, self._graph, plan_key(self._products[policy.key], judging), judging, additions)
 
     @cached_property
     def _graph(self) -> str:
@@ -186,17 +190,18 @@ class Evaluator:
 
     def sqnr_db(self, policy: Policy) -> dict[str, float]:
         """SQNR by layer of a replay of the trace."""
-        return self._get(self._replayed(policy))
+        return self._get(self._step("replayed", policy, lambda: self._replayed(policy)))
 
     def toggles(self, policy: Policy, dataflow: str) -> list[Toggles]:
         """Flips of every forward GEMM of the trace, in the order of the dataflow."""
-        return [orders[dataflow] for orders in self._get(steps.Counted(self._operands, policy))]
+        counted = self._step("counted", policy, lambda: steps.Counted(self._operands, policy))
+        return [orders[dataflow] for orders in self._get(counted)]
 
     def additions(self, policy: Policy) -> list[float | None]:
         """Additions an element of every forward GEMM on an add-only unit, None on other units."""
         if not any(numerics.datapath.timed_by_weights for numerics in policy.numerics):
             return [None] * len(self.shapes)
-        return self._get(steps.Additions(self._operands, policy))
+        return self._get(self._step("additions", policy, lambda: steps.Additions(self._operands, policy)))
 
     def gates(self, policy: Policy, dataflow: Dataflow) -> list[GateEnergy]:
         """Energy of every forward GEMM in the gates of its unit, in the order of the dataflow."""
@@ -209,7 +214,7 @@ class Evaluator:
         """The accuracy of `policy`, measured once."""
         if self.accuracy_kind == "replay":
             return mean_sqnr_db(self.sqnr_db(policy), self.trace)
-        return self._get(self._rerun(policy)).value
+        return self._get(self._step("rerun", policy, lambda: self._rerun(policy))).value
 
     def prepare(self, policies: Iterable[Policy], submit: Submit) -> None:
         """Measure side by side what the policies need and is not known yet; `submit` starts a call elsewhere.
@@ -255,6 +260,12 @@ class Evaluator:
                 raise
             except HwsimError:
                 continue
+
+    def _step(self, name: str, policy: Policy, make: Callable[[], Step[T]]) -> Step[T]:
+        """The step of a name on a policy, made once: its key takes longer than to find a result by it."""
+        if (name, policy.key) not in self._steps:
+            self._steps[name, policy.key] = make()
+        return self._steps[name, policy.key]
 
     def _get(self, step: Step[T]) -> T:
         """From the memo, or measured here, but not where it has ended workers already."""

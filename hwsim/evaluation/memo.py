@@ -19,7 +19,7 @@ from hwsim import cache
 from hwsim.errors import HwsimError, StorageError
 from hwsim.evaluation.steps import Step
 from hwsim.jit import environment, source_hash
-from hwsim.storage import Record, Text, checked, format_line, parse_line
+from hwsim.storage import Record, Text, checked, format_line, line_body, parse_line
 
 T = TypeVar("T")
 
@@ -41,7 +41,14 @@ class Memo:
         self._catch_up()
 
     def __contains__(self, step: Step[Any]) -> bool:
-        return self._known(step.key, step)
+        """Whether there is a result, by its line's checksum; one in another shape is measured by who asks for it."""
+        key = step.key
+        if key in self._found:
+            return True
+        with contextlib.suppress(HwsimError):
+            line_body(self._line(key).decode("utf-8", errors="replace"), "memo", StorageError)
+            return True
+        return False
 
     def get(self, step: Step[T]) -> T:
         """The result of a step, measured and kept if it is new."""
@@ -59,16 +66,19 @@ class Memo:
         """Whether a result is there; what was kept in another shape is not."""
         if key in self._found:
             return True
+        with contextlib.suppress(HwsimError):
+            entry = parse_line(self._line(key), "memo", StorageError)
+            del self._lines[key.encode()]
+            checked(entry, Record({"key": Text(), "value": step.codec.shape}), "memo", key, StorageError)
+            self._found[key] = step.codec.decode(entry["value"])
+        return key in self._found
+
+    def _line(self, key: str) -> bytes:
+        """The line of a key, as it was read; empty, which no checksum fits, where there is none."""
         named = key.encode()
         if named not in self._lines:
             self._catch_up()
-        if named in self._lines:
-            with contextlib.suppress(HwsimError):
-                entry = parse_line(self._lines.pop(named), "memo", StorageError)
-                checked(entry, Record({"key": Text(), "value": step.codec.shape}), "memo", key, StorageError)
-                if entry["key"] == key:
-                    self._found[key] = step.codec.decode(entry["value"])
-        return key in self._found
+        return self._lines.get(named, b"")
 
     def _catch_up(self) -> None:
         """Keep the lines behind those that were read, by the key that each begins with."""

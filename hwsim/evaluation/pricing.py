@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from hwsim import content
 from hwsim.arch.nominal import nominal, weighing
 from hwsim.arch.units import storage_bits
 from hwsim.errors import ArgumentError, DesignError
@@ -23,7 +24,7 @@ from hwsim.timing.planning import Decision, carry_out, decide
 from hwsim.trace.graph import Graph, graph_of_products
 
 if TYPE_CHECKING:
-    from hwsim.arch import Accelerator
+    from hwsim.arch import Accelerator, Policy
     from hwsim.arch.plan import Plan
     from hwsim.cost.gates import Logic
     from hwsim.datapaths.base import Datapath
@@ -157,21 +158,19 @@ def judge(machine: Accelerator) -> Accelerator:
     return nominal(machine) if machine.objective == "nominal" else machine
 
 
-def plan_key(work: Work, judging: Accelerator, additions: Mapping[int, float]) -> tuple[object, ...]:
-    """All that `decided` reads of a machine that is its own `judge`: sizes, prices, and of each product how its
-    operands are stored and how its unit is timed. On one work, machines of one key have one decision.
+def products_key(work: Work, policy: Policy, additions: Mapping[int, float]) -> str:
+    """All that `decided` reads of a work's products: how the operands of each are stored, how its unit is timed.
 
     Raises:
-        HwsimError: a layer without a unit, or an unknown price.
+        DesignError: a layer without a unit.
     """
-    weighed = _weights(judging)
     units: dict[tuple[object, ...], int] = {}
     products = []
     for place, operator in enumerate(work.graph.operators):
         shape = operator.gemm
         if shape is None or operator.folded:
             continue
-        numerics = judging.policy.for_gemm(shape.layer, shape.b_role)
+        numerics = policy.for_gemm(shape.layer, shape.b_role)
         if numerics is None:
             raise DesignError("a layer in float32 has no unit", where=shape.layer)
         unit, known = numerics.datapath, additions.get(-1 if operator.record is None else operator.record)
@@ -183,10 +182,21 @@ def plan_key(work: Work, judging: Accelerator, additions: Mapping[int, float]) -
         turned = numerics.rotation and numerics.rotation.size, numerics.padded(shape.k)
         one = type(unit).__name__, unit.lanes, unit.cycles_per_step(known), unit.accumulator_bits, stored, turned
         products.append((place, units.setdefault(one, len(units))))
-    memories = tuple(replace(memory, technology="lstp" if memory.kind != "dram" else memory.technology)
+    return content.digest(tuple(products), tuple(units))
+
+
+def plan_key(products: str, judging: Accelerator) -> tuple[object, ...]:
+    """All that `decided` reads: `products_key`, and sizes and prices of a machine that is its own `judge`; on one
+    work machines of one key have one decision.
+
+    Raises:
+        HwsimError: an unknown price.
+    """
+    weighed = _weights(judging)
+    memories = tuple(content.key(replace(memory, technology="lstp")) if memory.kind != "dram" else content.key(memory)
                      for memory in judging.memories)  # fmt: skip
     return (
-        tuple(products), tuple(units), judging.arrays, memories, judging.vector, judging.output_bits,
+        products, content.key(judging.arrays), memories, content.key(judging.vector), judging.output_bits,
         judging.objective, judging.fused, judging.clock_ghz, tuple(weighed.read_pj.items()),
         tuple(weighed.write_pj.items()), weighed.idle_pj_per_cycle,
     )  # fmt: skip

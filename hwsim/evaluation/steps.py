@@ -23,7 +23,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from hwsim import content
@@ -102,9 +102,7 @@ class Step(ABC, Generic[T]):
     """Something to measure. Members are frozen dataclasses; fields with the metadata `content.ASIDE` change no bit of
     the result."""
 
-    __slots__ = ()
-
-    @property
+    @cached_property
     def key(self) -> str:
         """What its result is found by."""
         return content.digest(self)
@@ -151,7 +149,7 @@ def operands_of(trace: Trace) -> Operands:
     return Operands(trace.digest, str(trace.path.resolve()))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Replayed(Step[dict[str, float]]):
     """SQNR in dB by layer (`hwsim.evaluation.replay`); `seed` is None where nothing is drawn."""
 
@@ -169,7 +167,7 @@ class Replayed(Step[dict[str, float]]):
         return replay(self.operands.open(), self.policy, self.seed or 0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Counted(Step[Flips]):
     """Flips of every forward product in each order.
 
@@ -198,7 +196,7 @@ class Counted(Step[Flips]):
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Additions(Step[list[float | None]]):
     """Additions an element that the weights of every forward product take, None for units that multiply."""
 
@@ -242,7 +240,7 @@ def tools() -> Tools:
     return Tools(yosys_version(), content.digest(DEFAULT_LIBERTY.read_bytes()), delay)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class InGates(Step[list["GateEnergy"]]):
     """Energy of every forward product in the gates of its unit, in the order of a dataflow.
 
@@ -273,7 +271,7 @@ class InGates(Step[list["GateEnergy"]]):
         return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Rerun(Step[Measured]):
     """The model's own metric (`hwsim.evaluation.rerun`), of float32 where the policy is None.
 

@@ -26,8 +26,6 @@ from hwsim.cost import Breakdown, Quantity
 from hwsim.cost.likelihood import samples
 from hwsim.cost.quantity import total
 from hwsim.evaluation.objectives import EVERY
-from hwsim.jit import parallel_rows
-from hwsim.search.pairs import less
 
 if TYPE_CHECKING:
     from hwsim.search.points import Point
@@ -133,11 +131,15 @@ def uncertain(point: Point, column: str) -> Breakdown | None:
 
 
 def chances(one: Breakdown, others: Sequence[Breakdown]) -> NDArray[np.float64]:
-    """How likely `one` is less than each of `others`, float64 ``[others]``; equal draws count half."""
+    """How likely `one` is less than each of `others`, float64 ``[others]``; equal draws count half.
+
+    What `hwsim.search.pairs` counts, without a kernel: to load one takes longer than a question has.
+    """
     drawn = samples([one, *others])
-    found = np.empty((1, len(others)))
-    less(0, 1, drawn[:1], drawn[1:], np.ones((1, len(others)), np.bool_), found)
-    return found.reshape(-1)
+    apart = drawn[1:] - drawn[0]
+    near = np.abs(apart) <= 1e-12 * drawn[0]
+    count = drawn.shape[1]
+    return np.asarray(((apart > 0) & ~near).sum(axis=1) / count + near.sum(axis=1) / count / 2)
 
 
 def chance_matrix(many: Sequence[Breakdown], wanted: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
@@ -148,6 +150,9 @@ def chance_matrix(many: Sequence[Breakdown], wanted: NDArray[np.bool_] | None = 
             with their number and not with its square.
         wanted: pairs to compare, bool ``[sums, sums]``; all without it. The others are NaN.
     """
+    from hwsim.jit import parallel_rows
+    from hwsim.search.pairs import less
+
     drawn = np.ascontiguousarray(samples(many)[:, :: -(-len(many) // MANY) or 1])
     found = np.full((len(many), len(many)), np.nan)
     pairs = np.ones_like(found, np.bool_) if wanted is None else np.ascontiguousarray(wanted)

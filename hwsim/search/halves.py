@@ -18,16 +18,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwsim.arch import Accelerator
-from hwsim.arch.nominal import nominal
+from hwsim.arch.nominal import nominal_array, nominal_memories
 from hwsim.errors import HwsimError
 from hwsim.evaluation.machine_columns import Machines, Technology
 from hwsim.search.space import DesignSpace, Parameter, Value
+
+if TYPE_CHECKING:
+    from hwsim.arch.parts import Array
 
 PARTS = {"array": "array", "vector": "vector", "memory": "memory", "technology": "technology"}
 
@@ -151,8 +154,8 @@ class Half:
             yield Block(None, refused)
 
     def planned(self) -> Iterator[Accelerator]:
-        """A machine of each block."""
-        for arrays, vectors, pairs in self._alike():
+        """A machine of each different plan."""
+        for arrays, vectors, pairs in self._alike(planned=True):
             yield self._machines(arrays[:1], vectors[:1], pairs[:1])[0].machine(0)
 
     @property
@@ -175,14 +178,16 @@ class Half:
                 )  # fmt: skip
             yield Block(made, block.numbers[at])
 
-    def _alike(self) -> Iterator[tuple[list[int], list[int], list[tuple[int, int]]]]:
-        """Arrays, vector units, and pairs of memories and technology that a plan does not tell apart."""
+    def _alike(self, planned: bool = False) -> Iterator[tuple[list[int], list[int], list[tuple[int, int]]]]:
+        """Arrays, vector units, and pairs of memories and technology of one plan as it is carried out; with `planned`
+        those for which one plan is chosen, to be carried out on arrays of several sizes."""
         array, vector, memory, technology = (self._parts[name] for name in PARTS)
-        aim, base = self.base.objective, self.base
+        aim = self.base.objective
+        carried_out = nominal_array if planned and aim == "nominal" else _of_one_stage
         alike = (
-            _grouped(array, lambda one: one if aim in _OWN else replace(one, stages=1)),
+            _grouped(array, lambda one: one if aim in _OWN else carried_out(one)),
             _grouped(vector, lambda one: (one.precision, one.softmax) if aim == "nominal" else one),
-            _grouped(memory, lambda one: _sizes(base, one, aim)),
+            _grouped(memory, lambda one: _sizes(one, aim)),
             _grouped(technology, lambda one: one if aim in _OWN else one.node_nm),
         )
         for memories, clocks in itertools.product(alike[2], alike[3]):
@@ -277,13 +282,18 @@ def _record(part: str, machine: Accelerator) -> Any:
     return Technology(machine.clock_ghz, machine.node_nm, machine.voltage)
 
 
-def _sizes(base: Accelerator, record: Any, aim: str) -> Any:
+@lru_cache(maxsize=1024)
+def _of_one_stage(array: Array) -> Array:
+    return replace(array, stages=1)
+
+
+def _sizes(record: Any, aim: str) -> Any:
     """What a plan asks of memories."""
     memories, output_bits = record
     if aim in _OWN:
         return record
     if aim == "nominal":
-        return nominal(replace(base, memories=memories)).memories, output_bits
+        return nominal_memories(memories), output_bits
     bare = (
         replace(one, technology="", gbyte_s=1.0) if one.kind == "dram" else replace(one, technology="lstp")
         for one in memories

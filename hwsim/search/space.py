@@ -14,12 +14,14 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from hwsim.arch import Accelerator
 from hwsim.errors import DesignError
-from hwsim.evaluation.deployment import Deployment, deployment_of
 from hwsim.evaluation.objectives import Limit
+
+if TYPE_CHECKING:
+    from hwsim.evaluation.deployment import Deployment
 
 Value = str | int | float | bool
 
@@ -160,8 +162,11 @@ class DesignSpace:
         model, phase = machine.pop("model", None), machine.pop("phase", None)
         label = hashlib.sha256(json.dumps(point).encode()).hexdigest()[:8]
         accelerator = Accelerator.from_dict(machine | {"name": f"{self.name}-{label}"}, where=f"space {self.name}")
-        place = f"space {self.name}.phase"
-        return Design(accelerator, model, point, None if phase is None else deployment_of(phase, place))
+        if phase is None:
+            return Design(accelerator, model, point)
+        from hwsim.evaluation.deployment import deployment_of  # most spaces have none, and a question asks for none
+
+        return Design(accelerator, model, point, deployment_of(phase, f"space {self.name}.phase"))
 
     def machine(self, point: Mapping[str, Value]) -> dict[str, Any]:
         """The tables of a machine file that the values of `point` give, with the keys ``model`` where one is named

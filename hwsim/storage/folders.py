@@ -13,6 +13,7 @@ import errno
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ from hwsim.storage.reading import parse_json, read_bytes
 from hwsim.storage.writing import DRAFT
 
 MARKER = ".hwsim"
+LOOK_S = 0.2
 
 KINDS = {
     "trace": "a trace",
@@ -116,6 +118,20 @@ def is_held(folder: Path) -> bool:
     return False
 
 
+def _lock(descriptor: int) -> None:
+    """Take the lock; one that is held no longer than `LOOK_S` is that of a process that looks whether it is free."""
+    end = time.monotonic() + LOOK_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(LOOK_S / 100)
+        else:
+            return
+
+
 def _claim(folder: Path, kind: str, force: bool, beside: tuple[str, ...], where: str) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -130,7 +146,7 @@ def _claim(folder: Path, kind: str, force: bool, beside: tuple[str, ...], where:
             )
         descriptor = os.open(folder / MARKER, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
             text = (json.dumps({"kind": kind}) + "\n").encode()
             if os.pread(descriptor, len(text) + 1, 0) != text:
                 os.ftruncate(descriptor, 0)

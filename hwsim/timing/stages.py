@@ -12,6 +12,7 @@ and their results are weights.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -20,7 +21,7 @@ from hwsim.errors import DesignError
 from hwsim.trace.graph import ROWWISE_KINDS, Access, Graph, Operator, Tensor
 
 if TYPE_CHECKING:
-    from hwsim.arch import Accelerator, Numerics
+    from hwsim.arch import Accelerator, Numerics, Policy
 
 Use = Literal["a", "b", "vector"]
 
@@ -97,7 +98,7 @@ class Staged:
 
 
 def stage(graph: Graph, machine: Accelerator, attach: bool = True) -> Staged:
-    """The stages of `graph`.
+    """The stages of `graph`; those of a graph that was staged for the same policy and bits before are the same.
 
     Args:
         graph: the operators.
@@ -107,6 +108,23 @@ def stage(graph: Graph, machine: Accelerator, attach: bool = True) -> Staged:
     Raises:
         DesignError: a layer runs in float32, for which the machine has no unit; a tensor or product has a size of 0.
     """
+    key = id(graph), machine.policy, machine.output_bits, attach
+    found = _MADE.get(key)
+    if found is None:
+        found = graph, _stage(graph, machine, attach)  # a graph that is held keeps its address
+        with _LOCK:
+            while len(_MADE) >= _KEPT:
+                del _MADE[next(iter(_MADE))]
+            _MADE[key] = found
+    return found[1]
+
+
+_KEPT = 64
+_MADE: dict[tuple[int, Policy, int, bool], tuple[Graph, Staged]] = {}
+_LOCK = threading.Lock()
+
+
+def _stage(graph: Graph, machine: Accelerator, attach: bool) -> Staged:
     _check_sizes(graph)
     numerics = _numerics(graph, machine)
     home = _attached(graph) if attach else {}

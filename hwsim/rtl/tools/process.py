@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hwsim.errors import HwsimError, MissingExtra
-from hwsim.guard import watched_group
+from hwsim.guard import end_group, watched
 
 TIMEOUT_S = 300.0
 NICENESS = 10
@@ -54,31 +54,16 @@ def run(command: list[str], *, cwd: Path, timeout_s: float, stderr: int = subpro
     What the tool leaves behind when it is ended lies in `cwd`, which is removed.
     """
     environment = os.environ | {"TMPDIR": str(cwd)}
-    with (
-        subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        ) as process,  # fmt: skip
-        watched_group(process.pid),
-    ):
+    with watched(
+        command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=stderr, encoding="utf-8", errors="replace"
+    ) as process:
         _RUNNING.add(process.pid)
         with contextlib.suppress(OSError):  # tools often run beside a search, which is what somebody waits for
             os.setpriority(os.PRIO_PROCESS, process.pid, NICENESS)
         try:
             stdout, complaints = process.communicate(timeout=timeout_s)
-        except BaseException as reason:
-            _end(process.pid)
-            process.wait()
-            if isinstance(reason, subprocess.TimeoutExpired):
-                raise ToolError("must end within its limit in seconds", got=timeout_s, where=_name(command)) from None
-            raise
+        except subprocess.TimeoutExpired:
+            raise ToolError("must end within its limit in seconds", got=timeout_s, where=_name(command)) from None
         finally:
             _RUNNING.discard(process.pid)
     if process.returncode < 0:
@@ -95,13 +80,8 @@ def end_all(jobs: Iterable[Future[Any]]) -> None:
     held = [job for job in jobs if not job.cancel()]
     while held:
         for pid in list(_RUNNING):
-            _end(pid)
+            end_group(pid)
         held = list(wait(held, timeout=AGAIN_S).not_done)
-
-
-def _end(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
 
 
 def _name(command: list[str]) -> str:
