@@ -3,8 +3,8 @@
 It reads fields of formats, blocks, scales and accumulators, and what a replay says of single layers; so it serves
 arithmetics that share no knob. Its intervals are conformal: half as wide as the errors that out-of-bag trees make on
 what was measured, at the asked coverage, whatever the distribution (Johansson and others, 2014). It is for choosing
-what is measured next, and no value of it is a result: where knobs are few and listed, the Gaussian process of
-`hwsim.search.surrogate` is closer (reports/study-refinement).
+what is measured next, and no value of it is a result. How close it is, beside the Gaussian process of knobs that the
+search asks (`hwsim.search.surrogate`): reports/study-refinement.
 
 The door of scikit-learn.
 """
