@@ -240,9 +240,9 @@ def _findings(agreement: Table, kept: Table, told: Table) -> Iterator[str]:
     for row in kept.select({}):
         yield (
             f"Keeping {percent(row['kept by replay'])} by the replay and {percent(row['kept by few'])} of these by "
-            f"few keeps {percent(row['share of the true front'])} of the true front, of "
-            f"{percent(row['at most'])} that so many can hold, and saves {percent(row['time saved'])} of the time; {row['beaten on its front']} of "
-            "what it calls its front are beaten by what it dropped."
+            f"few keeps {percent(row['share of the true front'])} of the true front, of {percent(row['at most'])} "
+            f"that so many can hold, and saves {percent(row['time saved'])} of the time; "
+            f"{row['beaten on its front']} of what it calls its front are beaten by what it dropped."
         )
     inside = f"within {percent(COVERAGE)} intervals"
     found = "; ".join(
