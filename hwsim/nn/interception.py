@@ -261,7 +261,8 @@ class Interception(TorchFunctionMode):
             if kind in ("weight", "buffer") and outputs[0].shape[-2:] == args[0].shape[-2:]:
                 self.roles.set(outputs[0], kind)  # some of the matrices, as experts are chosen
                 return
-        self.roles.pass_on(inputs, outputs, "rand" in name or "dropout" in name or name in _RANDOM)
+        random = "rand" in name or "dropout" in name or name in _RANDOM
+        self.roles.pass_on(inputs, outputs, random, not self.layers.running)
 
 
 @contextmanager

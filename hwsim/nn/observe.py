@@ -200,7 +200,7 @@ class ProductMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.recorder.note(func, args, kwargs, result, call, [self._noted(one) for one in seen], where)
         self.after(packet, args, kwargs, result)
         random = packet is not None and torch.Tag.nondeterministic_seeded in func.tags
-        self.roles.pass_on(_tensors((args, kwargs)), _tensors(result), random)
+        self.roles.pass_on(_tensors((args, kwargs)), _tensors(result), random, not self.layers.running)
         return result
 
     def _noted(self, seen: Seen) -> tuple[Product, GemmShape | None, str, int | None]:

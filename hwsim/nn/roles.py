@@ -95,13 +95,20 @@ class Roles:
         if key is not None:
             self._known.pop(key, None)
 
-    def pass_on(self, inputs: list[Tensor], outputs: list[Tensor], random: bool) -> None:
-        """Give the results of an operator the role that follows from its inputs."""
+    def pass_on(self, inputs: list[Tensor], outputs: list[Tensor], random: bool, outside: bool) -> None:
+        """Give the results of an operator the role that follows from its inputs.
+
+        Args:
+            inputs, outputs: of the operator.
+            random: whether it draws.
+            outside: whether no forward of the model is under way: what a program writes down there is data that it
+                feeds, such as the images of a metric, and no constant of the network.
+        """
         kinds = {self.kind(tensor) for tensor in inputs}
         for tensor in outputs:
             if "gradient" in kinds:
                 self.set(tensor, "gradient")
-            elif "activation" in kinds or random:
+            elif "activation" in kinds or random or (outside and kinds <= {"constant"}):
                 self.forget(tensor)
             elif kinds <= {"weight", "buffer", "constant"} and kinds != {"constant"} and kinds:
                 self.set(tensor, "weight" if "weight" in kinds else "buffer")
