@@ -283,6 +283,18 @@ def test_what_a_model_imports_is_part_of_its_identity(tmp_path, monkeypatch):
     assert identity(model) is None
 
 
+@pytest.mark.parametrize("name", ["cnn", "vit", "bitnet", "lstm"])
+def test_python_that_a_model_loads_by_its_name_is_part_of_its_identity_too(name, tmp_path):
+    for one in (ROOT / "models").iterdir():
+        (tmp_path / one.name).write_bytes(one.read_bytes())
+    loaded = {"bitnet": "gpt.py", "lstm": "gpt.py"}.get(name, "_digits.py")
+    first = identity(tmp_path / f"{name}.py")
+    assert first is not None
+    with (tmp_path / loaded).open("a") as file:
+        file.write("\nONE = 1\n")
+    assert identity(tmp_path / f"{name}.py") not in (None, first)
+
+
 RUN = """
 import sys
 from hwsim import cli

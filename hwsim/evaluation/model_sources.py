@@ -2,8 +2,8 @@
 
 Found by reading, not by running: imports anywhere in the file, followed through the user's own files; of installed
 packages the version counts. Files beside the model that share its name (its checkpoint) or that a string of its
-sources names count with their bytes. A file that imports by a computed name, or imports what is found nowhere, has no
-identity, and what is measured on it is not remembered.
+sources names count with their bytes, those in Python with what they import too. A file that imports by a computed
+name, or imports what is found nowhere, has no identity, and what is measured on it is not remembered.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def identity(model: Path) -> str | None:
             raise ModelError(f"model file must be Python ({error})", where=str(path)) from None
         if _is_dynamic(tree):
             return None
-        data |= set(_named_files(tree, path))
+        named = set(_named_files(tree, path))
+        pending += sorted(one for one in named if one.suffix == ".py")
+        data |= {one for one in named if one.suffix != ".py"}
         for name in sorted(_imports(tree)):
             files = _own_files(name, path)
             if files:
@@ -144,7 +146,7 @@ def _named_files(tree: ast.AST, path: Path) -> Iterator[Path]:
             for folder in (path.parent, Path.cwd()):
                 try:
                     named = folder / text
-                    if named.is_file() and named.suffix != ".py":
+                    if named.is_file():
                         yield named.resolve()
                 except (OSError, ValueError):
                     continue
