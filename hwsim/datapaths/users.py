@@ -16,6 +16,7 @@ from typing import Any
 
 from hwsim.datapaths.base import Datapath
 from hwsim.errors import ArgumentError
+from hwsim.own_code import note
 
 
 def class_in(name: str, where: str = "datapath.file") -> type[Datapath]:
@@ -53,6 +54,7 @@ def _module(path: str, text: str) -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up
+    note(path)
     linecache.checkcache(path)  # the key of a unit reads the source again
     try:
         spec.loader.exec_module(module)

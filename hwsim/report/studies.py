@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwsim.errors import ArgumentError, HwsimError
-from hwsim.report.style import MUTED, PALETTE, colours, styled, to_svg
+from hwsim.report.style import MUTED, PALETTE, colours, fit, styled, to_svg
 from hwsim.storage import read_table, read_text, write_whole
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def draw(folder: str | Path) -> Path:
         try:
             for (table, panel), each in zip(panels, axes[0], strict=True):
                 panel(each, _read(where / f"{table}.csv"))
-            figure.tight_layout()
+            fit(figure)
             drawn = to_svg(figure)
         except (LookupError, ValueError, ArithmeticError) as error:
             if isinstance(error, HwsimError):

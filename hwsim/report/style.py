@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,16 @@ def styled() -> Iterator[None]:
 def colours(names: Sequence[str]) -> dict[str, str]:
     """A colour for each name, in the order given."""
     return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(names)}
+
+
+def fit(figure: Figure) -> None:
+    """Move the axes so far apart that nothing covers another; ValueError where words are so long that none fits."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Tight layout not applied")
+        try:
+            figure.tight_layout()
+        except UserWarning:
+            raise ValueError("words must leave the axes room") from None
 
 
 def to_svg(figure: Figure) -> str:

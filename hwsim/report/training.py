@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hwsim.errors import ArgumentError
-from hwsim.report.style import INK, PALETTE, styled, to_svg
+from hwsim.report.style import INK, PALETTE, fit, styled, to_svg
 from hwsim.storage import Record, Rows, Table, Text, Whole, checked, parse_json, read_bytes, read_table, write_whole
 
 FIGURE, PAGE = "curves.svg", "training.md"
@@ -125,7 +125,7 @@ def _figure(curves: Curves, last: dict[str, dict[int, float]], cosines: dict[str
             )
         if cosines:
             panels[2].set(title="Gradient beside float32's", xlabel="step", ylabel="cosine, mean of seeds")
-        figure.tight_layout()
+        fit(figure)
         return to_svg(figure)
 
 

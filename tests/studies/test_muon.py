@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hwsim import studies
+from hwsim.errors import ArgumentError
 from hwsim.report.studies import draw
 
 pytest.importorskip("torch")
@@ -56,3 +57,7 @@ def test_the_small_grid_from_end_to_end(tmp_path):
     assert "Made by `hwsim study muon`." in page
     figure = draw(folder)
     xml.dom.minidom.parse(str(figure))
+    table = folder / "spectra.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("nvfp4.te", "nvfp4." + 300 * "{a="), "utf-8")
+    with pytest.raises(ArgumentError, match=r"must be what the study wrote.*words must leave the axes room"):
+        draw(folder)
