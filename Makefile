@@ -19,8 +19,8 @@ $(VENV)/.installed: pyproject.toml
 explore: setup  ## the main job: the GPT and its ternary twin in, a Pareto report out
 	$(BIN)/hwsim explore edge-lm --out reports/run --workers 2 --force
 
-test: setup  ## all tests but the exhaustive sweeps; TESTS="tests/arch" for some of them
-	$(BIN)/pytest -rs $(TESTS)
+test: setup  ## all tests but the exhaustive sweeps, files side by side; TESTS="tests/arch" for some of them
+	$(BIN)/pytest -rs -n auto --maxprocesses=4 --dist=loadfile $(TESTS)
 
 test-all: setup  ## with the exhaustive sweeps (hours)
 	$(BIN)/pytest -m "not gpu and not benchmark"

@@ -17,12 +17,12 @@ from hwsim import studies
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = (
     "docs/architecture.md", "docs/extending.md", "docs/fidelity.md", "docs/free_numerics.md", "docs/papers.md",
-    "docs/questions.md",
+    "docs/questions.md", "docs/three_spaces.md",
     *(f"docs/tutorials/{path.name}" for path in sorted((ROOT / "docs" / "tutorials").glob("*.md"))),
     "CONTRIBUTING.md", "README.md",
 )  # fmt: skip
 TOP = "hwsim|models|traces|dse|reports|tests|docs"
-MADE = ("reports/run", "reports/my_cnn", "traces/gpt", "traces/my_cnn", "traces/spirals", "results/")
+MADE = ("reports/run", "reports/my_cnn", "traces/gpt", "traces/my_cnn", "traces/spirals", "traces/vit", "results/")
 """What commands of the pages write."""
 
 

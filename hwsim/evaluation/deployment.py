@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from hwsim.storage import OneOf, Real, Record, Text, Whole, checked
 from hwsim.timing.clusters.collectives import Link
 from hwsim.timing.clusters.collectives import link as link_of
 from hwsim.workloads import ModelConfig, Parallel, load_model
+from hwsim.workloads.training import Optimizer, Saving
 
 if TYPE_CHECKING:
     from hwsim.arch import Accelerator
@@ -36,10 +37,12 @@ _ASKED = Record(
     {"rate": Real(1e-9), "count": Whole(1, 10**7), "prompt": Whole(1, 2**24), "answer": Whole(1, 2**24)},
     {"ttft_s": Real(0.0), "tpot_s": Real(0.0), "seed": Whole()},
 )
+_PLAIN = ("phase", "batch", "context", "link", "optimizer", "saving")
 _SHAPE = Record(
     {"model": Text()},
     {
         "phase": OneOf(("prefill", "decode", "training")), "batch": Whole(1, 2**24), "context": Whole(1, 2**24),
+        "optimizer": OneOf(get_args(Optimizer)), "saving": OneOf(get_args(Saving)),
         "chips": Record({}, dict.fromkeys(_DEGREES, Whole(1, 2**20))), "link": Text(), "requests": _ASKED,
     },
 )  # fmt: skip
@@ -76,6 +79,7 @@ class Deployment:
         chips: degrees of parallelism.
         link: between chips, as `hwsim.timing.clusters.collectives.link` takes it.
         requests: who asks, or None.
+        optimizer, saving: of training, as of `hwsim.evaluation.evaluate_phase`.
     """
 
     model: ModelConfig
@@ -85,6 +89,8 @@ class Deployment:
     chips: Parallel = Parallel()  # noqa: RUF009  (frozen)
     link: str = "nvlink3"
     requests: Asked | None = None
+    optimizer: Optimizer = "adamw"
+    saving: Saving = "fused"
 
     def __post_init__(self) -> None:
         self.chips.check(self.model, self.batch, self.context)
@@ -105,7 +111,7 @@ def deployment_of(table: Mapping[str, Any], where: str) -> Deployment:
     """
     checked(table, _SHAPE, "a phase", where, DesignError)
     asked = table.get("requests")
-    values = {name: value for name, value in table.items() if name in ("phase", "batch", "context", "link")}
+    values = {name: value for name, value in table.items() if name in _PLAIN}
     try:
         return Deployment(
             model=load_model(table["model"]),
@@ -179,21 +185,26 @@ def deploy(deployment: Deployment, machine: Accelerator, lender: Evaluator) -> D
     Args:
         deployment: what runs.
         machine: one chip.
-        lender: of the trace whose flips and accuracy stand for the model's.
+        lender: of the trace whose accuracy stands for the model's, and whose flips do too unless its energies are
+            those of widths.
 
     Raises:
         HwsimError: the machine cannot run a part, the trace lacks a kind of product, or requests to context parallel
             chips.
     """
     one = deployment
-    phased = evaluate_phase(one.model, machine, one.phase, one.batch, one.context, lender, one.chips, one.wire)
-    attainment = math.nan if one.requests is None else _attained(one, one.requests, machine, lender)
+    flips = None if lender.energy_kind == "pann" else lender
+    phased = evaluate_phase(
+        one.model, machine, one.phase, one.batch, one.context, flips, one.chips, one.wire,
+        optimizer=one.optimizer, saving=one.saving,
+    )  # fmt: skip
+    attainment = math.nan if one.requests is None else _attained(one, one.requests, machine, flips)
     metric, lent = lender.metric.name, lender.trace.name
     note = f"{metric} of {lent}, whose products stand for those of {one.model.name}; {phased.note}"
     return Deployed(phased, lender.accuracy(machine.policy), metric, attainment, note)
 
 
-def _attained(one: Deployment, asked: Asked, machine: Accelerator, lender: Evaluator) -> float:
+def _attained(one: Deployment, asked: Asked, machine: Accelerator, lender: Evaluator | None) -> float:
     """Part of the requests to one copy of the model that keep both limits."""
     from hwsim.timing.serving import Engine, Requests, serve
 
@@ -208,7 +219,7 @@ def _attained(one: Deployment, asked: Asked, machine: Accelerator, lender: Evalu
 
 @lru_cache(maxsize=4096)
 def _planned(
-    model: ModelConfig, machine: Accelerator, lender: Evaluator, chips: Parallel, link: Link | None
+    model: ModelConfig, machine: Accelerator, lender: Evaluator | None, chips: Parallel, link: Link | None
 ) -> Planned:
     """The engine of one copy: batches, rates and copies share it."""
     from hwsim.evaluation.serving import planned

@@ -34,7 +34,8 @@ def space_schema() -> dict[str, Any]:
         },
         "phase": {
             "description": "a decoder in a phase that designs are chips of: model, phase, batch, context, "
-            "chips = {tensor, pipeline, data, expert, context, microbatches}, link, requests; knobs set phase.NAME",
+            "chips = {tensor, pipeline, data, expert, context, microbatches}, link, requests, and of training "
+            "optimizer and saving; knobs set phase.NAME",
             "type": "object",
         },
         "machine": {"description": "what all designs share: the tables of a machine file", "type": "object"},

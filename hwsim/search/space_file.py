@@ -157,6 +157,9 @@ def space_from_dict(table: Mapping[str, Any], where: str) -> DesignSpace:
     if "phase" in table and search.get("arithmetics"):
         rule = "a space with the table phase, whose designs have plans of their own, is not searched by arithmetics"
         raise DesignError(rule, got=search["arithmetics"], where=f"{where}: search.arithmetics")
+    if table.get("phase", {}).get("phase") == "training" and search.get("energy") != "pann":
+        rule = "products of gradients are in no trace that lends flips: the energy of a training step must be pann"
+        raise DesignError(rule, got=search.get("energy", "trace"), where=f"{where}: search.energy")
     space = DesignSpace(
         name=table["name"],
         title=table.get("title", table["name"]),

@@ -12,7 +12,7 @@ import gc
 import json
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -56,13 +56,14 @@ def run(sweeper: Sweeper, progress: Progress) -> None:
         sweeper.writer.flush()
 
 
-def detailed(sweeper: Sweeper, points: Sequence[Point]) -> list[Point]:
-    """Points as `evaluate` has them, with breakdowns and sources; in workers where the sweeper has some."""
+def detailed(sweeper: Sweeper, points: Sequence[Point]) -> Callable[[], list[Point]]:
+    """Points as `evaluate` has them, with breakdowns and sources, when they are asked for; workers, where the sweeper
+    has some, begin at once."""
     if sweeper.pool is None:
-        return sweeper.details(points)
+        return lambda: sweeper.details(points)
     given, starts = _given(sweeper), range(0, len(points), DETAILED)
     jobs = [sweeper.pool.submit(details_elsewhere, *given, tuple(points[at : at + DETAILED])) for at in starts]
-    return [point for job in jobs for point in job.result()]
+    return lambda: [point for job in jobs for point in job.result()]
 
 
 def _spread(sweeper: Sweeper, pool: Pool) -> Iterator[int]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +134,7 @@ def finish(
     `plans` those of other processes."""
     sweeper.recall()
     points = [sweeper.point(int(number)) for number in np.sort(sweeper.front.numbers)]
+    details = _details(sweeper, points)
     certificate = certify(sweeper, folder if sweeper.writer else None, not manifest["coarsened"])
     facts = {
         "finished": True, "designs": sweeper.space.size, "plans": sweeper.plans if plans is None else plans,
@@ -142,7 +143,7 @@ def finish(
         "status": {STATUS[status]: count for status, count in sweeper.counts.items() if count},
         "certificate": certificate.to_dict(),
     }  # fmt: skip
-    study = Study(tuple(_with_details(sweeper, points)), manifest | facts)
+    study = Study(tuple(details()), manifest | facts)
     if folder is not None:
         PointLog(folder).rewrite(study.points)
         study.write(folder)
@@ -167,12 +168,18 @@ def certify(sweeper: Sweeper, folder: Path | None, whole: bool) -> Certificate:
     )
 
 
-def _with_details(sweeper: Sweeper, points: list[Point]) -> list[Point]:
+def _details(sweeper: Sweeper, points: list[Point]) -> Callable[[], list[Point]]:
+    """The points, `MOST_DETAILED` of them with details, when they are asked for."""
     if not points:
-        return points
+        return lambda: points
     by = "energy_uj" if "energy_uj" in points[0].values else next(iter(points[0].values))
     order = sorted(range(len(points)), key=lambda place: points[place].values[by])
     count = min(len(order), MOST_DETAILED)
-    chosen = {order[place] for place in np.linspace(0, len(order) - 1, count).round().astype(int)}
-    made = dict(zip(sorted(chosen), detailed(sweeper, [points[place] for place in sorted(chosen)]), strict=True))
-    return [made.get(place, point) for place, point in enumerate(points)]
+    chosen = sorted({order[place] for place in np.linspace(0, len(order) - 1, count).round().astype(int)})
+    made = detailed(sweeper, [points[place] for place in chosen])
+
+    def whole() -> list[Point]:
+        by_place = dict(zip(chosen, made(), strict=True))
+        return [by_place.get(place, point) for place, point in enumerate(points)]
+
+    return whole

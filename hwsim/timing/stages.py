@@ -12,6 +12,7 @@ and their results are weights.
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -108,15 +109,19 @@ def stage(graph: Graph, machine: Accelerator, attach: bool = True) -> Staged:
         DesignError: a layer runs in float32, for which the machine has no unit; a tensor or product has a size of 0.
     """
     key = id(graph), machine.policy, machine.output_bits, attach
-    if key not in _MADE:
-        while len(_MADE) >= _KEPT:
-            _MADE.pop(next(iter(_MADE)), None)
-        _MADE[key] = graph, _stage(graph, machine, attach)  # a graph that is held keeps its address
-    return _MADE[key][1]
+    found = _MADE.get(key)
+    if found is None:
+        found = graph, _stage(graph, machine, attach)  # a graph that is held keeps its address
+        with _LOCK:
+            while len(_MADE) >= _KEPT:
+                del _MADE[next(iter(_MADE))]
+            _MADE[key] = found
+    return found[1]
 
 
 _KEPT = 64
 _MADE: dict[tuple[int, Policy, int, bool], tuple[Graph, Staged]] = {}
+_LOCK = threading.Lock()
 
 
 def _stage(graph: Graph, machine: Accelerator, attach: bool) -> Staged:

@@ -62,7 +62,7 @@ def test_spans_of_any_size_give_the_table_and_the_front(space, tiny_trace, tmp_p
     sent = [args for function, args in pool.calls if function is spans.sweep_elsewhere]
     assert len(sent) >= min(space.size, 6 * -(-96 // size))  # six trials of 96 designs
     points = [alone.point(number) for number in alone.front.numbers.tolist()]
-    assert spans.detailed(shared, points) == spans.detailed(alone, points)
+    assert spans.detailed(shared, points)() == spans.detailed(alone, points)()
 
 
 def test_a_part_of_a_sweep_is_shared_too(space, tiny_trace, tmp_path):
