@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hwsim import cli
+from hwsim import cli, workbench
 from hwsim.own_code import line_of, note
 from tests import samples
 from tests.test_hostile_more import machine_of
@@ -69,3 +69,22 @@ def test_what_no_file_of_a_user_raises_is_a_defect(tiny_trace, monkeypatch):
     monkeypatch.setattr("hwsim.evaluate", lambda *_, **__: {}["absent"])
     with pytest.raises(KeyError, match="absent"):
         cli.run(["evaluate", str(tiny_trace.path), "edge-int8"])
+
+
+@pytest.mark.parametrize("spoilt", [b"x = '\xb1'\n", b"def (\n", b"x = 1\0\n"], ids=["no UTF-8", "no Python", "NUL"])
+def test_a_file_that_is_no_python_is_one_line_or_a_name(tiny_trace, tmp_path, capsys, monkeypatch, spoilt):
+    unit = tmp_path / "truncated.py"
+    unit.write_bytes(spoilt + (ROOT / "docs" / "truncated.py").read_bytes())
+    (tmp_path / "unit.toml").write_bytes(machine_of(unit))
+    (told,) = _told(capsys, "evaluate", tiny_trace.path, tmp_path / "unit.toml", "--energy", "pann")
+    assert "a unit's file must run (" in told
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "mine.py").write_bytes(spoilt)
+    assert cli.run(["list", "models"]) == 0
+    assert "mine" in capsys.readouterr().out
+    (tmp_path / "other.py").write_bytes(spoilt)
+    (tmp_path / "main.py").write_text("import other\n")
+    found = workbench.imported(tmp_path / "main.py")
+    assert [*found] == [str(tmp_path / "other.py")]
+    assert found[str(tmp_path / "other.py")].encode()

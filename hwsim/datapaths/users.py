@@ -31,7 +31,7 @@ def class_in(name: str, where: str = "datapath.file") -> type[Datapath]:
     file = Path(path).expanduser()
     if not file.is_file():
         raise ArgumentError("a unit's file must exist", got=str(file), where=where)
-    text = file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8", errors="backslashreplace")  # a key; Python says what it cannot read
     found = getattr(_module(str(file.resolve()), text), kind, None)
     if not (isinstance(found, type) and issubclass(found, Datapath)):
         raise ArgumentError(f"a unit's file must have a Datapath called {kind}", got=name, where=where)

@@ -82,14 +82,17 @@ def colours(names: Sequence[str]) -> dict[str, str]:
     return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(names)}
 
 
-def fit(figure: Figure) -> None:
-    """Move the axes so far apart that nothing covers another; ValueError where words are so long that none fits."""
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Raise ValueError for what Matplotlib warns of, such as words that leave the axes no room, or a legend of none:
+    the block draws a table that somebody may have changed. A font without a letter is no reason."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("error", message="Tight layout not applied")
+        warnings.simplefilter("error", UserWarning)
+        warnings.filterwarnings("default", message="Glyph")
         try:
-            figure.tight_layout()
-        except UserWarning:
-            raise ValueError("words must leave the axes room") from None
+            yield
+        except UserWarning as problem:
+            raise ValueError(str(problem)) from None
 
 
 def to_svg(figure: Figure) -> str:
