@@ -334,6 +334,25 @@ def _measured_factors(axes: Axes, rows: Sequence[Row]) -> None:
     axes.legend(fontsize=8)
 
 
+def _stages(axes: Axes, rows: Sequence[Row]) -> None:
+    """What a replay says of each arithmetic, and what the model does."""
+    found = [[float(row[column]) for row in rows] for column in ("sqnr dB", "bits a byte")]
+    axes.plot(*found, "o", markersize=3, color=PALETTE[0])
+    axes.set(xlabel="SQNR of the replay, dB", ylabel="bits per byte of the rerun")
+    axes.set_title("A cheap measure and a dear one")
+
+
+def _kept_fronts(axes: Axes, rows: Sequence[Row]) -> None:
+    """Part of the true front that refinement keeps, over the time that it saves."""
+    for row in rows:
+        x, y = float(row["time saved"]), float(row["share of the true front"])
+        axes.plot(x, y, "o", markersize=5, color=PALETTE[1])
+        axes.annotate(f"{row['kept by replay']}, {row['kept by few']}", (x, y), fontsize=7,
+                      xytext=(4, 4), textcoords="offset points")  # fmt: skip
+    axes.set(xlabel="time saved", ylabel="part of the true front kept", ylim=(0, 1.05))
+    axes.set_title("Parts that replay and few keep")
+
+
 _PANELS: dict[str, tuple[tuple[str, Callable[[Any, Sequence[Row]], None]], ...]] = {
     "caat": (("times", _caat_times), ("costs", _caat_costs)),
     "dropcompute": (("curve", _drop_curve), ("costs", _drop_costs)),
@@ -349,6 +368,7 @@ _PANELS: dict[str, tuple[tuple[str, Callable[[Any, Sequence[Row]], None]], ...]]
     "muon": (("spectra", _muon_cosines), ("last", _muon_last)),
     "lottery": (("agents", _agents),),
     "seeds": (("searches", _searches),),
+    "refinement": (("drawn", _stages), ("kept", _kept_fronts)),
 }
 """Study -> the panels of its figure, each with the table that it shows; a folder is the first one's whose tables it
 has."""

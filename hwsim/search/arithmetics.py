@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -24,11 +25,13 @@ from pathlib import Path
 from typing import Any
 
 from hwsim.errors import HwsimError
+from hwsim.evaluation.accuracy import mean_sqnr_db
 from hwsim.search.certificate import Certificate, fidelities
 from hwsim.search.explorer import DRAWN, Explorer, manifest_of, open_evaluators, prepare, search
 from hwsim.search.halves import part_of
 from hwsim.search.points import Point, PointLog
 from hwsim.search.polish import polish
+from hwsim.search.refinement import kendall, spearman
 from hwsim.search.running import RunningFront
 from hwsim.search.space import DesignSpace, Value
 from hwsim.search.study import Study
@@ -144,7 +147,25 @@ class Arithmetics(Explorer):
         return Certificate(
             len(members), sum(once[key] for key in members), len(tried) >= self.space.size, polished,
             sum(twice[key] for key in members), fidelity=fidelities(self.sweeper.space), arithmetics=len(tried),
+            agreement=self._agreement(),
         )  # fmt: skip
+
+    def _agreement(self) -> dict[str, float]:
+        """How a replay ranks what was run again of the first model: what keeping by it would have been worth."""
+        if self.space.accuracy != "rerun":
+            return {}
+        main, better = self.main, 1.0 if self.main.metric.goal == "min" else -1.0
+        pairs: dict[str, tuple[float, float]] = {}
+        for key, point in self.known.items():
+            half = self.sweeper.halves[self._places[key]]
+            if point.values and (half.model or main.trace.name) == main.trace.name:
+                policy = half.base.policy
+                with contextlib.suppress(HwsimError):
+                    sqnr = mean_sqnr_db(main.sqnr_db(policy), main.trace)
+                    pairs[policy.key] = -sqnr, better * main.accuracy(policy)
+        cheap, dear = ([pair[side] for pair in pairs.values()] for side in (0, 1))
+        rho, tau = spearman(cheap, dear), kendall(cheap, dear)
+        return {} if math.isnan(rho) else {"arithmetics": len(pairs), "spearman": rho, "kendall": tau}
 
     def _trial(self, point: Point) -> Key:
         return self.space.canonical(dict(point.point))

@@ -30,6 +30,8 @@ class Certificate:
         grid: whether every design of a coarser grid was priced instead.
         fidelity: of each objective: what its values are, and by what kind of plan.
         arithmetics: how many were tried, each on every machine; 0 where designs were priced one by one.
+        agreement: how a replay ranks them beside the rerun that they were judged by: ``arithmetics`` that have both,
+            ``spearman`` and ``kendall``; empty where nothing was run again.
     """
 
     designs: int
@@ -40,6 +42,7 @@ class Certificate:
     grid: bool = False
     fidelity: Mapping[str, str] = field(default_factory=dict)
     arithmetics: int = 0
+    agreement: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def share(self) -> float:
@@ -54,7 +57,7 @@ class Certificate:
             "exhaustive": self.exhaustive, "polished": self.polished, "grid": self.grid,
             "hypervolume": 1.0 if self.exhaustive and self.one_knob == self.designs else None,
             "seeds": EXACT if self.exhaustive else DRAWN, "fidelity": dict(self.fidelity),
-            "arithmetics": self.arithmetics,
+            "arithmetics": self.arithmetics, "agreement": dict(self.agreement),
         }  # fmt: skip
 
 
@@ -93,5 +96,10 @@ def sentence(known: Mapping[str, Any]) -> str:
             said += f", and all against every machine of {tried} arithmetics"
         if one < designs:
             said += "; the rest have neighbours that were not priced"
+    if ranks := known.get("agreement"):
+        said += (
+            f"; a replay ranks {ranks['arithmetics']:.0f} arithmetics as the rerun does with a correlation of "
+            f"{ranks['spearman']:.2f} (Spearman), {ranks['kendall']:.2f} (Kendall)"
+        )
     about = ", ".join(f"{name} ({how})" for name, how in known.get("fidelity", {}).items())
     return f"{said}; proven about {about}" if about else said

@@ -29,6 +29,7 @@ NAMES = {
     "lottery": "hwsim.studies.lottery",
     "market": "hwsim.studies.market",
     "seeds": "hwsim.studies.seeds",
+    "refinement": "hwsim.studies.refinement",
 }
 
 __all__ = ["NAMES", "run"]

@@ -24,6 +24,13 @@ from .conftest import SPACE
             Certificate(5, 5, False, 40, 5),
             "5 of 5 on the front are proven against every other value of every knob, 5 against those of every two",
         ),
+        (
+            Certificate(5, 5, False, 0, 5, arithmetics=9,
+                        agreement={"arithmetics": 9, "spearman": 0.951, "kendall": 0.8}),
+            "5 of 5 on the front are proven against every other value of every knob, 5 against those of every two, "
+            "and all against every machine of 9 arithmetics; a replay ranks 9 arithmetics as the rerun does with a "
+            "correlation of 0.95 (Spearman), 0.80 (Kendall)",
+        ),
         (Certificate(5, 5, True, 0, 5),
          "every design of the space was priced: 5 of 5 on the front hold against all of them"),
         (Certificate(6, 5, False, 0, 5, grid=True),
