@@ -11,6 +11,7 @@ that started the child, and removes no folder), and cleaning at exit (nothing ru
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
@@ -24,7 +25,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from hwsim.errors import Stopped
+from hwsim.errors import Stopped, StorageError
 
 _WATCHER = """
 import os, shutil, signal, sys
@@ -116,13 +117,21 @@ def end_group(pid: int) -> None:
 @contextlib.contextmanager
 def temporary_folder(prefix: str) -> Iterator[Path]:
     """A new folder below the system's temporary one, removed at the end of the block or of this process, which may
-    come before the folder is there: the watcher hears of it first."""
+    come before the folder is there: the watcher hears of it first.
+
+    Raises:
+        StorageError: the block found no room for a file.
+    """
     path = Path(tempfile.gettempdir(), prefix + secrets.token_hex(8))
     name = os.fsencode(path)
     _tell(b"+f" + name)
     try:
         path.mkdir(mode=0o700)
         yield path
+    except OSError as refusal:
+        if refusal.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise StorageError(f"temporary folder must have room, {refusal.strerror}", where=str(path)) from refusal
     finally:
         shutil.rmtree(path, ignore_errors=True)
         _tell(b"-f" + name)

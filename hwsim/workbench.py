@@ -82,14 +82,15 @@ def imported(file: Path) -> dict[str, str]:
     """Texts, by path, of a user's own modules that a Python file imports, directly or through others.
 
     What is remembered of a file depends on them. Modules of Python, of installed packages and of this one are left
-    out, and of a package of the user's own every file counts. Imports are read, not run.
+    out, and of a package of the user's own every file counts, one that is no Python by its text alone. Imports are
+    read, not run.
     """
     found: dict[str, str] = {}
     waiting = [file.resolve()]
     while waiting:
         at = waiting.pop()
         if str(at) not in found:
-            found[str(at)] = at.read_text(encoding="utf-8")
+            found[str(at)] = at.read_text(encoding="utf-8", errors="backslashreplace")
             waiting += _own_modules(found[str(at)], at.parent)
     del found[str(file.resolve())]
     return dict(sorted(found.items()))
@@ -98,7 +99,11 @@ def imported(file: Path) -> dict[str, str]:
 def _own_modules(text: str, folder: Path) -> Iterator[Path]:
     """Files that the import statements of a text mean, those of this module's user."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(text)):
+    try:
+        tree: ast.AST = ast.parse(text)
+    except (SyntaxError, ValueError):  # a byte 0 is a ValueError before Python 3.12
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {one.name for one in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

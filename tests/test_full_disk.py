@@ -16,6 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from hwsim.gates.liberty import DEFAULT_LIBERTY
+from hwsim.rtl.tools import ToolError, available, synthesize
+
 from .test_kills import COMMANDS, GOES_ON, _clear, _kinds, _made, scene
 
 __all__ = ["scene"]
@@ -64,6 +67,32 @@ def test_a_full_disk_is_one_line_and_costs_nothing(scene, kind, rounds):
     assert _made(scene, kind) == expected
     print(f"{kind}: {refused} of {rounds} runs found the disk full")
     assert refused
+
+
+@pytest.mark.parametrize("most_bytes", [8, 2000])  # the text for Yosys is larger; then what Yosys writes
+def test_a_temporary_folder_without_room_is_one_line(scene, most_bytes):
+    if not available("yosys", "yosys-abc"):
+        pytest.skip("needs Yosys (apt install yosys)")
+    with scene.start(*COMMANDS["synth"], most_bytes=most_bytes) as process:
+        told = _told(process)
+    assert process.returncode == 2
+    assert ("temporary folder must have room, File too large" if most_bytes == 8 else "Yosys: must ") in told
+    assert scene.left() == []
+
+
+@pytest.mark.parametrize("text", ["", '{"modules": {"half', '{"modules": {}}', None])
+def test_a_netlist_that_is_not_whole_is_one_line(tmp_path, monkeypatch, text):
+    """A file system that is full tells Yosys, which does not tell us."""
+    if not available("yosys", "yosys-abc"):
+        pytest.skip("needs Yosys (apt install yosys)")
+
+    def run(command, *, cwd, **_):
+        if text is not None:
+            (cwd / "netlist.json").write_text(text)
+
+    monkeypatch.setattr("hwsim.rtl.tools.yosys.run", run)
+    with pytest.raises(ToolError, match="Yosys: must write the whole netlist"):
+        synthesize("module a; endmodule", "a", DEFAULT_LIBERTY)
 
 
 @contextlib.contextmanager

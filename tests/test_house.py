@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hwsim"
 
 LAYERS = (
-    ("errors", "notebook"), ("storage", "guard"), ("cache",), ("workbench", "jit"), ("content", "ordered"),
+    ("errors", "notebook", "own_code"),
+    ("storage", "guard"), ("cache",), ("workbench", "jit"), ("content", "ordered"),
     ("formats",), ("quant",), ("trace",), ("workloads",), ("rtl",), ("gates",), ("cost",), ("datapaths",), ("arch",),
     ("timing",), ("recipes",), ("nn",), ("evaluation",), ("search",), ("studies",), ("report",), ("verify",),
     ("testing",),

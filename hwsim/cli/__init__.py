@@ -1,8 +1,9 @@
 """The command line: arguments, progress and tables; everything else lives in the rooms.
 
 A user's mistake is one line on stderr and exit status 2; so is what the system refuses. A signal ends what was
-begun, says so in one line, and leaves with 130, 143 or 129. Anything else that goes wrong is a defect of hwsim and
-shows as a traceback. Rooms are imported inside the commands, so that ``hwsim --help`` loads none of them.
+begun, says so in one line, and leaves with 130, 143 or 129. What a Python file of a user's own raises is a mistake in
+that file. Anything else that goes wrong is a defect of hwsim and shows as a traceback. Rooms are imported inside the
+commands, so that ``hwsim --help`` loads none of them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from hwsim import cache
 from hwsim.cli.app import app
 from hwsim.errors import HwsimError, Stopped
 from hwsim.guard import stopping
+from hwsim.own_code import line_of
 
 
 def main() -> None:
@@ -60,9 +62,11 @@ def run(arguments: list[str]) -> int:
         return 2
     except OSError as error:
         if not isinstance(error.filename, str | bytes) or error.strerror is None:
-            raise
+            return _blamed(error)
         _complain(f"{os.fsdecode(error.filename)}: the system refuses, {error.strerror}")
         return 2
+    except Exception as error:
+        return _blamed(error)
     except SystemExit as left:
         return left.code if isinstance(left.code, int) else 1
     return 0
@@ -71,6 +75,15 @@ def run(arguments: list[str]) -> int:
 def _complain(message: str) -> None:
     """One line on stderr, whatever a name in it holds."""
     typer.echo("hwsim: " + "".join(one if one.isprintable() else repr(one)[1:-1] for one in message), err=True)
+
+
+def _blamed(error: Exception) -> int:
+    """The status of an error in a user's own code; any other goes on as it is."""
+    place = line_of(error)
+    if place is None:
+        raise error
+    _complain(f"{place}: code of your own must run, it raised {type(error).__name__}: {error}")
+    return 2
 
 
 def _stopped(reason: Stopped) -> int:

@@ -16,6 +16,7 @@ from typing import Any
 
 from hwsim.datapaths.base import Datapath
 from hwsim.errors import ArgumentError
+from hwsim.own_code import note
 
 
 def class_in(name: str, where: str = "datapath.file") -> type[Datapath]:
@@ -30,7 +31,7 @@ def class_in(name: str, where: str = "datapath.file") -> type[Datapath]:
     file = Path(path).expanduser()
     if not file.is_file():
         raise ArgumentError("a unit's file must exist", got=str(file), where=where)
-    text = file.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8", errors="backslashreplace")  # a key; Python says what it cannot read
     found = getattr(_module(str(file.resolve()), text), kind, None)
     if not (isinstance(found, type) and issubclass(found, Datapath)):
         raise ArgumentError(f"a unit's file must have a Datapath called {kind}", got=name, where=where)
@@ -53,6 +54,7 @@ def _module(path: str, text: str) -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up
+    note(path)
     linecache.checkcache(path)  # the key of a unit reads the source again
     try:
         spec.loader.exec_module(module)

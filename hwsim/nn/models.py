@@ -21,7 +21,6 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +33,7 @@ from torch import Tensor, nn
 from hwsim import workbench
 from hwsim.errors import ArgumentError, HwsimError, MissingExtra, ModelError
 from hwsim.nn.hugging_face import as_model_file
+from hwsim.own_code import line_of, note
 
 _loaded: dict[tuple[Path, int], ModuleType] = {}
 
@@ -56,6 +56,7 @@ def load_file(path: Path) -> ModuleType:
             raise ModelError("model file must be Python source", where=str(path))
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # dataclasses look their module up there
+        note(path)
         try:
             _guarded(path, "file must run", spec.loader.exec_module, module)
         except BaseException:
@@ -74,9 +75,8 @@ def _guarded(path: Path, rule: str, function: Callable[..., Any], *args: Any, **
     except SyntaxError as error:
         raise ModelError(f"{rule}, {error.msg}", where=f"{path}:{error.lineno}") from error
     except Exception as error:
-        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-        place = f"{path}:{lines[-1]}" if lines else str(path)
-        raise ModelError(f"{rule}, it raised {type(error).__name__}: {error}", where=place) from error
+        told = f"{rule}, it raised {type(error).__name__}: {error}"
+        raise ModelError(told, where=line_of(error) or str(path)) from error
 
 
 @dataclass(frozen=True)

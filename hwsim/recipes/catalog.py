@@ -11,7 +11,8 @@ import pkgutil
 from functools import cache
 from pathlib import Path
 
-from hwsim.errors import ArgumentError, UnknownName
+from hwsim.errors import ArgumentError, HwsimError, UnknownName
+from hwsim.own_code import line_of, note
 from hwsim.recipes.recipe import Recipe
 
 
@@ -57,7 +58,14 @@ def _from_file(path: Path, attribute: str) -> Recipe:
     if spec is None or spec.loader is None or not path.is_file():
         raise ArgumentError("recipe file must be Python source that exists", got=str(path))
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    note(spec.origin or path)
+    try:
+        spec.loader.exec_module(module)
+    except HwsimError:
+        raise
+    except Exception as error:
+        rule = f"recipe file must run, it raised {type(error).__name__}: {error}"
+        raise ArgumentError(rule, where=line_of(error) or str(path)) from error
     recipe = getattr(module, attribute, None)
     if not isinstance(recipe, Recipe):
         raise ArgumentError(f"file must define {attribute}, a hwsim.recipes.Recipe", got=type(recipe).__name__,

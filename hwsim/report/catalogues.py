@@ -202,7 +202,9 @@ def _models() -> Iterator[Entry]:
     from hwsim import workbench
 
     for name in workbench.names("models", ".py"):
-        yield Entry(name, _first_line(workbench.find("models", name, ".py").read_text(encoding="utf-8")))
+        yield Entry(
+            name, _first_line(workbench.find("models", name, ".py").read_text(encoding="utf-8", errors="replace"))
+        )
 
 
 def _studies() -> Iterator[Entry]:
@@ -218,7 +220,11 @@ def _studies() -> Iterator[Entry]:
 
 
 def _first_line(text: str) -> str:
-    return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    """Of a file's docstring; a user's file that is no Python is listed too."""
+    try:
+        return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    except (SyntaxError, ValueError):
+        return ""
 
 
 def _workloads() -> Iterator[Entry]:

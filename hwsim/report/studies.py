@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwsim.errors import ArgumentError, HwsimError
-from hwsim.report.style import MUTED, PALETTE, colours, styled, to_svg
+from hwsim.report.style import MUTED, PALETTE, colours, refusing, styled, to_svg
 from hwsim.storage import read_table, read_text, write_whole
 
 if TYPE_CHECKING:
@@ -46,10 +46,11 @@ def draw(folder: str | Path) -> Path:
 
         figure, axes = plt.subplots(1, len(panels), figsize=(max(7.0, 5.2 * len(panels)), 3.6), squeeze=False)
         try:
-            for (table, panel), each in zip(panels, axes[0], strict=True):
-                panel(each, _read(where / f"{table}.csv"))
-            figure.tight_layout()
-            drawn = to_svg(figure)
+            with refusing():
+                for (table, panel), each in zip(panels, axes[0], strict=True):
+                    panel(each, _read(where / f"{table}.csv"))
+                figure.tight_layout()
+                drawn = to_svg(figure)
         except (LookupError, ValueError, ArithmeticError) as error:
             if isinstance(error, HwsimError):
                 raise

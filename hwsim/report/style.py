@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -79,6 +80,19 @@ def styled() -> Iterator[None]:
 def colours(names: Sequence[str]) -> dict[str, str]:
     """A colour for each name, in the order given."""
     return {name: PALETTE[index % len(PALETTE)] for index, name in enumerate(names)}
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Raise ValueError for what Matplotlib warns of, such as words that leave the axes no room, or a legend of none:
+    the block draws a table that somebody may have changed. A font without a letter is no reason."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.filterwarnings("default", message="Glyph")
+        try:
+            yield
+        except UserWarning as problem:
+            raise ValueError(str(problem)) from None
 
 
 def to_svg(figure: Figure) -> str:

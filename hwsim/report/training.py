@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hwsim.errors import ArgumentError
-from hwsim.report.style import INK, PALETTE, styled, to_svg
+from hwsim.report.style import INK, PALETTE, refusing, styled, to_svg
 from hwsim.storage import Record, Rows, Table, Text, Whole, checked, parse_json, read_bytes, read_table, write_whole
 
 FIGURE, PAGE = "curves.svg", "training.md"
@@ -50,7 +50,9 @@ def draw(folder: str | Path) -> Path:
         raise ArgumentError("every recipe must have the seeds and steps of float32", where=str(where))
     gradients, sqnr = (_rows(where / f"{name}.csv") for name in ("gradients", "sqnr"))
     try:
-        figure, page = _figure(curves, last, _cosines(gradients)), _page(manifest, last, gradients, sqnr)
+        with refusing():
+            figure = _figure(curves, last, _cosines(gradients))
+        page = _page(manifest, last, gradients, sqnr)
     except (LookupError, ValueError, ArithmeticError) as error:
         rule = f"tables of a comparison must be what it wrote ({type(error).__name__}: {error})"
         raise ArgumentError(rule, where=str(where)) from None

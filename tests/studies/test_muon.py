@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from hwsim import studies
+from hwsim.errors import ArgumentError
 from hwsim.report.studies import draw
 
 pytest.importorskip("torch")
@@ -56,3 +57,12 @@ def test_the_small_grid_from_end_to_end(tmp_path):
     assert "Made by `hwsim study muon`." in page
     figure = draw(folder)
     xml.dom.minidom.parse(str(figure))
+    table = (folder / "spectra.csv").read_text(encoding="utf-8")
+    changed = {
+        table.replace("nvfp4.te", "nvfp4." + 300 * "{a="): "Tight layout not applied",
+        "\n_".join(table.splitlines()): "No artists with labels",
+    }
+    for text, said in changed.items():
+        (folder / "spectra.csv").write_text(text, encoding="utf-8")
+        with pytest.raises(ArgumentError, match=f"tables of a study must be what the study wrote.*{said}"):
+            draw(folder)

@@ -100,7 +100,11 @@ def synthesize(
             if "ABC" not in refusal.rule:
                 raise
             raise ToolError(_abc_complaint(here, refusal), where=f"{NAMES['yosys-abc']}: {library.name}") from None
-        netlist = json.loads((here / "netlist.json").read_bytes())["modules"][top]
+        try:
+            netlist = json.loads((here / "netlist.json").read_bytes())["modules"][top]
+        except (FileNotFoundError, ValueError, LookupError):
+            rule = "must write the whole netlist; is there room for it in the temporary folder?"
+            raise ToolError(rule, where=NAMES["yosys"]) from None
     wall_s = time.perf_counter() - start
     facts = _cell_facts(library, library.stat().st_mtime_ns)
     counts: dict[str, int] = {}
