@@ -390,21 +390,24 @@ FAULTS: tuple[Fault, ...] = (
             'plan.steps[-1].cycles.latency, "cycle", price',
             "leakage of the last step only",
         ),
-        ("rebuilds = product.a_reads / unit.lanes", "rebuilds = product.a_reads", "tables rebuilt for each element"),
-        ("product.updates * flips.sums", "product.macs * flips.sums", "sums flip for each product of a unit"),
         (
             "edges = product.array_cycles * pipeline",
             "edges = product.compute_cycles * pipeline",
             "one unit's pipeline",
         ),
+    ),
+    *of(
+        "evaluation/product_events",
+        ("rebuilds = product.a_reads / unit.lanes", "rebuilds = product.a_reads", "tables rebuilt for each element"),
+        ('("accumulation", flips.sums)', '("accumulation", flips.products)', "sums flip as products do"),
         (
-            "product.b_loads * toggles.b_element + product.updates",
-            "product.a_loads * toggles.b_element + product.updates",
+            "product.b_loads * flips.b_element + product.updates",
+            "product.a_loads * flips.b_element + product.updates",
             "weights flip as often as inputs",
         ),
         (
-            "product.b_loads * toggles.b_scale) / unit.block",
-            "product.b_loads * toggles.b_scale)",
+            "product.b_loads * flips.b_scale) / unit.block",
+            "product.b_loads * flips.b_scale)",
             "a scale for each element",
         ),
         (
