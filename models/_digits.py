@@ -24,9 +24,6 @@ def data() -> tuple[Tensor, Tensor]:
     return torch.tensor(digits.images, dtype=torch.float32)[:, None] / 16, torch.tensor(digits.target)
 
 
-data()  # before anything is emulated: there a tensor that a program writes down counts as a constant, not as an input
-
-
 def batches(count: int = 1, size: int = 32, seed: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
     """`count` batches of held-out images ``[size, 1, 8, 8]`` with their digits, drawn by `seed`."""
     images, digits = (values[-HELD_OUT:] for values in data())

@@ -17,7 +17,7 @@ from hwsim.nn import load_file as load_python
 
 CHECKPOINT = Path(__file__).with_suffix(".safetensors")
 
-digits = load_python(Path(__file__).with_name("_digits.py"))  # which reads the images at once
+digits = load_python(Path(__file__).with_name("_digits.py"))
 batches, loss, metric = digits.batches, digits.loss, digits.metric
 
 

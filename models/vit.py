@@ -19,7 +19,7 @@ from hwsim.nn import load_file as load_python
 CHECKPOINT = Path(__file__).with_suffix(".safetensors")
 WIDTH, LAYERS, HEADS, PATCH, PLACES = 64, 2, 4, 2, 16
 
-digits = load_python(Path(__file__).with_name("_digits.py"))  # which reads the images at once
+digits = load_python(Path(__file__).with_name("_digits.py"))
 batches, loss, metric = digits.batches, digits.loss, digits.metric
 
 

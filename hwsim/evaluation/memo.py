@@ -19,7 +19,7 @@ from hwsim import cache
 from hwsim.errors import HwsimError, StorageError
 from hwsim.evaluation.steps import Step
 from hwsim.jit import environment, source_hash
-from hwsim.storage import Record, Text, checked, format_line, line_body, parse_line
+from hwsim.storage import Record, Text, checked, format_line, line_body, parse_body
 
 T = TypeVar("T")
 
@@ -43,12 +43,7 @@ class Memo:
     def __contains__(self, step: Step[Any]) -> bool:
         """Whether there is a result, by its line's checksum; one in another shape is measured by who asks for it."""
         key = step.key
-        if key in self._found:
-            return True
-        with contextlib.suppress(HwsimError):
-            line_body(self._line(key).decode("utf-8", errors="replace"), "memo", StorageError)
-            return True
-        return False
+        return key in self._found or bool(self._text(key))
 
     def get(self, step: Step[T]) -> T:
         """The result of a step, measured and kept if it is new."""
@@ -64,21 +59,26 @@ class Memo:
 
     def _known(self, key: str, step: Step[Any]) -> bool:
         """Whether a result is there; what was kept in another shape is not."""
-        if key in self._found:
-            return True
-        with contextlib.suppress(HwsimError):
-            entry = parse_line(self._line(key), "memo", StorageError)
+        if key not in self._found and (text := self._text(key)):
             del self._lines[key.encode()]
-            checked(entry, Record({"key": Text(), "value": step.codec.shape}), "memo", key, StorageError)
-            self._found[key] = step.codec.decode(entry["value"])
+            with contextlib.suppress(HwsimError):
+                entry = parse_body(text, "memo", StorageError)
+                checked(entry, Record({"key": Text(), "value": step.codec.shape}), "memo", key, StorageError)
+                self._found[key] = step.codec.decode(entry["value"])
         return key in self._found
 
-    def _line(self, key: str) -> bytes:
-        """The line of a key, as it was read; empty, which no checksum fits, where there is none."""
+    def _text(self, key: str) -> str:
+        """What the line of a key says, empty without one whose checksum is right; a spoilt one is let go, so that it
+        hides nothing that was appended behind it."""
         named = key.encode()
-        if named not in self._lines:
-            self._catch_up()
-        return self._lines.get(named, b"")
+        for line in (self._lines.get(named), None):
+            if line is None:
+                self._catch_up()
+                line = self._lines.get(named, b"")
+            with contextlib.suppress(StorageError):
+                return line_body(line.decode("utf-8", errors="replace"), "memo", StorageError)
+            self._lines.pop(named, None)
+        return ""
 
     def _catch_up(self) -> None:
         """Keep the lines behind those that were read, by the key that each begins with."""

@@ -59,6 +59,25 @@ def test_a_torn_or_spoilt_line_costs_only_itself(tmp_path):
     assert Memo(path).get(Named("c")) == {"layer": 3.0}
 
 
+def test_a_spoilt_line_hides_nothing_that_another_process_appends(tmp_path):
+    path = tmp_path / "memo.jsonl"
+    Memo(path).put(Named("a"), {"layer": 1.0})
+    path.write_bytes(path.read_bytes().replace(b"1.0", b"9.0"))
+    reading = Memo(path)
+    assert Named("a") not in reading
+    assert reading.get(Named("a")) == {"layer": 1.5}  # measured, and appended behind the spoilt one
+    late = Memo(path)
+    assert late.get(Named("a")) == {"layer": 1.5}
+    path.write_bytes(path.read_bytes().replace(b"1.5", b"9.5"))
+    waiting = Memo(path)
+    assert Named("a") not in waiting
+    Memo(path).put(Named("a"), {"layer": 1.5})
+    CALLS.clear()
+    assert Named("a") in waiting
+    assert waiting.get(Named("a")) == {"layer": 1.5}
+    assert CALLS == []
+
+
 def test_a_value_of_another_shape_is_measured_again(tmp_path):
     path = tmp_path / "memo.jsonl"
     odd: Any = ["no", "table"]

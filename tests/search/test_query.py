@@ -150,6 +150,22 @@ def test_many_sums_compare_as_two_do(rng):
         np.testing.assert_allclose(matrix[i] + matrix[:, i], 1.0, atol=1e-12)
 
 
+def test_a_few_sums_are_compared_as_the_kernel_of_many_does(rng):
+    """`chances` has no kernel; on the same draws, near and equal ones too, it says the same to the last bit."""
+    from hwsim.cost.likelihood import samples
+    from hwsim.search.pairs import less
+
+    values = [2.0, 2.0, 2.0 * (1 + 1e-13), 2.1, *rng.uniform(1.5, 2.5, 20).tolist()]
+    many = [Breakdown({"a": Quantity(value, "pJ", "", sigmas=(("shared", 0.3), (f"own {value > 2.05}", 0.2)))},
+                      "trace", "pJ") for value in values]  # fmt: skip
+    drawn = samples(many)
+    wanted = np.empty((1, len(many) - 1))
+    less(0, 1, drawn[:1], drawn[1:], np.ones(wanted.shape, np.bool_), wanted)
+    np.testing.assert_array_equal(chances(many[0], many[1:]), wanted[0])
+    assert wanted[0, :2].tolist() == [0.5, 0.5]
+    assert 0 < wanted[0, 2] < 1
+
+
 def test_the_factor_that_turns_two_designs():
     """60 of DRAM and 40 of logic against 30 and 75: 100 to 105. DRAM x f: 60 f + 40 = 30 f + 75 at f = 7/6. Logic:
     60 + 40 f = 30 + 75 f at f = 6/7. Errors 0.45 and 0.3 in the logarithm: 0.34 and 0.51 standard deviations."""
